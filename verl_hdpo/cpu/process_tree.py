@@ -1,0 +1,74 @@
+"""Every process of one run: the driver, Ray's daemons and workers, vLLM's engines; found again and ended
+together.
+
+Ray's daemons leave the driver's session, and outlive a driver that is killed, so a process group is not
+enough. A process belongs to the run if it has ever been seen below the driver, carries the run's mark in its
+environment, or names the run's directory on its command line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from pathlib import Path
+
+import psutil
+
+MARK = "VERL_HDPO_RUN_DIR"
+"""Environment variable, inherited by every process of the run, that holds the run's private directory."""
+
+
+class ProcessTree:
+    """The processes below ``root``, remembered so that orphans are not lost."""
+
+    def __init__(self, root_pid: int, run_dir: Path):
+        self._run_dir = str(run_dir)
+        self._seen: set[psutil.Process] = set()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            self._seen.add(psutil.Process(root_pid))
+
+    def look(self) -> None:
+        """Remember the descendants there are now; call it now and then."""
+        for process in [p for p in self._seen if p.is_running()]:
+            with contextlib.suppress(psutil.Error):
+                self._seen.update(process.children(recursive=True))
+
+    def alive(self) -> list[psutil.Process]:
+        """All running processes of the run, zombies aside."""
+        self.look()
+        mine = os.getpid()
+        for process in psutil.process_iter():
+            if process.pid != mine and self._is_marked(process):
+                self._seen.add(process)
+        return [p for p in self._seen if p.is_running() and not _is_zombie(p)]
+
+    def end(self, grace: float = 5.0) -> None:
+        """Ask every process to end, then kill what is left; the second round catches late children."""
+        for round_grace in (grace, 1.0):
+            processes = self.alive()
+            if not processes:
+                return
+            for process in processes:
+                with contextlib.suppress(psutil.Error):
+                    process.send_signal(signal.SIGTERM)
+            _, stubborn = psutil.wait_procs(processes, timeout=round_grace)
+            for process in stubborn:
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
+            psutil.wait_procs(stubborn, timeout=5.0)
+
+    def _is_marked(self, process: psutil.Process) -> bool:
+        try:
+            if any(self._run_dir in word for word in process.cmdline()):
+                return True
+            return process.environ().get(MARK) == self._run_dir
+        except (psutil.Error, OSError):
+            return False
+
+
+def _is_zombie(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

@@ -1,0 +1,223 @@
+"""``run_verl``: one stock verl training run on the CPU that always ends, and leaves nothing behind.
+
+A run ends when verl does, on Ctrl-C or SIGTERM, and when it makes no progress: if a worker dies during weight
+sync, verl's driver waits for it for ever. However it ends, its processes, its Ray session and its sockets go
+with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import logging
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from verl_hdpo.cpu.process_tree import MARK, ProcessTree
+from verl_hdpo.cpu.settings import ENVIRONMENT, cpu_overrides
+
+OnMetrics = Callable[[int, dict[str, Any]], None]
+
+STALLED = 124
+"""Exit code of a run that was ended for want of progress, as of timeout(1)."""
+
+POLL_SECONDS = 0.5
+DEATH_GRACE = 30.0
+"""Seconds that verl has to end by itself once one of its workers is reported dead."""
+
+_DEATH = re.compile(r"Worker exit type: SYSTEM_ERROR|ActorDiedError|EngineDeadError|WorkerCrashedError")
+_LONGEST_SESSION_DIR = 40  # a Ray socket adds about 65 characters, and AF_UNIX takes 107
+logger = logging.getLogger(__name__)
+
+
+def run_verl(
+    overrides: Sequence[str],
+    *,
+    run_dir: Path | str,
+    log_path: Path | str,
+    env: Mapping[str, str] | None = None,
+    on_metrics: OnMetrics | None = None,
+    stall_timeout: float = 300.0,
+    world_size: int = 1,
+    module: str = "verl.trainer.main_ppo",
+) -> int:
+    """Run ``python -m verl.trainer.main_ppo`` with ``cpu_overrides`` and ``overrides`` to its end.
+
+    Args:
+        overrides: hydra overrides, after those of ``cpu_overrides``; the later one wins.
+        run_dir: working directory, created if missing; ``metrics.jsonl`` is written there.
+        log_path: all output of the run, appended.
+        env: added to the environment, over ``settings.ENVIRONMENT``.
+        on_metrics: called as ``on_metrics(step, metrics)`` in this thread for each step that verl logs.
+        stall_timeout: seconds without a logged step after which the run is ended; start-up gets twice that.
+        world_size: training ranks.
+        module: what is run; stock verl's trainer.
+
+    Returns:
+        verl's exit code; ``STALLED`` if the run was ended for want of progress; 1 if a worker died and verl
+        did not end within ``DEATH_GRACE``. What was wrong is logged as an error and written to the log.
+    """
+    run_dir, log_path = Path(run_dir).resolve(), Path(log_path).resolve()
+    run_dir.mkdir(parents=True, exist_ok=True)
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    metrics_path = run_dir / "metrics.jsonl"
+    metrics_path.unlink(missing_ok=True)
+    with _session_dir() as session, open(log_path, "a") as log:
+        command = [sys.executable, "-m", module, *cpu_overrides(world_size, session / "ray"), *overrides]
+        log.write(f"$ {' '.join(command)}\n")
+        log.flush()
+        reader = _Follower(metrics_path, log_path, on_metrics)
+        with _ending_signals():
+            process = subprocess.Popen(
+                command,
+                cwd=run_dir,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={
+                    **os.environ,
+                    **ENVIRONMENT,
+                    "TMPDIR": str(session),  # sockets of vLLM and verl go with the session
+                    "VERL_FILE_LOGGER_PATH": str(metrics_path),
+                    **(env or {}),
+                    MARK: str(session),
+                },
+                start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the whole tree
+                preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+            )
+            tree = ProcessTree(process.pid, session)
+            try:
+                return _follow(process, tree, reader, stall_timeout, log)
+            finally:
+                with _uninterrupted():
+                    tree.end()
+                    process.wait()
+                    reader.read()
+
+
+def log_tail(log_path: Path | str, lines: int = 30) -> str:
+    """The last lines of a run's log, to go with an error message."""
+    return "\n".join(Path(log_path).read_text(errors="replace").splitlines()[-lines:])
+
+
+class _Follower:
+    """Reads what a run has newly written: metrics for ``on_metrics``, and deaths of workers in the log."""
+
+    def __init__(self, metrics_path: Path, log_path: Path, on_metrics: OnMetrics | None):
+        self._metrics_path, self._log_path, self._on_metrics = metrics_path, log_path, on_metrics
+        self._metrics_at, self._log_at = 0, log_path.stat().st_size
+        self.steps = 0
+        self.last_step_time = time.monotonic()
+        self.death: tuple[str, float] | None = None
+
+    def read(self) -> None:
+        for line in self._new_lines():
+            row = json.loads(line)
+            self.steps += 1
+            self.last_step_time = time.monotonic()
+            if self._on_metrics is not None:
+                self._on_metrics(int(row["step"]), row["data"])
+        with open(self._log_path, "rb") as log:
+            log.seek(self._log_at)
+            text = log.read()
+            self._log_at += len(text)
+        if self.death is None and (found := _DEATH.search(text.decode(errors="replace"))):
+            self.death = found.group(), time.monotonic()
+
+    def _new_lines(self) -> list[bytes]:
+        if not self._metrics_path.exists():
+            return []
+        with open(self._metrics_path, "rb") as metrics:
+            metrics.seek(self._metrics_at)
+            whole = metrics.read().rpartition(b"\n")[0]  # the last line may be half written
+        self._metrics_at += len(whole) + 1 if whole else 0
+        return whole.splitlines()
+
+
+def _follow(
+    process: subprocess.Popen, tree: ProcessTree, reader: _Follower, stall_timeout: float, log: TextIO
+) -> int:
+    while True:
+        code = process.poll()
+        tree.look()
+        reader.read()
+        if code is not None:
+            return code
+        now = time.monotonic()
+        if reader.death is not None and now - reader.death[1] > DEATH_GRACE:
+            return _give_up(log, 1, f"a worker died ({reader.death[0]}) and verl did not end")
+        patience = stall_timeout * (1 if reader.steps else 2)
+        if now - reader.last_step_time > patience:
+            return _give_up(log, STALLED, f"no step was logged for {patience:.0f} s")
+        time.sleep(POLL_SECONDS)
+
+
+def _give_up(log: TextIO, code: int, reason: str) -> int:
+    message = f"run ended by verl_hdpo.cpu.run: {reason}"
+    log.write(f"{message}\n")
+    logger.error("%s; see %s", message, log.name)
+    return code
+
+
+@contextlib.contextmanager
+def _session_dir() -> Iterator[Path]:
+    """A private directory with a short path, for Ray and for sockets; removed afterwards."""
+    path = Path(tempfile.mkdtemp(prefix="vh"))
+    try:
+        if len(str(path)) > _LONGEST_SESSION_DIR:
+            raise ValueError(
+                f"the temp dir {path} is too long for Ray's sockets ({len(str(path))} characters, at most "
+                f"{_LONGEST_SESSION_DIR}); set TMPDIR to a shorter one"
+            )
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _ending_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP raise SystemExit, so that the run is ended as by Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers; it also gets the signals
+        return
+
+    def leave(number: int, frame: Any) -> None:
+        sys.exit(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """A second Ctrl-C must not stop the clean-up half-way."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end_with_parent() -> None:
+    """PR_SET_PDEATHSIG: if this process is killed outright, verl's driver gets SIGTERM and shuts Ray down."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
