@@ -1,0 +1,98 @@
+"""What a batch of rollouts shows of tool use, as the flat ``hdpo/`` metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from verl_hdpo.rollouts import Outcomes
+from verl_hdpo.tool_ledger import CALL_OUTCOMES
+
+QUANTILES = (0.5, 0.9, 0.99)
+
+
+def tool_use_metrics(outcomes: Outcomes) -> dict[str, float]:
+    """Tool use and accuracy of one set of rollouts.
+
+    ``tool_use_rate`` is the share of rollouts with at least one call. Accuracies are over rollouts whose outcome is
+    known, and a conditional one is absent where its condition never held.
+    """
+    known_B, correct_B, calls_B = outcomes.known_B, outcomes.correct_B, outcomes.tool_calls_B.double()
+    used_B = calls_B > 0
+    metrics = {
+        "tool_use_rate": _mean(used_B),
+        "tool_calls/mean": _mean(calls_B),
+        "tool_calls/max": calls_B.max().item(),
+        **{f"tool_calls/p{round(100 * q)}": calls_B.quantile(q, interpolation="lower").item() for q in QUANTILES},
+        "unknown_rate": _mean(~known_B),
+        # T is exact where the agent loop kept a ledger; elsewhere it is the number of tool rounds.
+        "ledger_rate": sum(ledger is not None for ledger in outcomes.ledgers) / len(outcomes.ledgers),
+    }
+    for name, where_B in (
+        ("accuracy", known_B),
+        ("accuracy_given_tool", known_B & used_B),
+        ("accuracy_given_no_tool", known_B & ~used_B),
+    ):
+        if where_B.any():
+            metrics[name] = _mean(correct_B[where_B])
+    return metrics
+
+
+def per_source(outcomes: Outcomes, sources: Sequence[str]) -> dict[str, dict[str, float]]:
+    """:func:`tool_use_metrics` of each ``data_source``."""
+    rows: dict[str, list[int]] = {}
+    for row, source in enumerate(sources):
+        rows.setdefault(str(source), []).append(row)
+    return {
+        source: tool_use_metrics(
+            Outcomes(
+                outcomes.known_B[chosen],
+                outcomes.correct_B[chosen],
+                outcomes.tool_calls_B[chosen],
+                [outcomes.ledgers[row] for row in chosen],
+            )
+        )
+        for source, chosen in rows.items()
+    }
+
+
+def ledger_metrics(outcomes: Outcomes) -> dict[str, float]:
+    """Calls per rollout by how they ended, over all tools and for each; mean seconds per call."""
+    ledgers = [ledger for ledger in outcomes.ledgers if ledger is not None]
+    if not ledgers:
+        return {}
+    metrics = {f"tool_calls/{how}": sum(x.total(how) for x in ledgers) / len(ledgers) for how in CALL_OUTCOMES}
+    metrics["tool_calls/unavailable"] = sum(x.unavailable for x in ledgers) / len(ledgers)
+    for tool in sorted({name for x in ledgers for name in x.tools}):
+        tallies = [x.tools[tool] for x in ledgers if tool in x.tools]
+        attempted = sum(t.attempted for t in tallies)
+        metrics[f"tool/{tool}/attempted"] = attempted / len(ledgers)
+        for how in CALL_OUTCOMES:
+            metrics[f"tool/{tool}/{how}"] = sum(getattr(t, how) for t in tallies) / len(ledgers)
+        metrics[f"tool/{tool}/seconds"] = sum(t.seconds for t in tallies) / max(attempted, 1)
+    return metrics
+
+
+def advantage_metrics(
+    accuracy_B: Tensor, efficiency_B: Tensor, group_B: Tensor, outcomes: Outcomes
+) -> dict[str, float]:
+    """Both channels' advantages, and how many groups each has anything to say about.
+
+    ``qualifying_rate`` is |Q|/G averaged over groups; a group has signal where some advantage in it is not 0.
+    """
+    sizes_N = torch.bincount(group_B).double()
+    qualifying_N = torch.bincount(group_B, weights=outcomes.correct_B.double())
+    metrics = {"qualifying_rate": _mean(qualifying_N / sizes_N)}
+    for name, advantages_B in (("acc", accuracy_B), ("tool", efficiency_B)):
+        # Below a hundredth of the advantages' unit is the rounding of a group of equal rewards.
+        signal_N = torch.bincount(group_B, weights=(advantages_B.abs() > 1e-2).double()) > 0
+        metrics[f"{name}/groups_with_signal"] = _mean(signal_N)
+        metrics[f"{name}/advantage_mean"] = _mean(advantages_B)
+        metrics[f"{name}/advantage_std"] = advantages_B.double().std(correction=0).item()
+    return metrics
+
+
+def _mean(values: Tensor) -> float:
+    return values.double().mean().item()

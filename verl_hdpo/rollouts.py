@@ -1,0 +1,135 @@
+"""Which rows of a training batch make up which rollout, and what is known of each rollout.
+
+verl's V1 trainer keys a row ``{uid}_{session}_{index}``: ``uid`` is the prompt's group, ``session`` one rollout of it,
+``index`` one output of that rollout's agent loop. Only a session's last output carries the outcome; the others
+share its advantage. Synthetic padding rows belong to no rollout.
+
+Shape suffixes: R rows of the batch, B rollouts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from verl_hdpo.config import HDPOConfig
+from verl_hdpo.tool_ledger import LEDGER_KEY, ToolLedger, rounds_from_num_turns
+
+
+class OutcomeError(ValueError):
+    """A rollout reports no outcome that HDPO can read; the message says what was found and what to do."""
+
+
+@dataclass(frozen=True)
+class RolloutIndex:
+    """The rollouts of a batch of R rows.
+
+    Attributes:
+        rollout_R: rollout number of each row, -1 for padding, (R,) int64.
+        final_B: row of each rollout's last output, (B,) int64.
+        group_B: group number of each rollout, (B,) int64.
+    """
+
+    rollout_R: Tensor
+    final_B: Tensor
+    group_B: Tensor
+
+    @classmethod
+    def from_keys(cls, keys: Sequence[str], padding: Sequence[bool]) -> RolloutIndex:
+        """Parse the batch's keys; rollouts and groups are numbered in order of appearance.
+
+        Raises:
+            ValueError: a key that is not ``{uid}_{session}_{index}``.
+        """
+        rollout_R: list[int] = []
+        rollouts: dict[tuple[str, str], int] = {}
+        groups: dict[str, int] = {}
+        final_B: list[int] = []
+        last_index_B: list[int] = []
+        group_B: list[int] = []
+        for row, (key, is_padding) in enumerate(zip(keys, padding, strict=True)):
+            if is_padding:
+                rollout_R.append(-1)
+                continue
+            parts = key.rsplit("_", 2)
+            if len(parts) != 3 or not parts[2].isdigit():
+                raise ValueError(f"batch key {key!r} is not {{uid}}_{{session}}_{{index}}, as verl's V1 trainer writes it")
+            uid, session, index = parts[0], parts[1], int(parts[2])
+            rollout = rollouts.setdefault((uid, session), len(rollouts))
+            if rollout == len(final_B):
+                final_B.append(row)
+                last_index_B.append(index)
+                group_B.append(groups.setdefault(uid, len(groups)))
+            elif index > last_index_B[rollout]:
+                final_B[rollout], last_index_B[rollout] = row, index
+            rollout_R.append(rollout)
+        return cls(*(torch.tensor(x, dtype=torch.int64) for x in (rollout_R, final_B, group_B)))
+
+    def spread(self, values_B: Tensor) -> Tensor:
+        """Give each row its rollout's value, and padding rows 0 (False); (R,) in the dtype of ``values_B``."""
+        values_R = torch.zeros(len(self.rollout_R), dtype=values_B.dtype)
+        real_R = self.rollout_R >= 0
+        values_R[real_R] = values_B[self.rollout_R[real_R]]
+        return values_R
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What is known of B rollouts; an outcome is correct, wrong, or unknown (neither).
+
+    Attributes:
+        known_B: whether the outcome is known, (B,) bool.
+        correct_B: whether it is known and correct, (B,) bool.
+        tool_calls_B: T, (B,) int64.
+        ledgers: each rollout's ledger; None where the loop kept none and T is the number of tool rounds.
+    """
+
+    known_B: Tensor
+    correct_B: Tensor
+    tool_calls_B: Tensor
+    ledgers: list[ToolLedger | None]
+
+    @classmethod
+    def read(
+        cls, extra_fields: Sequence[Mapping[str, Any]], num_turns: Sequence[int], config: HDPOConfig
+    ) -> Outcomes:
+        """Read what the reward manager and the agent loop reported, one entry per rollout.
+
+        Args:
+            extra_fields: verl's ``AgentLoopOutput.extra_fields`` with ``reward_extra_info`` inside.
+            num_turns: verl's turn count, for loops that keep no ledger.
+
+        Raises:
+            OutcomeError: ``reward_extra_info`` has no ``config.correct_key``.
+        """
+        correctness = [_correctness(fields.get("reward_extra_info") or {}, config) for fields in extra_fields]
+        ledgers = [ToolLedger.from_dict(fields[LEDGER_KEY]) if LEDGER_KEY in fields else None for fields in extra_fields]
+        tool_calls = [
+            rounds_from_num_turns(turns) if ledger is None else ledger.count(config.count_calls)
+            for ledger, turns in zip(ledgers, num_turns, strict=True)
+        ]
+        return cls(
+            known_B=torch.tensor([not math.isnan(value) for value in correctness], dtype=torch.bool),
+            correct_B=torch.tensor([value > config.correct_threshold for value in correctness], dtype=torch.bool),
+            tool_calls_B=torch.tensor(tool_calls, dtype=torch.int64),
+            ledgers=ledgers,
+        )
+
+
+def _correctness(reward_extra_info: Mapping[str, Any], config: HDPOConfig) -> float:
+    """The value under ``correct_key``; NaN when the outcome is unknown."""
+    if not reward_extra_info.get(config.known_key, True):
+        return math.nan
+    if config.correct_key not in reward_extra_info:
+        raise OutcomeError(
+            f"HDPO needs to know which rollouts are correct: reward_extra_info has no key {config.correct_key!r}, only "
+            f"{sorted(reward_extra_info)}; return it from your reward function as a dict with 'score' and "
+            f"{config.correct_key!r}, or name another key with +algorithm.hdpo.correct_key=..."
+        )
+    value = reward_extra_info[config.correct_key]
+    return math.nan if value is None else float(value)
