@@ -73,12 +73,16 @@ class HDPOConfig:
         cap = self.max_tool_calls
         _require(
             cap is None or (isinstance(cap, int) and not isinstance(cap, bool) and cap >= 0),
-            "max_tool_calls", cap, "null or an integer >= 0",
+            "max_tool_calls",
+            cap,
+            "null or an integer >= 0",
         )
         timeout = self.tool_timeout
         _require(
             timeout is None or (_is_number(timeout) and timeout > 0),
-            "tool_timeout", timeout, "null or a number of seconds > 0",
+            "tool_timeout",
+            timeout,
+            "null or a number of seconds > 0",
         )
 
     @classmethod

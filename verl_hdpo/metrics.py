@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from verl_hdpo.advantages import EPS
 from verl_hdpo.rollouts import Outcomes
 from verl_hdpo.tool_ledger import CALL_OUTCOMES
 
@@ -68,30 +69,35 @@ def ledger_metrics(outcomes: Outcomes) -> dict[str, float]:
     for tool in sorted({name for x in ledgers for name in x.tools}):
         tallies = [x.tools[tool] for x in ledgers if tool in x.tools]
         attempted = sum(t.attempted for t in tallies)
-        metrics[f"tool/{tool}/attempted"] = attempted / len(ledgers)
+        metrics[f"tools/{tool}/attempted"] = attempted / len(ledgers)
         for how in CALL_OUTCOMES:
-            metrics[f"tool/{tool}/{how}"] = sum(getattr(t, how) for t in tallies) / len(ledgers)
-        metrics[f"tool/{tool}/seconds"] = sum(t.seconds for t in tallies) / max(attempted, 1)
+            metrics[f"tools/{tool}/{how}"] = sum(getattr(t, how) for t in tallies) / len(ledgers)
+        metrics[f"tools/{tool}/seconds"] = sum(t.seconds for t in tallies) / max(attempted, 1)
     return metrics
 
 
 def advantage_metrics(
-    accuracy_B: Tensor, efficiency_B: Tensor, group_B: Tensor, outcomes: Outcomes
+    rewards_B: Tensor, accuracy_B: Tensor, efficiency_B: Tensor, group_B: Tensor, outcomes: Outcomes
 ) -> dict[str, float]:
-    """Both channels' advantages, and how many groups each has anything to say about.
+    """Both channels' advantages, and the share of groups that each has anything to say about.
 
-    ``qualifying_rate`` is |Q|/G averaged over groups; a group has signal where some advantage in it is not 0.
+    ``qualifying_rate`` is |Q|/G averaged over groups. A group has accuracy signal where its known rewards differ by
+    more than eps, and efficiency signal where an efficiency advantage is not exactly 0.
     """
-    sizes_N = torch.bincount(group_B).double()
-    qualifying_N = torch.bincount(group_B, weights=outcomes.correct_B.double())
-    metrics = {"qualifying_rate": _mean(qualifying_N / sizes_N)}
-    for name, advantages_B in (("acc", accuracy_B), ("tool", efficiency_B)):
-        # Below a hundredth of the advantages' unit is the rounding of a group of equal rewards.
-        signal_N = torch.bincount(group_B, weights=(advantages_B.abs() > 1e-2).double()) > 0
-        metrics[f"{name}/groups_with_signal"] = _mean(signal_N)
-        metrics[f"{name}/advantage_mean"] = _mean(advantages_B)
-        metrics[f"{name}/advantage_std"] = advantages_B.double().std(correction=0).item()
-    return metrics
+    groups = int(group_B.max()) + 1
+    known_B = outcomes.known_B
+    low_N = torch.full((groups,), float("inf")).scatter_reduce(0, group_B[known_B], rewards_B[known_B], "amin")
+    high_N = torch.full((groups,), float("-inf")).scatter_reduce(0, group_B[known_B], rewards_B[known_B], "amax")
+    qualifying_N = torch.bincount(group_B, weights=outcomes.correct_B.double(), minlength=groups)
+    return {
+        "qualifying_rate": _mean(qualifying_N / torch.bincount(group_B, minlength=groups)),
+        "acc/groups_with_signal": _mean(high_N - low_N > EPS),
+        "acc/advantage_mean": _mean(accuracy_B),
+        "acc/advantage_std": accuracy_B.double().std(correction=0).item(),
+        "tool/groups_with_signal": _mean(torch.bincount(group_B, weights=(efficiency_B != 0).double()) > 0),
+        "tool/advantage_mean": _mean(efficiency_B),
+        "tool/advantage_std": efficiency_B.double().std(correction=0).item(),
+    }
 
 
 def _mean(values: Tensor) -> float:

@@ -58,7 +58,9 @@ class RolloutIndex:
                 continue
             parts = key.rsplit("_", 2)
             if len(parts) != 3 or not parts[2].isdigit():
-                raise ValueError(f"batch key {key!r} is not {{uid}}_{{session}}_{{index}}, as verl's V1 trainer writes it")
+                raise ValueError(
+                    f"batch key {key!r} is not {{uid}}_{{session}}_{{index}}, as verl's V1 trainer writes it"
+                )
             uid, session, index = parts[0], parts[1], int(parts[2])
             rollout = rollouts.setdefault((uid, session), len(rollouts))
             if rollout == len(final_B):
@@ -95,9 +97,7 @@ class Outcomes:
     ledgers: list[ToolLedger | None]
 
     @classmethod
-    def read(
-        cls, extra_fields: Sequence[Mapping[str, Any]], num_turns: Sequence[int], config: HDPOConfig
-    ) -> Outcomes:
+    def read(cls, extra_fields: Sequence[Mapping[str, Any]], num_turns: Sequence[int], config: HDPOConfig) -> Outcomes:
         """Read what the reward manager and the agent loop reported, one entry per rollout.
 
         Args:
@@ -108,7 +108,9 @@ class Outcomes:
             OutcomeError: ``reward_extra_info`` has no ``config.correct_key``.
         """
         correctness = [_correctness(fields.get("reward_extra_info") or {}, config) for fields in extra_fields]
-        ledgers = [ToolLedger.from_dict(fields[LEDGER_KEY]) if LEDGER_KEY in fields else None for fields in extra_fields]
+        ledgers = [
+            ToolLedger.from_dict(fields[LEDGER_KEY]) if LEDGER_KEY in fields else None for fields in extra_fields
+        ]
         tool_calls = [
             rounds_from_num_turns(turns) if ledger is None else ledger.count(config.count_calls)
             for ledger, turns in zip(ledgers, num_turns, strict=True)

@@ -4,8 +4,8 @@ Every call the model issues ends in exactly one of four ways, so for each tool
 
     attempted = executed + failed + timed_out + dropped
 
-``dropped`` calls never ran: over ``max_parallel_calls``, over ``max_tool_calls``, on the last allowed turn, or
-past the response length. T, the call count of the efficiency reward 1/(T + 1), is a policy over these counts.
+``dropped`` calls never ran: over ``max_parallel_calls``, over ``max_tool_calls``, on the last allowed turn,
+or past the response length. T, the call count of the efficiency reward 1/(T + 1), is a policy over these counts.
 """
 
 from __future__ import annotations
@@ -24,6 +24,13 @@ LEDGER_KEY = "tool_ledger"
 
 UNKNOWN_TOOL = "unknown_tool"
 """One name for every tool the model made up, so that its text never becomes a metric's name."""
+
+
+class ToolUnavailable(RuntimeError):
+    """Raised by a tool whose infrastructure failed (server down, quota spent): not the model's doing.
+
+    Such a call is not counted, and the trajectory's outcome is unknown rather than wrong.
+    """
 
 
 @dataclass
@@ -47,10 +54,12 @@ class ToolLedger:
 
     Attributes:
         rounds: turns in which at least one call was dispatched.
+        unavailable: calls that met ``ToolUnavailable``; they are in no tally.
         tools: tally per tool name.
     """
 
     rounds: int = 0
+    unavailable: int = 0
     tools: dict[str, ToolTally] = field(default_factory=dict)
 
     def record(self, tool: str, outcome: CallOutcome, seconds: float = 0.0) -> None:
@@ -79,7 +88,8 @@ class ToolLedger:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> ToolLedger:
-        return cls(data["rounds"], {name: ToolTally(**tally) for name, tally in data["tools"].items()})
+        tools = {name: ToolTally(**tally) for name, tally in data["tools"].items()}
+        return cls(data["rounds"], data["unavailable"], tools)
 
 
 def rounds_from_num_turns(num_turns: int) -> int:

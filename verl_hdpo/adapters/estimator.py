@@ -1,0 +1,53 @@
+"""``algorithm.adv_estimator=hdpo`` in verl's registry of advantage estimators.
+
+verl calls an estimator with rewards, response mask and prompt ids only
+(``compute_advantage`` in verl/trainer/ppo/ray_trainer.py): not with tool calls, outcomes or sessions. The HDPO-aware
+trainer provides those by :func:`scoring` around verl's call; under any other trainer the estimator raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from torch import Tensor
+from verl.trainer.ppo.core_algos import register_adv_est
+
+NAME = "hdpo"
+
+Score = Callable[[Tensor], Tensor]
+"""From the rewards of R rows, summed over tokens (R,), to their advantages (R,)."""
+
+_score: ContextVar[Score | None] = ContextVar("hdpo_score", default=None)
+
+
+@contextmanager
+def scoring(score: Score) -> Iterator[None]:
+    """Let the estimator use ``score`` for the duration of verl's own advantage step."""
+    token = _score.set(score)
+    try:
+        yield
+    finally:
+        _score.reset(token)
+
+
+@register_adv_est(NAME)
+def hdpo_advantage(
+    token_level_rewards: Tensor, response_mask: Tensor, index: Any = None, config: Any = None, **_: Any
+) -> tuple[Tensor, Tensor]:
+    """The accuracy channel, broadcast over the response mask: (advantages, returns), each (rows, response length).
+
+    Raises:
+        RuntimeError: called by a trainer that is not HDPO-aware.
+    """
+    score = _score.get()
+    if score is None:
+        raise RuntimeError(
+            "algorithm.adv_estimator=hdpo was called by a trainer that does not know HDPO, which would train on the "
+            "accuracy channel alone. Use verl's V1 trainer (trainer.use_v1=true, python -m verl.trainer.main_ppo) with "
+            "trainer.v1.trainer_mode sync, colocate_async or separate_async, and install verl-hdpo on every node."
+        )
+    advantages = score(token_level_rewards.sum(dim=-1)).unsqueeze(-1) * response_mask
+    return advantages, advantages

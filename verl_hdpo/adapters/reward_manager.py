@@ -1,0 +1,238 @@
+"""Reward manager ``hdpo``: r_acc as the score, and a fixed set of numbers for the trainer and the logs."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from verl import DataProto
+from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
+from verl.experimental.reward_loop.reward_manager.registry import register
+
+from verl_hdpo.answers import AnswerChecker, RuleChecker, Verdict, extract_answer, follows_format
+from verl_hdpo.config import HDPOConfig
+from verl_hdpo.rewards import RewardSettings, accuracy_reward, hdpo_signal, tool_reward
+from verl_hdpo.tool_ledger import LEDGER_KEY, ToolLedger, rounds_from_num_turns
+
+logger = logging.getLogger(__name__)
+
+MAX_CONCURRENT_SCORES = 32
+WARNING_INTERVAL_SECONDS = 60.0
+
+
+@register("hdpo")
+class HDPORewardManager(RewardManagerBase):
+    """score = r_acc = answer_weight * answer + format_weight * format.
+
+    The answer is judged by a checker, or scored in [0, 1] by ``reward.custom_reward_function`` if it has a path.
+    Both see only what the model wrote. A check that could not be made gives ``outcome_known = 0`` and score 0.
+
+    Args:
+        checker: judges answers; ``RuleChecker`` by ``reward.reward_kwargs.check`` unless given.
+    """
+
+    def __init__(
+        self,
+        config: Any,
+        tokenizer: Any,
+        compute_score: Callable[..., Any] | None = None,
+        reward_router_address: str | None = None,
+        reward_model_tokenizer: Any = None,
+        checker: AnswerChecker | None = None,
+    ) -> None:
+        super().__init__(config, tokenizer, compute_score)
+        self.settings = RewardSettings.from_mapping(config.reward.get("reward_kwargs"))
+        self.hdpo = HDPOConfig.from_mapping(config.algorithm.get("hdpo"))
+        # compute_score is never None here: without a path verl passes its default, a table of data sets.
+        custom = config.reward.get("custom_reward_function") or {}
+        self.custom_score = compute_score if custom.get("path") else None
+        self.checker = checker or RuleChecker(self.settings.check, self.settings.check_timeout)
+        self.router_kwargs = {} if reward_router_address is None else {
+            "reward_router_address": reward_router_address,
+            "reward_model_tokenizer": reward_model_tokenizer,
+        }
+        self._slots = asyncio.Semaphore(MAX_CONCURRENT_SCORES)
+        self._unknown_since_warning, self._next_warning = 0, 0.0
+        self._ignored_keys: set[str] = set()
+        self._skipped_ids = _special_ids(tokenizer, keep=self.settings.answer_pattern)
+
+    async def run_single(self, data: DataProto) -> dict[str, Any]:
+        item = data[-1:][0]  # of a trajectory with several outputs, the last holds the answer
+        row = item.non_tensor_batch
+        fields = row.get("tool_extra_fields") or {}
+        num_turns = int(row.get("__num_turns__", 0) or 0)
+        ledger = ToolLedger.from_dict(fields[LEDGER_KEY]) if LEDGER_KEY in fields else None
+        calls = ledger.count(self.hdpo.count_calls) if ledger else rounds_from_num_turns(num_turns)
+        response = _response_ids(item)
+        spans = _model_spans(fields, num_turns, len(response))
+        turns = await asyncio.to_thread(lambda: [self._decode(response[start:end]) for start, end in spans])
+
+        extra_info = {**(row.get("extra_info") or {}), "num_turns": num_turns, "tool_calls": calls}
+        ground_truth = row["reward_model"]["ground_truth"]
+        if self.custom_score:
+            extra_info["full_response"] = await asyncio.to_thread(self._decode, response)
+            answer, acc = await self._custom_answer(row["data_source"], turns, ground_truth, extra_info)
+        else:
+            answer = acc = await self._checked_answer(turns, ground_truth, row.get("raw_prompt"), extra_info)
+        format_ok = float(follows_format(turns, self.settings.answer_pattern))
+        return self._report(answer, acc, format_ok, calls, ledger or ToolLedger())
+
+    def _report(
+        self, answer: float | None, acc: float | None, format_ok: float, calls: int, ledger: ToolLedger
+    ) -> dict[str, Any]:
+        """The score and its parts, the same float keys for every rollout: verl reads the keys off the first one."""
+        known = answer is not None and acc is not None and ledger.unavailable == 0
+        answer, acc = (answer, acc) if known else (0.0, 0.0)
+        correct = acc > self.hdpo.correct_threshold
+        weights = self.settings.answer_weight, self.settings.format_weight
+        r_acc = accuracy_reward(answer, format_ok, *weights) if known else 0.0
+        r_tool = tool_reward(known and correct, calls)
+        # A channel without weight is no reason to keep a group.
+        signal = hdpo_signal(
+            r_acc if self.hdpo.w_acc else 0.0, known and correct and self.hdpo.w_tool > 0, calls
+        )
+        info = {
+            "acc": acc,
+            "format": format_ok,
+            "outcome_known": known,
+            "accuracy_reward": r_acc,
+            "tool_reward": r_tool,
+            "tool_calls": calls,
+            "tool_used": calls > 0,
+            "hdpo_signal": signal,
+            "tool_executed": ledger.total("executed"),
+            "tool_failed": ledger.total("failed"),
+            "tool_timed_out": ledger.total("timed_out"),
+            "tool_dropped": ledger.total("dropped"),
+        }
+        return {"reward_score": float(r_acc), "reward_extra_info": {key: float(v) for key, v in info.items()}}
+
+    async def _checked_answer(
+        self, turns: list[str], ground_truth: Any, raw_prompt: Any, extra_info: Mapping[str, Any]
+    ) -> float | None:
+        """1 or 0, or None when the checker could not tell."""
+        answer = await asyncio.to_thread(extract_answer, turns, self.settings.answer_pattern)
+        if answer is None:
+            return 0.0
+        try:
+            verdict = await self.checker(answer, ground_truth, _question(raw_prompt), extra_info)
+        except Exception as error:
+            self._warn_unknown(f"the answer checker raised {error!r}")
+            return None
+        return {Verdict.CORRECT: 1.0, Verdict.WRONG: 0.0}.get(verdict)
+
+    async def _custom_answer(
+        self, data_source: Any, turns: list[str], ground_truth: Any, extra_info: dict[str, Any]
+    ) -> tuple[float | None, float | None]:
+        """Answer score in [0, 1] and ``acc``; None for both when the user's function could not tell.
+
+        Raises:
+            ValueError: the function returned something other than a score in [0, 1].
+        """
+        arguments = {
+            "data_source": data_source,
+            "solution_str": "\n".join(turns),
+            "ground_truth": ground_truth,
+            "extra_info": extra_info,
+            **self.router_kwargs,
+        }
+        timeout = self.settings.check_timeout
+        try:
+            async with self._slots:
+                if inspect.iscoroutinefunction(self.custom_score):
+                    result = await asyncio.wait_for(self.custom_score(**arguments), timeout)
+                else:
+                    result = await asyncio.wait_for(_in_thread(self.custom_score, arguments), timeout)
+        except Exception as error:
+            self._warn_unknown(f"the custom reward function raised {error!r} (limit {timeout:g} s)")
+            return None, None
+        result = result if isinstance(result, Mapping) else {"score": result}
+        if ignored := set(result) - {"score", "acc", "outcome_known"} - self._ignored_keys:
+            self._ignored_keys |= ignored
+            logger.warning("the hdpo reward manager ignores %s of the custom reward", sorted(ignored))
+        score, known = result.get("score"), result.get("outcome_known", True)
+        acc = result.get("acc", score)
+        if score is None or acc is None or not known or math.isnan(score) or math.isnan(acc):
+            return None, None
+        if not (0.0 <= score <= 1.0 and 0.0 <= acc <= 1.0):
+            raise ValueError(
+                f"the custom reward function must return a score (and acc) in [0, 1], found {dict(result)!r}; "
+                f"rescale it, and return None when the outcome is unknown"
+            )
+        return float(score), float(acc)
+
+    def _decode(self, ids: list[int]) -> str:
+        return self.tokenizer.decode([i for i in ids if i not in self._skipped_ids], skip_special_tokens=False)
+
+    def _warn_unknown(self, why: str) -> None:
+        self._unknown_since_warning += 1
+        if time.monotonic() >= self._next_warning:
+            logger.warning("%d outcome(s) unknown; the latest: %s", self._unknown_since_warning, why)
+            self._unknown_since_warning, self._next_warning = 0, time.monotonic() + WARNING_INTERVAL_SECONDS
+
+
+def _response_ids(item: Any) -> list[int]:
+    ids = item.batch["responses"]
+    # With several outputs verl pads prompts and attention masks to different widths (AgentLoopWorker
+    # ._compute_score), so the tail of the mask is not the response's; response_len, where given, is right.
+    length = item.non_tensor_batch.get("response_len")
+    if length is None:
+        length = item.batch["attention_mask"][-ids.shape[-1] :].sum()
+    return ids[: int(length)].tolist()
+
+
+def _model_spans(fields: Mapping[str, Any], num_turns: int, length: int) -> list[tuple[int, int]]:
+    if "model_spans" in fields:
+        return [(start, min(end, length)) for start, end in fields["model_spans"]]
+    if num_turns <= 2:  # one prompt, one response
+        return [(0, length)]
+    raise ValueError(
+        f"the hdpo reward manager cannot tell the model's tokens from the tools' in a response of {num_turns} turns; "
+        f"set actor_rollout_ref.rollout.agent.default_agent_loop=hdpo_tool_agent (and no other agent_name in the "
+        f"data), or let your agent loop write extra_fields['model_spans']"
+    )
+
+
+def _special_ids(tokenizer: Any, keep: str) -> frozenset[int]:
+    """Tokens to leave out of the text: the special ones, but not a tag that the answer pattern needs."""
+    return frozenset(
+        i for i, token in tokenizer.added_tokens_decoder.items() if token.special and token.content not in keep
+    )
+
+
+def _question(raw_prompt: Any) -> str:
+    """Text of the last user message."""
+    for message in reversed(list(raw_prompt) if raw_prompt is not None else []):
+        if message["role"] == "user":
+            content = message["content"]
+            if isinstance(content, str):
+                return content
+            return "\n".join(part["text"] for part in content if part.get("type") == "text")
+    return ""
+
+
+async def _in_thread(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+    """Run in a thread of its own: one that hangs must not hold a place in a pool that others wait for."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future = loop.create_future()
+
+    def settle(method: Callable[[Any], None], value: Any) -> None:
+        if not future.done():
+            method(value)
+
+    def work() -> None:
+        try:
+            outcome = (future.set_result, function(**arguments))
+        except Exception as error:
+            outcome = (future.set_exception, error)
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, *outcome)
+
+    threading.Thread(target=work, name="custom-reward", daemon=True).start()
+    return await future

@@ -1,0 +1,201 @@
+"""verl's V1 trainers with HDPO: the same classes, their advantage step and actor update extended.
+
+    outcomes of the batch -> verl's own ``_compute_advantage`` (KL, rollout correction, A_acc through the registered
+    estimator) -> A_tool beside it in TransferQueue -> verl's own ``_update_actor`` with the two-channel loss
+
+A run that does not ask for HDPO gets an instance of verl's class itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+import transfer_queue as tq
+from omegaconf import DictConfig
+from tensordict import TensorDict
+from torch import Tensor
+from transfer_queue import KVBatchMeta
+from verl.trainer.ppo.v1.trainer_base import PPOTrainer
+from verl.utils.config import omega_conf_to_dataclass
+
+from verl_hdpo.adapters.check import check_run, hdpo_settings
+from verl_hdpo.adapters.estimator import NAME, scoring
+from verl_hdpo.adapters.loss import TOOL_ADVANTAGES, two_channel_loss
+from verl_hdpo.advantages import accuracy_advantages, efficiency_advantages, tool_efficiency
+from verl_hdpo.config import HDPOConfig
+from verl_hdpo.loss_norm import mini_batches, qualifying_scale
+from verl_hdpo.metrics import advantage_metrics, ledger_metrics, per_source, tool_use_metrics
+from verl_hdpo.rollouts import Outcomes, RolloutIndex
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """The rollouts of one training batch and their outcomes."""
+
+    index: RolloutIndex
+    outcomes: Outcomes
+    sources: Sequence[str]
+
+
+def hdpo_trainer(stock: type[PPOTrainer]) -> type[PPOTrainer]:
+    """The HDPO-aware subclass of one of verl's V1 trainers; idempotent."""
+    if issubclass(stock, _HDPOTrainer):
+        return stock
+
+    def __new__(cls, config: DictConfig):
+        """An instance of verl's own class unless the run asks for HDPO (Python then skips our ``__init__``)."""
+        if hdpo_settings(config) is None:
+            return stock(config=config)
+        return stock.__new__(cls)
+
+    return type(f"HDPO{stock.__name__}", (_HDPOTrainer, stock), {"__module__": __name__, "__new__": __new__})
+
+
+class _HDPOTrainer:
+    """What HDPO adds to a V1 trainer; mixed in before verl's class."""
+
+    def __init__(self, config: DictConfig):
+        check_run(config)
+        self.hdpo: HDPOConfig = hdpo_settings(config)
+        self.hdpo_trains: bool = config.algorithm.adv_estimator == NAME
+        super().__init__(config)
+
+    def _setup(self) -> None:
+        super()._setup()
+        if self.hdpo_trains:
+            two_losses = self.hdpo.combine == "loss"
+            self.actor_rollout_wg.set_loss_fn(
+                partial(
+                    two_channel_loss,
+                    omega_conf_to_dataclass(self.config.actor_rollout_ref.actor),
+                    self.hdpo.w_acc if two_losses else 1.0,
+                    self.hdpo.w_tool if two_losses else 0.0,
+                )
+            )
+
+    def _compute_advantage(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
+        rollouts = self._read_outcomes(batch)
+        metrics.update(_prefixed("hdpo/", _tool_metrics(rollouts)))
+        if not self.hdpo_trains:
+            return super()._compute_advantage(batch, metrics)
+
+        self._mask_unknown(batch, rollouts)
+        tool_R = torch.zeros(len(batch))
+
+        def score(rewards_R: Tensor) -> Tensor:
+            """Both channels from verl's final rewards (after KL); the efficiency one is kept for the loss."""
+            rewards_B = rewards_R[rollouts.index.final_B]
+            group_B, outcomes = rollouts.index.group_B, rollouts.outcomes
+            norm_by_std = self._norm_by_std()
+            acc_B = accuracy_advantages(rewards_B, group_B, outcomes.known_B, norm_by_std)
+            tool_B = efficiency_advantages(
+                tool_efficiency(outcomes.tool_calls_B), group_B, outcomes.correct_B, norm_by_std
+            )
+            metrics.update(_prefixed("hdpo/", advantage_metrics(rewards_B, acc_B, tool_B, group_B, outcomes)))
+            tool_R.copy_(rollouts.index.spread(tool_B))
+            if self.hdpo.combine == "advantage":
+                acc_B = self.hdpo.w_acc * acc_B + self.hdpo.w_tool * tool_B
+            return rollouts.index.spread(acc_B)
+
+        with scoring(score):
+            batch = super()._compute_advantage(batch, metrics)
+        if self.hdpo.combine == "advantage" or not self.hdpo.w_tool:
+            return batch
+        if self.hdpo.tool_loss_norm == "qualifying":
+            tool_R *= self._qualifying_scale(batch, rollouts)
+        # Workers fetch the fields that the last meta names, so this one goes on with all of them.
+        extra_info = batch.extra_info
+        batch = tq.kv_batch_put(
+            keys=batch.keys,
+            partition_id=batch.partition_id,
+            fields=TensorDict({TOOL_ADVANTAGES: tool_R}, batch_size=len(batch)),
+        )
+        batch.extra_info = {**extra_info, **batch.extra_info}
+        return batch
+
+    def _update_actor(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
+        batch = super()._update_actor(batch, metrics)
+        # verl prefixes whatever workers report with "actor/".
+        for name in [name for name in metrics if name.startswith("actor/hdpo/")]:
+            metrics[name.removeprefix("actor/")] = metrics.pop(name)
+        for name in ("pg_loss", "pg_clipfrac"):
+            if self.hdpo_trains and f"actor/{name}" in metrics:
+                metrics[f"hdpo/acc/{name}"] = metrics[f"actor/{name}"]
+        return batch
+
+    def _val_metrics_update(self, data_sources, sample_uids, reward_extra_infos_dict, sample_turns, **kwargs):
+        """verl's validation metrics, and the ``hdpo/`` quantities per data source under ``val-hdpo/``."""
+        extra_fields = [
+            {"reward_extra_info": {key: values[i] for key, values in reward_extra_infos_dict.items()}}
+            for i in range(len(data_sources))
+        ]
+        outcomes = Outcomes.read(extra_fields, sample_turns, self.hdpo)
+        known = outcomes.known_B.nonzero().squeeze(1).tolist()
+        expected = kwargs.get("expected_acc_counts")  # 0.9.1: verl scores what is missing of these as wrong
+        for i in (~outcomes.known_B).nonzero().squeeze(1).tolist() if expected else ():
+            expected[str(data_sources[i]), str(sample_uids[i])] -= 1
+        metrics = super()._val_metrics_update(
+            [data_sources[i] for i in known],
+            [sample_uids[i] for i in known],
+            {key: [values[i] for i in known] for key, values in reward_extra_infos_dict.items()},
+            sample_turns,
+            **kwargs,
+        )
+        for source, values in per_source(outcomes, data_sources).items():
+            metrics.update(_prefixed(f"val-hdpo/{source}/", values))
+        return metrics
+
+    def _read_outcomes(self, batch: KVBatchMeta) -> _Batch:
+        index = RolloutIndex.from_keys(batch.keys, [bool(tag.get("is_padding", False)) for tag in batch.tags])
+        data = tq.kv_batch_get(
+            keys=[batch.keys[row] for row in index.final_B.tolist()],
+            partition_id=batch.partition_id,
+            select_fields=["extra_fields", "num_turns", "data_source"],
+        )
+        extra_fields, num_turns = data.pop("extra_fields").tolist(), data.pop("num_turns").tolist()
+        return _Batch(index, Outcomes.read(extra_fields, num_turns, self.hdpo), data.pop("data_source").tolist())
+
+    def _mask_unknown(self, batch: KVBatchMeta, rollouts: _Batch) -> None:
+        """Take the rows of unknown outcome out of the loss, its denominators, the entropy and KL terms."""
+        unknown_R = rollouts.index.spread(~rollouts.outcomes.known_B)
+        keys = [batch.keys[row] for row in unknown_R.nonzero().squeeze(1).tolist()]
+        if not keys:
+            return
+        masks = ["response_mask", "loss_mask"]
+        data = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=masks)
+        zeros = {
+            name: torch.nested.as_nested_tensor([m * 0 for m in data[name].unbind()], layout=torch.jagged)
+            for name in masks
+        }
+        tq.kv_batch_put(keys=keys, partition_id=batch.partition_id, fields=TensorDict(zeros, batch_size=len(keys)))
+
+    def _norm_by_std(self) -> bool:
+        if self.hdpo.norm_by_std is not None:
+            return self.hdpo.norm_by_std
+        return bool(self.config.algorithm.get("norm_adv_by_std_in_grpo", True))
+
+    def _qualifying_scale(self, batch: KVBatchMeta, rollouts: _Batch) -> Tensor:
+        actor = self.config.actor_rollout_ref.actor
+        mini_batch_size = actor.ppo_mini_batch_size * self.config.actor_rollout_ref.rollout.n
+        dp_size = max(self.actor_rollout_wg._dispatch_info["actor"]) + 1  # as PPOTrainer._balance_batch reads it
+        loss_mask = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["loss_mask"])
+        return qualifying_scale(
+            mini_batches(len(batch), mini_batch_size, dp_size),
+            rollouts.index.spread(rollouts.outcomes.correct_B),
+            torch.stack([mask.sum() for mask in loss_mask["loss_mask"].unbind()]),
+            actor.loss_agg_mode,
+        )
+
+
+def _tool_metrics(rollouts: _Batch) -> dict[str, float]:
+    metrics = tool_use_metrics(rollouts.outcomes) | ledger_metrics(rollouts.outcomes)
+    for source, values in per_source(rollouts.outcomes, rollouts.sources).items():
+        metrics.update(_prefixed(f"{source}/", values))
+    return metrics
+
+
+def _prefixed(prefix: str, metrics: dict[str, float]) -> dict[str, float]:
+    return {prefix + name: value for name, value in metrics.items()}

@@ -1,0 +1,112 @@
+"""math-verify in processes of their own, which the kernel kills when a comparison runs too long.
+
+math-verify's own timeout is a signal handler: it fails off the main thread, where Ray runs a reward worker,
+and no handler runs inside one big-integer operation. Here SIGALRM keeps its default action, death, so the
+limit holds whatever the interpreter is doing, and also when the trainer itself is gone.
+
+``python -m verl_hdpo.math_process`` is the worker: one JSON request per line in, one verdict per line out.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+MAX_WORKERS = 2
+MEMORY_BYTES = 4 << 30
+START_SECONDS = 120.0
+"""Limit of a worker's start, which imports SymPy: about a second on an idle machine."""
+
+
+class MathProcessError(RuntimeError):
+    """The worker gave no verdict: it was killed at its limit, or could not start."""
+
+
+def equal(gold: str, answer: str, seconds: float) -> bool | None:
+    """Whether math-verify finds ``answer`` equal to ``gold``; None when it cannot read ``gold``. Blocking.
+
+    Raises:
+        MathProcessError: no verdict within ``seconds`` of work.
+    """
+    worker = getattr(_LOCAL, "worker", None)
+    if worker is None or worker.poll() is not None:
+        worker = _LOCAL.worker = _start()
+    try:
+        worker.stdin.write(json.dumps([gold, answer, seconds]) + "\n")
+        worker.stdin.flush()
+        line = worker.stdout.readline()
+    except OSError as error:
+        raise MathProcessError(f"the math-verify process is gone: {error}") from error
+    if not line:
+        status = worker.wait()
+        timed_out = status == -signal.SIGALRM
+        why = f"found no verdict in {seconds:g} s" if timed_out else f"ended with status {status}"
+        raise MathProcessError(f"the math-verify process {why}")
+    verdict = json.loads(line)
+    if isinstance(verdict, str):
+        raise MathProcessError(f"math-verify raised {verdict}")
+    return verdict
+
+
+@functools.cache
+def executor() -> ThreadPoolExecutor:
+    """Threads to call ``equal`` from; each keeps one worker process, started when first needed."""
+    return ThreadPoolExecutor(MAX_WORKERS, thread_name_prefix="math-verify")
+
+
+_LOCAL = threading.local()
+
+
+def _start() -> subprocess.Popen:
+    package_root = str(Path(__file__).resolve().parents[1])
+    path = os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH")]))
+    return subprocess.Popen(
+        [sys.executable, "-m", __name__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": path},
+        text=True,
+    )
+
+
+def _serve() -> None:
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # ends with its input instead, when the trainer ends
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.setitimer(signal.ITIMER_REAL, START_SECONDS)
+    logging.disable(logging.CRITICAL)  # math-verify warns of the missing timeout; the alarm is ours
+    from math_verify import parse, verify
+
+    def read(text: str) -> list:
+        # LaTeX between dollars is all it reads as an expression; Python's power is not LaTeX.
+        text = re.sub(r"\*\*\s*(-?\w+)", r"^{\1}", text).replace("**", "^")
+        return parse(text if "$" in text or "\\boxed" in text else f"${text}$", parsing_timeout=None)
+
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    for line in sys.stdin:
+        gold_text, answer_text, seconds = json.loads(line)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        try:
+            gold = read(gold_text)
+            verdict = verify(gold, read(answer_text), timeout_seconds=None) if gold else None
+        except Exception as error:
+            verdict = f"{type(error).__name__}: {error}"[:200]
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        print(json.dumps(verdict), flush=True)
+
+
+if __name__ == "__main__":
+    _serve()

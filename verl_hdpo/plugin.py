@@ -1,0 +1,103 @@
+"""What ``import verl`` loads, in every process: registration, and nothing else.
+
+verl imports this module through the entry-point group ``verl.plugins``, from inside its own ``__init__``; importing
+trainer modules there would be slow and circular. Each part is therefore registered right after verl imports the
+module it belongs to.
+
+A part that cannot be registered is logged at ERROR and raises where verl imports that module: verl's plugin loader
+swallows exceptions, and a run that names HDPO must not go on as something else.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import logging
+from collections.abc import Callable
+from types import ModuleType
+
+from wrapt import register_post_import_hook
+
+logger = logging.getLogger(__name__)
+
+Part = Callable[[ModuleType], None]
+PARTS: dict[str, tuple[str, Part]] = {}
+"""Name of each part -> (verl's module, the registration to run once that module is imported)."""
+
+
+def part(name: str, after: str) -> Callable[[Part], Part]:
+    """Declare a part of the plugin, registered after the verl module ``after`` is imported."""
+
+    def declare(register: Part) -> Part:
+        PARTS[name] = after, register
+        return register
+
+    return declare
+
+
+@part("advantage estimator", after="verl.trainer.ppo.core_algos")
+def _estimator(_: ModuleType) -> None:
+    importlib.import_module("verl_hdpo.adapters.estimator")
+
+
+@part("trainers", after="verl.trainer.ppo.v1")
+def _trainers(_: ModuleType) -> None:
+    from verl.trainer.ppo.v1.trainer_base import TRAINER_REGISTRY
+
+    from verl_hdpo.adapters.check import TRAINER_MODES
+    from verl_hdpo.adapters.trainer import hdpo_trainer
+
+    # register_trainer refuses a name twice, and the mode's name also picks the replay buffer and its settings:
+    # the entry itself is what can be extended (verl/trainer/ppo/v1/trainer_base.py, TRAINER_REGISTRY).
+    for mode in TRAINER_MODES:
+        TRAINER_REGISTRY[mode] = hdpo_trainer(TRAINER_REGISTRY[mode])
+
+
+@part("agent loop", after="verl.experimental.agent_loop")
+def _agent_loop(_: ModuleType) -> None:
+    importlib.import_module("verl_hdpo.adapters.agent_loop")
+
+
+@part("reward manager", after="verl.experimental.reward_loop.reward_manager")
+def _reward_manager(_: ModuleType) -> None:
+    importlib.import_module("verl_hdpo.adapters.reward_manager")
+
+
+@part("config check", after="verl.utils.config")
+def _config_check(module: ModuleType) -> None:
+    """Check in the driver, before Ray starts: verl/trainer/main_ppo.py calls ``validate_config`` first of all."""
+    stock = module.validate_config
+    if getattr(stock, "_hdpo", False):
+        return
+
+    @functools.wraps(stock)
+    def validate_config(config, *args, **kwargs):
+        stock(config, *args, **kwargs)
+        if config.algorithm.adv_estimator == "hdpo" or config.algorithm.get("hdpo"):
+            from verl_hdpo.adapters.check import check_run
+
+            check_run(config)
+
+    validate_config._hdpo = True
+    module.validate_config = validate_config
+
+
+def _loudly(name: str, register: Part) -> Part:
+    @functools.wraps(register)
+    def hook(module: ModuleType) -> None:
+        try:
+            register(module)
+        except Exception:
+            logger.exception(
+                "verl-hdpo could not register its %s after %s was imported; `verl-hdpo doctor` shows which versions "
+                "it supports. VERL_USE_EXTERNAL_PLUGINS=none runs verl without it.",
+                name,
+                module.__name__,
+            )
+            raise
+
+    return hook
+
+
+for _name, (_after, _register) in PARTS.items():
+    register_post_import_hook(_loudly(_name, _register), _after)

@@ -1,0 +1,109 @@
+"""The rewards of HDPO (arXiv 2604.08545) for one rollout, and the settings under ``reward.reward_kwargs``.
+
+r_acc = answer_weight * answer + format_weight * format, with 0.9 and 0.1 in the paper; r_tool = 1/(T + 1) when
+the answer is correct, else 0.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
+
+Check = Literal["auto", "exact", "math"]
+
+ANSWER_PATTERN = r"<answer>((?:(?!</?answer>).)*)</answer>"
+
+SIGNAL_LEVELS = 10_000
+SIGNAL_CALLS = 1_000
+
+
+def accuracy_reward(
+    answer: float, format_ok: float, answer_weight: float = 0.9, format_weight: float = 0.1
+) -> float:
+    """r_acc = answer_weight * answer + format_weight * format_ok; both arguments in [0, 1]."""
+    return answer_weight * answer + format_weight * format_ok
+
+
+def tool_reward(correct: bool, tool_calls: int) -> float:
+    """r_tool = 1/(T + 1) if correct, else 0, with T = ``tool_calls``. Format plays no part."""
+    return 1.0 / (tool_calls + 1) if correct else 0.0
+
+
+def hdpo_signal(r_acc: float, correct: bool, tool_calls: int) -> float:
+    """round(10^4 r_acc) * 10^3 + (min(T, 998) + 1 if correct, else 0): equal iff both rewards are equal.
+
+    For ``algorithm.filter_groups.metric``: verl drops a group when ``np.std`` of the metric is exactly 0
+    (trainer/ppo/v1/replay_buffer.py). A whole number, because the standard deviation of equal fractions need
+    not be 0 (``np.std([0.1] * 3)`` is 1.4e-17). It tells r_acc apart to 10^-4, and T up to 998.
+
+    An unknown outcome is passed as ``hdpo_signal(0.0, False, 0)``. Two known rollouts that differ then always
+    keep their group, and a group of unknown or worthless ones is dropped; one that is unknown in part and
+    otherwise constant is kept for nothing. NaN would keep no less and would spoil validation means.
+    """
+    calls = min(tool_calls, SIGNAL_CALLS - 2) + 1 if correct else 0
+    return float(round(SIGNAL_LEVELS * r_acc) * SIGNAL_CALLS + calls)
+
+
+class RewardSettingsError(ValueError):
+    """A setting under ``reward.reward_kwargs`` that cannot be used; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class RewardSettings:
+    """Settings of the ``hdpo`` reward manager, under ``reward.reward_kwargs``.
+
+    Attributes:
+        answer_weight: weight of the answer in r_acc, > 0.
+        format_weight: weight of the format in r_acc, >= 0.
+        check: how answers are compared: ``exact`` text, ``math``, or ``auto`` (exact, else math).
+        answer_pattern: regular expression with one group, the answer; searched in model tokens only.
+        check_timeout: seconds one check, or one call of a custom reward function, may take.
+    """
+
+    answer_weight: float = 0.9
+    format_weight: float = 0.1
+    check: Check = "auto"
+    answer_pattern: str = ANSWER_PATTERN
+    check_timeout: float = 30.0
+
+    def __post_init__(self) -> None:
+        answer, fmt, timeout = self.answer_weight, self.format_weight, self.check_timeout
+        _require(_is_number(answer) and answer > 0, "answer_weight", answer, "a number > 0")
+        _require(_is_number(fmt) and fmt >= 0, "format_weight", fmt, "a number >= 0")
+        _require(self.check in get_args(Check), "check", self.check, f"one of {', '.join(get_args(Check))}")
+        _require(_is_number(timeout) and timeout > 0, "check_timeout", timeout, "a number of seconds > 0")
+        try:
+            groups = re.compile(self.answer_pattern, re.DOTALL).groups
+        except (re.error, TypeError):
+            groups = None
+        wanted = "a regular expression with exactly one group"
+        _require(groups == 1, "answer_pattern", self.answer_pattern, wanted)
+
+    @classmethod
+    def from_mapping(cls, settings: Mapping[str, Any] | None) -> RewardSettings:
+        """Build from ``config.reward.get("reward_kwargs")``; None gives the defaults.
+
+        Raises:
+            RewardSettingsError: an unknown key or a value outside its range.
+        """
+        settings = {} if settings is None else dict(settings)
+        known = [f.name for f in fields(cls)]
+        if unknown := sorted(str(key) for key in settings if key not in known):
+            raise RewardSettingsError(
+                f"unknown setting reward.reward_kwargs.{unknown[0]} for the hdpo reward manager; "
+                f"known: {', '.join(known)}. Arguments of a custom reward function go under "
+                f"reward.custom_reward_function.reward_kwargs"
+            )
+        return cls(**settings)
+
+
+def _require(ok: bool, name: str, found: Any, wanted: str) -> None:
+    if not ok:
+        raise RewardSettingsError(f"reward.reward_kwargs.{name} must be {wanted}, found {found!r}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
