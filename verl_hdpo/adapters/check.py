@@ -78,7 +78,7 @@ def _algorithm_problems(config: DictConfig, settings: HDPOConfig) -> Iterator[st
     """Combinations in which HDPO would silently be something else."""
     actor, rollout = config.actor_rollout_ref.actor, config.actor_rollout_ref.rollout
     if rollout.n < 2:
-        yield f"actor_rollout_ref.rollout.n={rollout.n}: advantages are relative to a prompt's other rollouts; use 2 or more"
+        yield f"actor_rollout_ref.rollout.n={rollout.n}: a rollout is compared with its prompt's others; use 2 or more"
     if config.critic.get("enable"):
         yield "critic.enable=true: HDPO has no critic; remove it"
     if (config.get("distillation") or {}).get("enabled", False):
@@ -99,7 +99,8 @@ def _algorithm_problems(config: DictConfig, settings: HDPOConfig) -> Iterator[st
     if filter_groups and filter_groups.get("enable") and filter_groups.get("metric") != SIGNAL_KEY:
         yield (
             f"algorithm.filter_groups.metric={filter_groups.get('metric')} drops all-correct groups, where the "
-            f"efficiency channel has most to say; set it to {SIGNAL_KEY}, with reward.reward_manager.name={REWARD_MANAGER}"
+            f"efficiency channel has most to say; set it to {SIGNAL_KEY}, which reward.reward_manager.name="
+            f"{REWARD_MANAGER} reports"
         )
 
 
