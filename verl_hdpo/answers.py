@@ -65,7 +65,7 @@ def follows_format(turns: Sequence[str], pattern: str = ANSWER_PATTERN) -> bool:
 
 
 def normalize(text: str) -> str:
-    """``text`` as ``exact`` compares it: NFKC, case folded, single spaces, no outer quotes, $ or full stop."""
+    """``text`` as ``exact`` compares it: NFKC, case folded, single spaces, no outer quotes, $, full stop."""
     text = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
     return text.strip("\"'`$ ").removesuffix(".").rstrip()
 

@@ -92,7 +92,7 @@ def _serve() -> None:
 
     def read(text: str) -> list:
         # LaTeX between dollars is all it reads as an expression; Python's power is not LaTeX.
-        text = re.sub(r"\*\*\s*(-?\w+)", r"^{\1}", text).replace("**", "^")
+        text = re.sub(r"\*\*\s*(-?\w+)", r"^{\1}", text).replace("**", "^").replace("\\%", "%")
         return parse(text if "$" in text or "\\boxed" in text else f"${text}$", parsing_timeout=None)
 
     signal.setitimer(signal.ITIMER_REAL, 0)

@@ -1,7 +1,7 @@
 """The rewards of HDPO (arXiv 2604.08545) for one rollout, and the settings under ``reward.reward_kwargs``.
 
-r_acc = answer_weight * answer + format_weight * format, with 0.9 and 0.1 in the paper; r_tool = 1/(T + 1) when
-the answer is correct, else 0.
+r_acc = answer_weight * answer + format_weight * format, with 0.9 and 0.1 in the paper;
+r_tool = 1/(T + 1) when the answer is correct, else 0.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ Every call the model issues ends in exactly one of four ways, so for each tool
     attempted = executed + failed + timed_out + dropped
 
 ``dropped`` calls never ran: over ``max_parallel_calls``, over ``max_tool_calls``, on the last allowed turn,
-or past the response length. T, the call count of the efficiency reward 1/(T + 1), is a policy over these counts.
+or past the response length. T, the call count of the efficiency reward 1/(T + 1), is a policy over these
+counts.
 """
 
 from __future__ import annotations

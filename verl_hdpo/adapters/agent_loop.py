@@ -111,7 +111,7 @@ class HDPOToolAgentLoop(ToolAgentLoop):
         self._dispatched = 0
 
     async def run(self, sampling_params: dict[str, Any], **kwargs: Any) -> AgentLoopOutput:
-        # verl makes one agent loop per trajectory (AgentLoopWorker._run_agent_loop); a reused one starts anew.
+        # verl makes one agent loop per trajectory (AgentLoopWorker._run_agent_loop); reuse starts anew.
         self.ledger, self._dispatched = ToolLedger(), 0
         output = await super().run(sampling_params, **kwargs)
         # Only now: _handle_generating_state takes the server's step stamps while extra_fields is still empty.

@@ -30,8 +30,8 @@ WARNING_INTERVAL_SECONDS = 60.0
 class HDPORewardManager(RewardManagerBase):
     """score = r_acc = answer_weight * answer + format_weight * format.
 
-    The answer is judged by a checker, or scored in [0, 1] by ``reward.custom_reward_function`` if it has a path.
-    Both see only what the model wrote. A check that could not be made gives ``outcome_known = 0`` and score 0.
+    The answer is judged by a checker, or scored in [0, 1] by ``reward.custom_reward_function`` if it has a
+    path. Both see only what the model wrote. A check that failed to run gives ``outcome_known = 0``, score 0.
 
     Args:
         checker: judges answers; ``RuleChecker`` by ``reward.reward_kwargs.check`` unless given.
@@ -53,10 +53,10 @@ class HDPORewardManager(RewardManagerBase):
         custom = config.reward.get("custom_reward_function") or {}
         self.custom_score = compute_score if custom.get("path") else None
         self.checker = checker or RuleChecker(self.settings.check, self.settings.check_timeout)
-        self.router_kwargs = {} if reward_router_address is None else {
-            "reward_router_address": reward_router_address,
-            "reward_model_tokenizer": reward_model_tokenizer,
-        }
+        self.router_kwargs = {}
+        if reward_router_address is not None:
+            self.router_kwargs["reward_router_address"] = reward_router_address
+            self.router_kwargs["reward_model_tokenizer"] = reward_model_tokenizer
         self._slots = asyncio.Semaphore(MAX_CONCURRENT_SCORES)
         self._unknown_since_warning, self._next_warning = 0, 0.0
         self._ignored_keys: set[str] = set()
@@ -86,7 +86,7 @@ class HDPORewardManager(RewardManagerBase):
     def _report(
         self, answer: float | None, acc: float | None, format_ok: float, calls: int, ledger: ToolLedger
     ) -> dict[str, Any]:
-        """The score and its parts, the same float keys for every rollout: verl reads the keys off the first one."""
+        """The score and its parts; the same float keys each time, since verl reads them off the first rollout."""
         known = answer is not None and acc is not None and ledger.unavailable == 0
         answer, acc = (answer, acc) if known else (0.0, 0.0)
         correct = acc > self.hdpo.correct_threshold
@@ -168,13 +168,15 @@ class HDPORewardManager(RewardManagerBase):
         return float(score), float(acc)
 
     def _decode(self, ids: list[int]) -> str:
-        return self.tokenizer.decode([i for i in ids if i not in self._skipped_ids], skip_special_tokens=False)
+        kept = [i for i in ids if i not in self._skipped_ids]
+        return self.tokenizer.decode(kept, skip_special_tokens=False)
 
     def _warn_unknown(self, why: str) -> None:
         self._unknown_since_warning += 1
         if time.monotonic() >= self._next_warning:
             logger.warning("%d outcome(s) unknown; the latest: %s", self._unknown_since_warning, why)
-            self._unknown_since_warning, self._next_warning = 0, time.monotonic() + WARNING_INTERVAL_SECONDS
+            self._unknown_since_warning = 0
+            self._next_warning = time.monotonic() + WARNING_INTERVAL_SECONDS
 
 
 def _response_ids(item: Any) -> list[int]:
@@ -193,17 +195,16 @@ def _model_spans(fields: Mapping[str, Any], num_turns: int, length: int) -> list
     if num_turns <= 2:  # one prompt, one response
         return [(0, length)]
     raise ValueError(
-        f"the hdpo reward manager cannot tell the model's tokens from the tools' in a response of {num_turns} turns; "
-        f"set actor_rollout_ref.rollout.agent.default_agent_loop=hdpo_tool_agent (and no other agent_name in the "
-        f"data), or let your agent loop write extra_fields['model_spans']"
+        f"the hdpo reward manager cannot tell the model's tokens from the tools' in a response of {num_turns} "
+        f"turns; set actor_rollout_ref.rollout.agent.default_agent_loop=hdpo_tool_agent (and no other agent_name "
+        f"in the data), or let your agent loop write extra_fields['model_spans']"
     )
 
 
 def _special_ids(tokenizer: Any, keep: str) -> frozenset[int]:
     """Tokens to leave out of the text: the special ones, but not a tag that the answer pattern needs."""
-    return frozenset(
-        i for i, token in tokenizer.added_tokens_decoder.items() if token.special and token.content not in keep
-    )
+    tokens = tokenizer.added_tokens_decoder.items()
+    return frozenset(i for i, token in tokens if token.special and token.content not in keep)
 
 
 def _question(raw_prompt: Any) -> str:
