@@ -138,6 +138,17 @@ class HDPOToolAgentLoop(ToolAgentLoop):
                 self._record(tool_call, agent_data, "dropped")
         return state
 
+    def _build_assistant_message(self, content: str, agent_data: AgentData) -> dict[str, Any]:
+        try:
+            return super()._build_assistant_message(content, agent_data)
+        except ValueError:
+            # verl 0.9.0 fails the prompt's whole group when a model writes arguments that are no JSON object;
+            # 0.9.1 keeps them as written, and so does this. The call itself then fails like any bad call.
+            calls = agent_data.tool_calls[: self.max_parallel_calls]
+            functions = [{"name": call.name, "arguments": call.arguments} for call in calls]
+            tool_calls = [{"type": "function", "function": function} for function in functions]
+            return {"role": "assistant", "content": content or "", "tool_calls": tool_calls}
+
     async def _handle_processing_tools_state(self, agent_data: AgentData) -> AgentState:
         for tool_call in agent_data.tool_calls[self.max_parallel_calls :]:
             self._record(tool_call, agent_data, "dropped")
