@@ -1,0 +1,56 @@
+"""``Finding``: one thing that was looked at, and what to do if it is not as it must be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+Mark = Literal["ok", "warn", "FAIL"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of a report.
+
+    Attributes:
+        section: heading under which it is printed.
+        mark: ``ok``, ``warn`` (a run may work) or ``FAIL`` (it will not).
+        subject: what was looked at.
+        found: what is there.
+        advice: what to do, one item per problem; empty if nothing.
+    """
+
+    section: str
+    mark: Mark
+    subject: str
+    found: str
+    advice: tuple[str, ...] = ()
+
+
+def report(findings: Iterable[Finding]) -> Iterator[str]:
+    """The findings as lines of text, aligned, in the order in which they came."""
+    findings = list(findings)
+    width = max((len(f.subject) for f in findings), default=0)
+    section = None
+    for finding in findings:
+        if finding.section != section:
+            section = finding.section
+            yield f"\n{section}"
+        first, *rest = finding.found.splitlines() or [""]
+        yield f"  {finding.mark:<4}  {finding.subject:<{width}}  {first}".rstrip()
+        yield from (f"        {'':<{width}}  {line}" for line in rest)
+        for advice in finding.advice:
+            first, *rest = advice.splitlines()
+            yield f"        {'':<{width}}  -> {first}"
+            yield from (f"        {'':<{width}}     {line}" for line in rest)
+
+
+def verdict(findings: Iterable[Finding]) -> str:
+    """The last line of the report."""
+    marks = [finding.mark for finding in findings]
+    failed, warned = marks.count("FAIL"), marks.count("warn")
+    if not failed and not warned:
+        return "Everything looks right."
+    parts = [f"{n} {word}{'s' * (n != 1)}" for n, word in ((failed, "problem"), (warned, "warning")) if n]
+    return ", ".join(parts) + ("." if failed else "; nothing stands in the way of a run.")

@@ -1,0 +1,43 @@
+"""The part of ``verl-hdpo doctor`` that imports verl: ``python -m verl_hdpo.cli.probe request.json findings.json``.
+
+A process of its own, because registration is only proved by a process that starts as verl's do, because a broken
+package may end the process, and because the run's own tool and reward files are imported here.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from verl_hdpo.cli.finding import Finding
+from verl_hdpo.cli.registrations import device, registrations, torchvision
+
+
+def probe(request: dict[str, Any]) -> Iterator[Finding]:
+    """Every finding that takes an import of verl; those on a run only if ``request["overrides"]`` is given."""
+    yield from torchvision()
+    yield from device()
+    broken = False
+    for finding in registrations():
+        broken |= finding.mark == "FAIL"
+        yield finding
+    if request["overrides"] is not None and not broken:
+        from verl_hdpo.cli.run_config import check_composed
+
+        yield from check_composed(**request)
+
+
+def main() -> None:
+    request, findings = map(Path, sys.argv[1:])
+    with findings.open("w") as out:  # one by one: what was found stays if a later step ends the process
+        for finding in probe(json.loads(request.read_text())):
+            out.write(json.dumps(asdict(finding)) + "\n")
+            out.flush()
+
+
+if __name__ == "__main__":
+    main()
