@@ -13,8 +13,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-HOMOGENEOUS_LOSSES = ("vanilla", "dppo_tv", "dppo_kl", "gspo", "sapo", "gpg", "geo_mean", "cispo")
-"""verl's policy losses with L(cA) = cL(A) for c > 0, the ones this scaling is exact for."""
+HOMOGENEOUS_LOSSES = ("vanilla", "dppo_tv", "dppo_kl", "gspo", "sapo", "gpg", "cispo")
+"""verl's policy losses with L(cA) = cL(A) for c > 0, and verl's global denominators: this scaling is exact for them."""
 
 
 def mini_batches(rows: int, mini_batch_size: int, dp_size: int) -> Tensor:

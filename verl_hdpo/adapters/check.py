@@ -85,10 +85,13 @@ def _algorithm_problems(config: DictConfig, settings: HDPOConfig) -> Iterator[st
         yield "distillation.enabled=true replaces the policy loss that HDPO extends; turn one of them off"
     loss_mode = actor.policy_loss.get("loss_mode", "vanilla")
     if settings.tool_loss_norm == "qualifying" and settings.combine == "loss":
-        if loss_mode not in HOMOGENEOUS_LOSSES:
+        # Before 0.9.1 verl's gspo averages over sequences whatever loss_agg_mode says.
+        if loss_mode not in HOMOGENEOUS_LOSSES or (
+            loss_mode == "gspo" and Version(verl.__version__) < Version("0.9.1")
+        ):
             yield (
                 f"algorithm.hdpo.tool_loss_norm=qualifying is exact for the policy losses "
-                f"{', '.join(HOMOGENEOUS_LOSSES)}, not for {loss_mode}; use tool_loss_norm=all"
+                f"{', '.join(exact)}, not for {loss_mode} in verl {verl.__version__}; use tool_loss_norm=all"
             )
         if actor.get("shuffle", False):
             yield (
