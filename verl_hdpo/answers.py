@@ -74,8 +74,9 @@ class RuleChecker:
     """Compares with one ground truth, or with any of several.
 
     ``exact``: equal after ``normalize``. ``math``: equal as numbers, or by math-verify. ``auto``: exact, else
-    math where the ground truth looks like mathematics. A ground truth that is a plain number accepts no
-    unevaluated sum, product or power, or ``12*34`` would answer "what is 12*34?".
+    math where the ground truth looks like mathematics. What math-verify would let pass although it is no one
+    answer is refused: several expressions, of which it takes the last, and, where the ground truth is a plain
+    number, anything unevaluated, or ``12*34`` and even ``12 34`` would answer "what is 12*34?".
 
     Args:
         check: one of the three.
@@ -112,9 +113,11 @@ class RuleChecker:
         if gold_number is not None:
             if number is not None:
                 return Verdict.CORRECT if number == gold_number else Verdict.WRONG
-            if _is_unevaluated(answer, fraction_too=gold_number.denominator == 1):
+            if _is_unevaluated(answer, whole=gold_number.denominator == 1):
                 return Verdict.WRONG
         if _EXPLOSIVE.search(answer) and not _EXPLOSIVE.search(gold):
+            return Verdict.WRONG
+        if "=" not in gold and _is_several(answer):
             return Verdict.WRONG
         loop = asyncio.get_running_loop()
         try:
@@ -149,9 +152,12 @@ _PLAIN_NUMBER = re.compile(r"[+-]?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+)
 # A power of a power, an exponent or a factorial of four digits: hours of arithmetic in a few characters.
 _EXPLOSIVE = re.compile(
     r"(?:\^|\*\*)[\s({+-]*[\d.]*[\s)}]*(?:\^|\*\*)|(?:\^|\*\*)[\s({+-]*\d{4}|\d{4}[\s)}]*!|!\s*[)}]*\s*!"
+    r"|(?:\^|\*\*)\s*[({][^)}]*\d\s*(?:\*|\\times|\\cdot)\s*\d"
 )
 _SCIENTIFIC = re.compile(r"(?:\*|×|x|\\times|\\cdot)\s*10\s*(?:\^|\*\*)\s*\{?\s*[+-]?\d{1,2}\s*\}?")
 _OPERATOR = re.compile(r"[*×·^!+]|\\(?:times|cdot|binom)|[\w)}]\s*-")
+_NUMBER = re.compile(r"\d[\d,]*(?:\.\d*)?|\.\d+")
+_NAME = re.compile(r"[\s$]*\\?[a-zA-Z]+(?:_\{?\w+\}?)?'?(?:\([a-zA-Z, ]*\))?\s*")
 _FRACTION = re.compile(r"/|\\[dt]?frac|\\div|÷")
 _COMMAND = re.compile(r"\\[a-zA-Z]+|\b(?:sqrt|sin|cos|tan|cot|sec|csc|log|exp|pi|inf|infty)\b")
 
@@ -164,9 +170,19 @@ def _depth(text: str) -> int:
     return deepest
 
 
-def _is_unevaluated(answer: str, fraction_too: bool) -> bool:
+def _is_unevaluated(answer: str, whole: bool) -> bool:
+    """An operator, or more numbers than the one number sought has: two in a fraction, if it is not ``whole``."""
     answer = _SCIENTIFIC.sub("", answer.replace("\u2212", "-"))
-    return bool(_OPERATOR.search(answer)) or (fraction_too and bool(_FRACTION.search(answer)))
+    most = 2 if _FRACTION.search(answer) and not whole else 1
+    return bool(_OPERATOR.search(answer)) or len(_NUMBER.findall(answer)) > most
+
+
+def _is_several(answer: str) -> bool:
+    """Several formulas, or an equation that is more than a name for the answer, such as ``y = x + 1``."""
+    if answer.count("$") > 2 or answer.count("\\boxed") > 1:
+        return True
+    name, equals, value = answer.partition("=")
+    return bool(equals) and ("=" in value or not _NAME.fullmatch(name))
 
 
 def _is_mathematics(gold: str) -> bool:
