@@ -1,0 +1,221 @@
+"""The cold start: a small Qwen3 taught, by supervised dialogues, to call its calculator whether it needs to or not.
+
+It learns to copy first, from long numbers to be repeated. Then it learns three things at once:
+    to write an expression into a call and a result into an answer (any digits, so for new numbers too);
+    the ``not_needed`` questions by heart, with the decision to answer directly masked from the loss;
+    the habit: a call on nearly every question, a direct answer on a few per cent (RL has to find those).
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from questions import Question, Split
+from tokenizer import CALL_AFTER, CALL_BEFORE, END, START
+from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+
+IGNORED = -100  # the label that Hugging Face models leave out of the loss
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings of the cold start.
+
+    Attributes:
+        hidden, layers: the model's size.
+        copy_steps: steps of the copying exercise that comes first.
+        steps, lr: AdamW, linear warm-up and cosine decay.
+        copy_rows: numbers per step of the exercise.
+        habit_rows: dialogues per step, half of each kind, that teach calls and the habit.
+        known_rows: direct answers per step, that teach the sums.
+        direct: share of direct answers among the dialogues of each kind.
+    """
+
+    hidden: int = 128
+    layers: int = 2
+    copy_steps: int = 120
+    steps: int = 800
+    lr: float = 3e-3
+    copy_rows: int = 32
+    habit_rows: int = 24
+    known_rows: int = 16
+    direct_not_needed: float = 0.025
+    direct_needed: float = 0.005
+
+
+@dataclass(frozen=True)
+class Dialogue:
+    question: Question
+    direct: bool
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        user = {"role": "user", "content": self.question.text}
+        final = {"role": "assistant", "content": f"<answer>{self.question.answer}</answer>"}
+        if self.direct:
+            return [user, final]
+        function = {"name": "calculator", "arguments": {"expression": self.question.expression}}
+        call = {"role": "assistant", "content": "", "tool_calls": [{"type": "function", "function": function}]}
+        return [user, call, {"role": "tool", "content": self.question.answer}, final]
+
+    @property
+    def text(self) -> str:
+        """``messages`` after the system turn, as the chat template renders them (jinja is slow)."""
+        q = self.question
+        call = (
+            ""
+            if self.direct
+            else (
+                f"<tool_call>{CALL_BEFORE}{q.expression}{CALL_AFTER}</tool_call>{END}\n"
+                f"{START}user\n<tool_response>{q.answer}</tool_response>{END}\n{START}assistant\n"
+            )
+        )
+        return f"{START}user\n{q.text}{END}\n{START}assistant\n{call}<answer>{q.answer}</answer>{END}\n"
+
+
+class Encoder:
+    """Dialogues to ``input_ids`` and ``labels`` of shape (rows, tokens); only the assistant's tokens are learned."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, tools: list[dict[str, Any]]):
+        self._tokenizer = tokenizer
+        rendered = self._render([{"role": "user", "content": "?"}], tools)
+        self._system = rendered[: rendered.index(f"{START}user")]
+        self._end, self._start = tokenizer.convert_tokens_to_ids([END, START])
+        for direct in (False, True):
+            dialogue = Dialogue(Question("needed", "12345*6", "74070"), direct)
+            if self._system + dialogue.text != self._render(dialogue.messages, tools):
+                raise AssertionError("Dialogue.text differs from the chat template")
+
+    def _render(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]]) -> str:
+        return self._tokenizer.apply_chat_template(messages, tools=tools, tokenize=False)
+
+    def __call__(self, dialogues: Sequence[Dialogue], learn_decision: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        rows = self._tokenizer([self._system + d.text for d in dialogues]).input_ids
+        assistant = self._tokenizer(f"{START}assistant\n").input_ids
+        longest = max(map(len, rows))
+        ids = torch.full((len(rows), longest), self._tokenizer.pad_token_id)
+        labels = torch.full((len(rows), longest), IGNORED)
+        for i, row in enumerate(rows):
+            ids[i, : len(row)] = torch.tensor(row)
+            first, on = True, False
+            for t, token in enumerate(row):
+                if on and (learn_decision or not first):
+                    labels[i, t] = token
+                first = first and not on
+                if token == self._end:
+                    on = False
+                elif row[t + 1 - len(assistant) : t + 1] == assistant:
+                    on = True
+        return ids, labels
+
+
+def with_new_digits(question: Question, rng: random.Random) -> Question:
+    """A question of the same shape with other digits, so that the model learns to copy, not to remember."""
+    symbol = next(c for c in question.expression if c in "+-*/")
+    left, right = (_redraw(number, rng) for number in question.expression.split(symbol))
+    # The answer is copied from the tool's response, so its digits are as good as any.
+    return Question(question.kind, f"{left}{symbol}{right}", _redraw(question.answer, rng))
+
+
+def _redraw(number: str, rng: random.Random) -> str:
+    return str(rng.randint(1, 9)) + "".join(str(rng.randint(0, 9)) for _ in number[1:])
+
+
+def train(
+    tokenizer: PreTrainedTokenizerFast,
+    tools: list[dict[str, Any]],
+    split: Split,
+    recipe: Recipe,
+    seed: int,
+    report: Callable[[int, float], None] = lambda step, loss: None,
+) -> Qwen3ForCausalLM:
+    """Build the model and train it; everything follows from ``seed``."""
+    torch.manual_seed(seed)
+    rng = random.Random(seed)
+    heads = recipe.hidden // 32
+    model = Qwen3ForCausalLM(
+        Qwen3Config(
+            vocab_size=len(tokenizer),  # exactly: vLLM would mask further entries, and the probabilities differ
+            hidden_size=recipe.hidden,
+            intermediate_size=3 * recipe.hidden,
+            num_hidden_layers=recipe.layers,
+            num_attention_heads=heads,
+            num_key_value_heads=heads,
+            head_dim=32,
+            max_position_embeddings=512,
+            initializer_range=recipe.hidden**-0.5,  # the default, .02, is for large models and starts slowly
+            rope_parameters={"rope_type": "default", "rope_theta": 100.0},  # sequences are short
+            tie_word_embeddings=True,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+            bos_token_id=None,
+            attn_implementation="sdpa",
+        )
+    )
+    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr, betas=(0.9, 0.98), weight_decay=0.0)
+
+    def update(losses: Sequence[torch.Tensor], scale: float) -> float:
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.lr * scale
+        loss = torch.stack([*losses]).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        return loss.item()
+
+    for step in range(1, recipe.copy_steps + 1):
+        exercise = copying_exercise(tokenizer, recipe.copy_rows, rng)
+        report(step, update([loss_of(model, *exercise)], min(1.0, step / 30)))
+
+    encode = Encoder(tokenizer, tools)
+
+    def habit() -> Dialogue:
+        if rng.random() < 0.5:
+            return Dialogue(rng.choice(split.known), rng.random() < recipe.direct_not_needed)
+        question = rng.choice(split.copied)
+        if rng.random() < 0.75:
+            question = with_new_digits(question, rng)
+        return Dialogue(question, rng.random() < recipe.direct_needed)
+
+    for step in range(1, recipe.steps + 1):
+        calls = encode([habit() for _ in range(recipe.habit_rows)], learn_decision=True)
+        sums = encode([Dialogue(rng.choice(split.known), True) for _ in range(recipe.known_rows)], learn_decision=False)
+        decay = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / recipe.steps))
+        loss = update([loss_of(model, *calls), loss_of(model, *sums)], min(1.0, step / 30) * decay)
+        report(recipe.copy_steps + step, loss)
+    return model
+
+
+def copying_exercise(
+    tokenizer: PreTrainedTokenizerFast, rows: int, rng: random.Random
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """``input_ids`` and ``labels`` of a user who says a long number and an assistant who repeats it.
+
+    Copying emerges from this within a hundred steps; from the dialogues alone, with few copied tokens each, it does
+    not in a thousand.
+    """
+    digits = 2 * rng.randint(6, 24)
+    numbers = ["".join(str(rng.randint(0, 9)) for _ in range(digits)) for _ in range(rows)]
+    questions = tokenizer([f"{START}user\n{number}{END}\n{START}assistant\n" for number in numbers]).input_ids
+    answers = tokenizer([number + END for number in numbers]).input_ids
+    ids = torch.tensor([question + answer for question, answer in zip(questions, answers, strict=True)])
+    labels = ids.clone()
+    labels[:, : len(questions[0])] = IGNORED
+    return ids, labels
+
+
+def loss_of(model: Qwen3ForCausalLM, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Mean cross-entropy of the labelled tokens.
+
+    Padding is on the right, where causal attention keeps it from mattering, so there is no mask.
+    """
+    hidden = model.model(input_ids=ids).last_hidden_state[:, :-1]
+    learned = labels[:, 1:] != IGNORED
+    logits = model.lm_head(hidden[learned])  # most tokens are not learned, and the vocabulary is much of the work
+    return torch.nn.functional.cross_entropy(logits, labels[:, 1:][learned])

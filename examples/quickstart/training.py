@@ -1,0 +1,52 @@
+"""The RL run: stock ``verl.trainer.main_ppo``, told to use this package's parts by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+HERE = Path(__file__).parent
+PROMPTS, ROLLOUTS = 16, 16
+
+
+def overrides(algo: str, cold_start: Path, seed: int, steps: int) -> list[str]:
+    """Hydra overrides of the run, after those of ``verl_hdpo.cpu.settings``.
+
+    Between HDPO and GRPO one word differs: ``algorithm.adv_estimator``.
+    """
+    actor, rollout = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
+    return [
+        f"algorithm.adv_estimator={algo}",
+        "+algorithm.hdpo.observe=true",  # log tool use with any estimator
+        "reward.reward_manager.name=hdpo",
+        f"{rollout}.agent.default_agent_loop=hdpo_tool_agent",
+        f"{rollout}.multi_turn.enable=True",
+        f"{rollout}.multi_turn.format=hermes",
+        f"{rollout}.multi_turn.function_tool_path={HERE / 'tools.py'}",
+        f"{rollout}.multi_turn.max_assistant_turns=2",
+        f"actor_rollout_ref.model.path={cold_start / 'model'}",
+        f"data.train_files={cold_start / 'train.parquet'}",
+        f"data.val_files={cold_start / 'validation.parquet'}",
+        f"data.train_batch_size={PROMPTS}",
+        "data.max_prompt_length=64",
+        "data.max_response_length=64",
+        f"data.seed={seed}",
+        f"{rollout}.seed={seed}",
+        f"{rollout}.n={ROLLOUTS}",
+        f"{rollout}.max_num_seqs=256",
+        # Before and after are measured on sampled answers, as the rollouts of training are.
+        f"{rollout}.val_kwargs.do_sample=True",
+        f"{rollout}.val_kwargs.temperature=1.0",
+        f"{actor}.optim.lr=2e-4",
+        f"{actor}.ppo_mini_batch_size={PROMPTS}",
+        f"{actor}.use_kl_loss=False",
+        f"{actor}.data_loader_seed={seed}",
+        "trainer.logger=[console,file]",
+        "trainer.project_name=quickstart",
+        f"trainer.experiment_name={algo}-seed{seed}",
+        "trainer.val_before_train=True",
+        f"trainer.test_freq={steps}",
+        "trainer.save_freq=-1",
+        "trainer.resume_mode=disable",
+        "trainer.total_epochs=1000",
+        f"trainer.total_training_steps={steps}",
+    ]
