@@ -262,10 +262,10 @@ def test_a_custom_function_that_raises_or_hangs_makes_it_unknown(caplog):
         await asyncio.sleep(60)
 
     start = time.monotonic()
-    for function in (raises, hangs, lambda **_: time.sleep(1.5)):
+    for function in (raises, hangs, lambda **_: time.sleep(60)):
         data = rollout(RIGHT, ledger=ToolLedger())
         assert unknown(score(data, function, reward_kwargs={"check_timeout": 0.2}))
-    assert time.monotonic() - start < 1.4
+    assert time.monotonic() - start < 30
     assert "judge is down" in caplog.text and "limit 0.2 s" in caplog.text
 
 
