@@ -57,15 +57,11 @@ class ShmCheckpointEngine(CheckpointEngine):
             torch.save(state, part)
             os.rename(part, self.path)  # receivers see the whole file or none
 
-    async def receive_weights(
-        self, global_steps: int | None = None
-    ) -> AsyncIterator[tuple[str, torch.Tensor]]:
+    async def receive_weights(self, global_steps: int | None = None) -> AsyncIterator[tuple[str, torch.Tensor]]:
         deadline = asyncio.get_running_loop().time() + RECEIVE_TIMEOUT
         while not self.path.exists():
             if asyncio.get_running_loop().time() > deadline:
-                raise TimeoutError(
-                    f"no weights in {self.path} after {RECEIVE_TIMEOUT:.0f} s: did the trainer die?"
-                )
+                raise TimeoutError(f"no weights in {self.path} after {RECEIVE_TIMEOUT:.0f} s: did the trainer die?")
             await asyncio.sleep(0.01)
         for item in torch.load(self.path, mmap=True).items():
             yield item

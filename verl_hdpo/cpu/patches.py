@@ -51,9 +51,7 @@ def _critic_with_sdpa(model: ModuleType) -> None:
     if not hasattr(model, "load_valuehead_model"):
         raise RuntimeError("no load_valuehead_model there to replace")
 
-    def load_valuehead_model(
-        local_path: str, torch_dtype: Any, model_config: Any, trust_remote_code: bool
-    ) -> Any:
+    def load_valuehead_model(local_path: str, torch_dtype: Any, model_config: Any, trust_remote_code: bool) -> Any:
         from transformers import AutoModelForTokenClassification
 
         return AutoModelForTokenClassification.from_pretrained(

@@ -29,10 +29,16 @@ class ProcessTree:
             self._seen.add(psutil.Process(root_pid))
 
     def look(self) -> None:
-        """Remember the descendants there are now; call it now and then."""
-        for process in [p for p in self._seen if p.is_running()]:
-            with contextlib.suppress(psutil.Error):
-                self._seen.update(process.children(recursive=True))
+        """Remember the descendants there are now, from one pass over the process table; call it now and then."""
+        children: dict[int, list[psutil.Process]] = {}
+        for process in psutil.process_iter(["ppid"]):
+            children.setdefault(process.info["ppid"], []).append(process)
+        below = [process for process in self._seen if process.is_running()]
+        while below:
+            for child in children.get(below.pop().pid, []):
+                if child not in self._seen:
+                    self._seen.add(child)
+                    below.append(child)
 
     def alive(self) -> list[psutil.Process]:
         """All running processes of the run, zombies aside."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import json
 import logging
 import os
@@ -32,7 +33,8 @@ OnMetrics = Callable[[int, dict[str, Any]], None]
 STALLED = 124
 """Exit code of a run that was ended for want of progress, as of timeout(1)."""
 
-POLL_SECONDS = 0.5
+POLL_SECONDS = 1.0
+LOOK_EVERY = 5  # polls between looks at the process table, which are not free
 DEATH_GRACE = 30.0
 """Seconds that verl has to end by itself once one of its workers is reported dead."""
 
@@ -145,12 +147,11 @@ class _Follower:
         return whole.splitlines()
 
 
-def _follow(
-    process: subprocess.Popen, tree: ProcessTree, reader: _Follower, stall_timeout: float, log: TextIO
-) -> int:
-    while True:
+def _follow(process: subprocess.Popen, tree: ProcessTree, reader: _Follower, stall_timeout: float, log: TextIO) -> int:
+    for poll in itertools.count():
         code = process.poll()
-        tree.look()
+        if poll % LOOK_EVERY == 0:
+            tree.look()
         reader.read()
         if code is not None:
             return code
@@ -161,6 +162,7 @@ def _follow(
         if now - reader.last_step_time > patience:
             return _give_up(log, STALLED, f"no step was logged for {patience:.0f} s")
         time.sleep(POLL_SECONDS)
+    raise AssertionError("unreachable")
 
 
 def _give_up(log: TextIO, code: int, reason: str) -> int:

