@@ -32,9 +32,10 @@ def hdpo_settings(config: DictConfig) -> HDPOConfig | None:
         HDPOConfigError: an unknown setting or a bad value under ``algorithm.hdpo``.
     """
     group = config.algorithm.get("hdpo")
-    if config.algorithm.adv_estimator != NAME and not (group and group.get("observe")):
-        return None
-    return HDPOConfig.from_mapping(OmegaConf.to_container(group, resolve=True) if group else None)
+    settings = HDPOConfig.from_mapping(
+        OmegaConf.to_container(group, resolve=True) if OmegaConf.is_config(group) else group
+    )
+    return settings if config.algorithm.adv_estimator == NAME or settings.observe else None
 
 
 def check_run(config: DictConfig) -> None:
@@ -45,6 +46,12 @@ def check_run(config: DictConfig) -> None:
     """
     settings = hdpo_settings(config)
     if settings is None:
+        if config.algorithm.get("hdpo"):
+            logger.warning(
+                "algorithm.hdpo is set, but algorithm.adv_estimator=%s makes no use of it; set adv_estimator=hdpo, or "
+                "algorithm.hdpo.observe=true to log its metrics only",
+                config.algorithm.adv_estimator,
+            )
         return
     problems = list(_host_problems(config))
     if config.algorithm.adv_estimator == NAME:
@@ -86,12 +93,11 @@ def _algorithm_problems(config: DictConfig, settings: HDPOConfig) -> Iterator[st
     loss_mode = actor.policy_loss.get("loss_mode", "vanilla")
     if settings.tool_loss_norm == "qualifying" and settings.combine == "loss":
         # Before 0.9.1 verl's gspo averages over sequences whatever loss_agg_mode says.
-        if loss_mode not in HOMOGENEOUS_LOSSES or (
-            loss_mode == "gspo" and Version(verl.__version__) < Version("0.9.1")
-        ):
+        exact = [x for x in HOMOGENEOUS_LOSSES if x != "gspo" or Version(verl.__version__) >= Version("0.9.1")]
+        if loss_mode not in exact:
             yield (
-                f"algorithm.hdpo.tool_loss_norm=qualifying is exact for the policy losses "
-                f"{', '.join(exact)}, not for {loss_mode} in verl {verl.__version__}; use tool_loss_norm=all"
+                f"algorithm.hdpo.tool_loss_norm=qualifying is not exact for the policy loss {loss_mode} in verl "
+                f"{verl.__version__}, but for {', '.join(HOMOGENEOUS_LOSSES)}; use tool_loss_norm=all"
             )
         if actor.get("shuffle", False):
             yield (

@@ -91,14 +91,6 @@ def describe(config: DictConfig) -> Iterator[Finding]:
         yield Finding(RUN, "ok", "algorithm", text)
     elif settings is not None:
         yield Finding(RUN, "ok", "algorithm", f"stock {estimator}; HDPO observes only (hdpo/ metrics)")
-    elif config.algorithm.get("hdpo"):
-        yield Finding(
-            RUN,
-            "FAIL",
-            "algorithm",
-            f"stock {estimator}: algorithm.hdpo is set, but HDPO is not chosen and none of it has any effect",
-            ("add algorithm.adv_estimator=hdpo, or +algorithm.hdpo.observe=true to log its metrics only",),
-        )
     else:
         yield Finding(
             RUN, "warn", "algorithm", f"stock {estimator}: HDPO not chosen", ("algorithm.adv_estimator=hdpo does",)

@@ -1,0 +1,178 @@
+"""What a run is refused for, on configs that hydra composes from verl's own files."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import logging
+
+import pytest
+from omegaconf import OmegaConf
+from verl.utils.config import validate_config
+
+from verl_hdpo.adapters import check
+from verl_hdpo.adapters.check import check_run, hdpo_settings
+from verl_hdpo.cli.run_config import compose
+from verl_hdpo.config import HDPOConfig, HDPOConfigError
+
+RUN = ("algorithm.adv_estimator=hdpo", "actor_rollout_ref.rollout.n=4", "actor_rollout_ref.actor.use_dynamic_bsz=true")
+ENGINES = ("ppo_trainer", "ppo_megatron_trainer")
+
+
+@functools.cache
+def stock(name: str):
+    return compose(name, None, None, [])
+
+
+def composed(*overrides: str, name: str = "ppo_trainer"):
+    """verl's config with ``overrides``; composed once per file, as hydra takes a second or more for each."""
+    config = copy.deepcopy(stock(name))
+    OmegaConf.set_struct(config, False)
+    config.merge_with_dotlist([override.removeprefix("+") for override in overrides])
+    return config
+
+
+def refusal(*overrides: str, name: str = "ppo_trainer") -> str:
+    with pytest.raises(HDPOConfigError) as error:
+        check_run(composed(*RUN, *overrides, name=name))
+    return str(error.value)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("mode", check.TRAINER_MODES)
+def test_a_plain_run_passes_on_every_trainer_and_engine(name, mode):
+    check_run(composed(*RUN, f"trainer.v1.trainer_mode={mode}", name=name))
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_verl_s_own_validation_includes_the_check(name):
+    config = composed(*RUN, "actor_rollout_ref.rollout.n=1", name=name)
+    with pytest.raises(HDPOConfigError, match=r"rollout\.n=1"):
+        validate_config(config=config, use_reference_policy=False, use_critic=False)
+
+
+CASES = {
+    "one rollout per prompt": (
+        ["actor_rollout_ref.rollout.n=1"],
+        ["actor_rollout_ref.rollout.n=1", "use 2 or more"],
+    ),
+    "critic": (["critic.enable=true"], ["critic.enable=true", "remove it"]),
+    "colocated reward model": (
+        ["reward.reward_model.enable=true"],
+        ["colocated reward model", "set reward.reward_model.enable_resource_pool=true"],
+    ),
+    "legacy trainer": (["trainer.use_v1=false"], ["trainer.use_v1=false", "remove it"]),
+    "unknown trainer": (
+        ["trainer.v1.trainer_mode=mine"],
+        ["trainer.v1.trainer_mode=mine", "use one of sync, colocate_async, separate_async"],
+    ),
+    "groups filtered by accuracy": (
+        ["algorithm.filter_groups.enable=true", "algorithm.filter_groups.metric=acc"],
+        ["algorithm.filter_groups.metric=acc drops all-correct groups", "set it to hdpo_signal"],
+    ),
+    "qualifying and shuffled": (
+        ["+algorithm.hdpo.tool_loss_norm=qualifying", "actor_rollout_ref.actor.shuffle=true"],
+        ["actor_rollout_ref.actor.shuffle=true", "use tool_loss_norm=all"],
+    ),
+    "qualifying and a loss that is not homogeneous": (
+        ["+algorithm.hdpo.tool_loss_norm=qualifying", "actor_rollout_ref.actor.policy_loss.loss_mode=kl_cov"],
+        ["not exact for the policy loss kl_cov", "use tool_loss_norm=all"],
+    ),
+    "distillation": (["distillation.enabled=true"], ["distillation.enabled=true", "turn one of them off"]),
+    "misspelt setting": (
+        ["+algorithm.hdpo.w_tols=0.1"],
+        ["unknown setting algorithm.hdpo.w_tols", "did you mean algorithm.hdpo.w_tool?"],
+    ),
+    "bad value": (["+algorithm.hdpo.w_tool=-1"], ["algorithm.hdpo.w_tool must be a finite number >= 0, found -1"]),
+    "a value for the group": (["+algorithm.hdpo=0.15"], ["write for example +algorithm.hdpo.w_tool=0.15"]),
+}
+
+
+@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("case", CASES)
+def test_refused_with_what_to_do(case, name):
+    overrides, parts = CASES[case]
+    message = refusal(*overrides, name=name)
+    for part in parts:
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["algorithm.filter_groups.enable=true", "algorithm.filter_groups.metric=hdpo_signal"],
+        ["reward.reward_model.enable=true", "reward.reward_model.enable_resource_pool=true"],
+        ["+algorithm.hdpo.tool_loss_norm=qualifying"],
+        [
+            "+algorithm.hdpo.tool_loss_norm=qualifying",
+            "+algorithm.hdpo.combine=advantage",
+            "actor_rollout_ref.actor.shuffle=true",
+        ],
+        ["actor_rollout_ref.actor.policy_loss.loss_mode=kl_cov"],
+        ["actor_rollout_ref.actor.shuffle=true"],
+        ["algorithm.use_kl_in_reward=true"],
+        ["actor_rollout_ref.actor.use_kl_loss=true"],
+    ],
+)
+def test_what_lies_next_to_a_refusal_passes(overrides):
+    check_run(composed(*RUN, *overrides))
+
+
+def test_all_problems_are_reported_at_once():
+    message = refusal("actor_rollout_ref.rollout.n=1", "critic.enable=true", "trainer.use_v1=false")
+    assert message.startswith("HDPO cannot run with this config:\n  - ")
+    assert message.count("\n  - ") == 3
+
+
+def test_another_verl_is_refused(monkeypatch):
+    monkeypatch.setattr("verl.__version__", "0.10.0")
+    assert "verl 0.10.0 is installed; verl-hdpo supports 0.9.x: pip install 'verl>=0.9.0,<0.10'" in refusal()
+
+
+@pytest.mark.parametrize("version", ["0.9.0", "0.9.1", "0.9.2.dev0", "0.9.5.post1"])
+def test_every_0_9_is_taken(monkeypatch, version):
+    monkeypatch.setattr("verl.__version__", version)
+    check_run(composed(*RUN))
+
+
+def test_a_missing_transfer_queue_is_named(monkeypatch):
+    monkeypatch.setattr(check.importlib.util, "find_spec", lambda name: None)
+    assert "pip install 'TransferQueue>=0.1.10'" in refusal()
+
+
+def test_another_estimator_is_left_alone():
+    config = composed("algorithm.adv_estimator=grpo", "trainer.use_v1=false", "actor_rollout_ref.rollout.n=1")
+    assert hdpo_settings(config) is None
+    check_run(config)
+
+
+def test_settings_that_another_estimator_leaves_unused_are_checked_and_warned_of(caplog):
+    """One command line for both sides of a comparison is fine; a misspelt observe is not."""
+    with caplog.at_level(logging.WARNING, logger="verl_hdpo"):
+        check_run(composed("algorithm.adv_estimator=grpo", "+algorithm.hdpo.w_tool=0.1"))
+    assert "adv_estimator=grpo makes no use of it; set adv_estimator=hdpo" in caplog.text
+    with pytest.raises(HDPOConfigError, match=r"did you mean algorithm\.hdpo\.observe"):
+        check_run(composed("algorithm.adv_estimator=grpo", "+algorithm.hdpo.obsrve=true"))
+    with pytest.raises(HDPOConfigError, match="must be a group of settings"):
+        check_run(composed("algorithm.adv_estimator=grpo", "+algorithm.hdpo=0.15"))
+
+
+def test_observing_needs_a_place_to_look_but_nothing_of_the_algorithm():
+    observe = ("algorithm.adv_estimator=grpo", "+algorithm.hdpo.observe=true")
+    config = composed(*observe, "actor_rollout_ref.rollout.n=1", "critic.enable=true")
+    assert hdpo_settings(config) == HDPOConfig(observe=True)
+    check_run(config)
+    with pytest.raises(HDPOConfigError, match=r"trainer\.use_v1=false"):
+        check_run(composed(*observe, "trainer.use_v1=false"))
+
+
+@pytest.mark.parametrize("name", ["count_calls", "max_tool_calls", "tool_timeout"])
+def test_a_setting_that_the_agent_loop_ignores_is_warned_of(name, caplog):
+    value = {"count_calls": "executed", "max_tool_calls": 3, "tool_timeout": 5}[name]
+    loop = "actor_rollout_ref.rollout.agent.default_agent_loop"
+    with caplog.at_level(logging.WARNING, logger="verl_hdpo"):
+        check_run(composed(*RUN, f"+algorithm.hdpo.{name}={value}", f"{loop}=hdpo_tool_agent"))
+        assert not caplog.messages
+        check_run(composed(*RUN, f"+algorithm.hdpo.{name}={value}", f"{loop}=tool_agent"))
+    assert caplog.messages[0].startswith(f"algorithm.hdpo.{name} has no effect in agent loop tool_agent")
+    assert f"set {loop}=hdpo_tool_agent" in caplog.messages[0]
