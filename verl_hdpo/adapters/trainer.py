@@ -107,14 +107,11 @@ class _HDPOTrainer:
         if self.hdpo.tool_loss_norm == "qualifying":
             tool_R *= self._qualifying_scale(batch, rollouts)
         # Workers fetch the fields that the last meta names, so this one goes on with all of them.
-        extra_info = batch.extra_info
-        batch = tq.kv_batch_put(
+        return tq.kv_batch_put(
             keys=batch.keys,
             partition_id=batch.partition_id,
             fields=TensorDict({TOOL_ADVANTAGES: tool_R}, batch_size=len(batch)),
         )
-        batch.extra_info = {**extra_info, **batch.extra_info}
-        return batch
 
     def _update_actor(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
         batch = super()._update_actor(batch, metrics)

@@ -1,0 +1,240 @@
+"""The trainer's advantage step on a real TransferQueue: what is read, what is written, and who takes part.
+
+No worker group runs here; ``_compute_advantage`` is verl's own, extended, on an object that skips verl's set-up.
+"""
+
+import shutil
+import tempfile
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import ray
+import torch
+import transfer_queue as tq
+from hydra import compose, initialize_config_module
+from tensordict import NonTensorStack, TensorDict
+from transfer_queue import KVBatchMeta
+from verl.trainer.ppo.v1 import PPOTrainerSync, get_trainer_cls  # the registry already holds the HDPO-aware classes
+from verl.trainer.ppo.v1.trainer_base import PPOTrainer
+
+from verl_hdpo.adapters.check import hdpo_settings
+from verl_hdpo.tool_ledger import LEDGER_KEY, ToolLedger, ToolTally
+
+
+@pytest.fixture(scope="module", autouse=True)
+def transfer_queue():
+    directory = tempfile.mkdtemp(prefix="vh")  # Ray's sockets need a short path
+    ray.init(num_cpus=8, include_dashboard=False, log_to_driver=False, _temp_dir=directory)
+    tq.init()
+    yield
+    tq.close()
+    ray.shutdown()
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def make_config(*overrides):
+    with initialize_config_module("verl.trainer.config", version_base=None):
+        return compose("ppo_trainer", ["actor_rollout_ref.rollout.n=4", *overrides])
+
+
+def make_trainer(*overrides, estimator="hdpo"):
+    config = make_config(f"algorithm.adv_estimator={estimator}", *overrides)
+    if hdpo_settings(config) is None:
+        trainer = object.__new__(PPOTrainerSync)
+    else:
+        trainer = object.__new__(get_trainer_cls("sync"))
+        trainer.hdpo, trainer.hdpo_trains = hdpo_settings(config), estimator == "hdpo"
+    trainer.config = config
+    return trainer
+
+
+class Row:
+    """One row of a batch; ``index`` counts the outputs of a session."""
+
+    def __init__(
+        self, uid, session, acc=1.0, calls=0, index=0, known=1.0, padding=False, length=4, source="s", score=None
+    ):
+        self.key, self.uid, self.padding, self.length = f"{uid}_{session}_{index}", uid, padding, length
+        self.score = acc if score is None else score
+        ledger = ToolLedger(rounds=min(calls, 1), tools={"calc": ToolTally(executed=calls)})
+        self.extra_fields = {
+            "reward_extra_info": {"acc": acc, "outcome_known": known},
+            LEDGER_KEY: ledger.to_dict(),
+        }
+        self.source = source
+
+
+def put(rows):
+    def jagged(make):
+        return torch.nested.as_nested_tensor([make(row) for row in rows], layout=torch.jagged)
+
+    def mask(row):
+        values = torch.ones(row.length, dtype=torch.int64)
+        values[1] = 0  # an observation
+        return values * (not row.padding)
+
+    def rm_scores(row):
+        scores = torch.zeros(row.length)
+        scores[-1] = row.score
+        return scores
+
+    fields = TensorDict(
+        {
+            "uid": NonTensorStack(*[row.uid for row in rows]),
+            "response_mask": jagged(mask),
+            "loss_mask": jagged(mask),
+            "responses": jagged(lambda row: torch.ones(row.length, dtype=torch.int64)),
+            "rm_scores": jagged(rm_scores),
+            "extra_fields": NonTensorStack(*[row.extra_fields for row in rows]),
+            "data_source": NonTensorStack(*[row.source for row in rows]),
+            "num_turns": torch.tensor([2] * len(rows)),
+        },
+        batch_size=len(rows),
+    )
+    keys, tags = [row.key for row in rows], [{"is_padding": True} if row.padding else {} for row in rows]
+    tq.kv_batch_put(keys=keys, partition_id="train", fields=fields, tags=tags)
+    return KVBatchMeta(keys=keys, tags=tags, partition_id="train", fields=sorted(fields.keys()))
+
+
+def advantage_step(trainer, rows):
+    batch, metrics = put(rows), {}
+    try:
+        batch = trainer._compute_advantage(batch, metrics)
+        data = tq.kv_batch_get(keys=batch.keys, partition_id="train")
+        return batch, metrics, data
+    finally:
+        tq.kv_clear(keys=[row.key for row in rows], partition_id="train")
+
+
+def per_row(data, name):
+    """The value of each row's first token, after checking that all model tokens share it and the others have 0."""
+    values = []
+    for row, mask in zip(data[name].unbind(), data["response_mask"].unbind(), strict=True):
+        assert torch.equal(row, row[0] * mask)
+        values.append(row[0].item())
+    return values
+
+
+MIXED = [
+    Row("a", 0, acc=1.0, calls=0),
+    Row("a", 1, acc=1.0, calls=1, length=6),
+    Row("a", 2, acc=1.0, calls=2),
+    Row("a", 3, acc=0.0, calls=0),
+    Row("b", 0, acc=0.0, calls=3),
+    Row("b", 1, acc=1.0, calls=3, length=5),
+]
+
+
+def test_writes_both_channels_and_names_them_in_the_meta_that_workers_fetch():
+    batch, metrics, data = advantage_step(make_trainer(), MIXED)
+    assert {"advantages", "returns", "tool_advantages"} <= set(batch.fields)
+    # acc (1, 1, 1, 0): mean .75, unbiased std .5; acc (0, 1): +-.7071
+    np.testing.assert_allclose(per_row(data, "advantages"), [0.5, 0.5, 0.5, -1.5, -0.7071, 0.7071], atol=1e-4)
+    # r_tool (1, 1/2, 1/3) over Q: mean 11/18, std .3469; one correct rollout in b says nothing
+    expected = [1.1209, -0.3203, -0.8006, 0, 0, 0]
+    torch.testing.assert_close(data["tool_advantages"], torch.tensor(expected), atol=1e-4, rtol=0)
+    assert metrics["hdpo/tool_use_rate"] == pytest.approx(4 / 6)
+    assert metrics["hdpo/qualifying_rate"] == pytest.approx((3 / 4 + 1 / 2) / 2)
+    assert metrics["hdpo/s/accuracy"] == pytest.approx(4 / 6)
+
+
+def test_accuracy_channel_is_stock_grpo_bit_for_bit_with_several_outputs_and_padding():
+    rows = [
+        *MIXED,
+        Row("a", 1, acc=0.0, index=1, length=3),  # the last output of that session: it decides
+        Row("c", 0, acc=1.0),
+        Row("pad", 0, padding=True, length=1),
+        Row("c", 1, acc=0.0),
+    ]
+    rows[8].length = 2
+    _, _, ours = advantage_step(make_trainer(), rows)
+    _, _, stock = advantage_step(make_trainer(estimator="grpo"), rows)
+    assert torch.equal(ours["advantages"].values(), stock["advantages"].values())
+    assert "tool_advantages" not in stock
+
+
+def test_rows_of_one_session_share_its_efficiency_advantage_and_padding_has_none():
+    rows = [
+        Row("a", 0, calls=0),
+        Row("a", 1, calls=9, acc=0.0),
+        Row("a", 1, calls=2, index=1),
+        Row("pad", 0, padding=True),
+    ]
+    _, _, data = advantage_step(make_trainer(), rows)
+    torch.testing.assert_close(data["tool_advantages"], torch.tensor([0.7071, -0.7071, -0.7071, 0]), atol=1e-4, rtol=0)
+
+
+def test_unknown_outcomes_leave_statistics_loss_and_denominators():
+    unknown = Row("a", 4, acc=0.0, known=0.0, calls=7, score=-50.0)
+    _, metrics, data = advantage_step(make_trainer(), [*MIXED, unknown])
+    _, _, without = advantage_step(make_trainer(), MIXED)
+    assert torch.equal(data["tool_advantages"][:6], without["tool_advantages"])
+    for ours, theirs in zip(data["advantages"].unbind()[:6], without["advantages"].unbind(), strict=True):
+        assert torch.equal(ours, theirs)
+    for name in ("response_mask", "loss_mask", "advantages"):
+        assert not data[name].unbind()[6].any()
+    assert data["loss_mask"].unbind()[0].tolist() == [1, 0, 1, 1]
+    assert metrics["hdpo/unknown_rate"] == pytest.approx(1 / 7)
+    assert metrics["hdpo/accuracy"] == pytest.approx(4 / 6)
+
+
+def test_all_unknown_is_no_advantage_anywhere():
+    _, metrics, data = advantage_step(make_trainer(), [Row("a", i, known=0.0) for i in range(4)])
+    assert not data["advantages"].values().any()
+    assert metrics["hdpo/unknown_rate"] == 1.0
+    assert "hdpo/accuracy" not in metrics
+
+
+def test_combine_advantage_writes_one_field():
+    overrides = ("+algorithm.hdpo.combine=advantage", "+algorithm.hdpo.w_acc=2", "+algorithm.hdpo.w_tool=0.5")
+    batch, _, data = advantage_step(make_trainer(*overrides), MIXED)
+    assert "tool_advantages" not in batch.fields
+    np.testing.assert_allclose(per_row(data, "advantages")[:3], [1 + 0.56045, 1 - 0.16015, 1 - 0.4003], atol=1e-4)
+
+
+def test_qualifying_norm_scales_by_the_tokens_of_q():
+    trainer = make_trainer(
+        "+algorithm.hdpo.tool_loss_norm=qualifying",
+        "actor_rollout_ref.actor.ppo_mini_batch_size=3",
+        "actor_rollout_ref.rollout.n=2",
+    )
+    trainer.actor_rollout_wg = SimpleNamespace(_dispatch_info={"actor": [0]})
+    _, _, scaled = advantage_step(trainer, MIXED)
+    _, _, plain = advantage_step(make_trainer(), MIXED)
+    tokens = [row.length - 1 for row in MIXED]
+    factor = sum(tokens) / (tokens[0] + tokens[1] + tokens[2] + tokens[5])
+    torch.testing.assert_close(scaled["tool_advantages"], plain["tool_advantages"] * factor)
+
+
+def test_without_normalisation_by_std():
+    _, _, data = advantage_step(make_trainer("algorithm.norm_adv_by_std_in_grpo=False"), MIXED)
+    np.testing.assert_allclose(per_row(data, "advantages")[:4], [0.25, 0.25, 0.25, -0.75], atol=1e-6)
+    torch.testing.assert_close(data["tool_advantages"][:3], torch.tensor([7 / 18, -2 / 18, -5 / 18]))
+
+
+def test_observing_a_grpo_run_adds_metrics_and_nothing_else():
+    observed, metrics, data = advantage_step(make_trainer("+algorithm.hdpo.observe=True", estimator="grpo"), MIXED)
+    stock, stock_metrics, stock_data = advantage_step(make_trainer(estimator="grpo"), MIXED)
+    assert metrics["hdpo/tool_use_rate"] == pytest.approx(4 / 6)
+    assert not any(name.startswith("hdpo/") for name in stock_metrics)
+    assert sorted(observed.fields) == sorted(stock.fields)
+    assert torch.equal(data["advantages"].values(), stock_data["advantages"].values())
+
+
+def test_validation_leaves_unknown_outcomes_out_of_verls_accuracy():
+    trainer = make_trainer()
+    infos = {
+        "reward": [1.0, 0.0, 0.0],
+        "acc": [1.0, 0.0, 0.0],
+        "outcome_known": [1.0, 1.0, 0.0],
+        "tool_calls": [0.0, 1.0, 1.0],
+    }
+    kwargs = {}
+    if "expected_acc_counts" in PPOTrainer._val_metrics_update.__code__.co_varnames:
+        kwargs["expected_acc_counts"] = {("s", uid): 1 for uid in "xyz"}
+    metrics = trainer._val_metrics_update(["s"] * 3, list("xyz"), infos, [2, 4, 4], **kwargs)
+    assert metrics["val-core/s/acc/mean@1"] == 0.5
+    assert metrics["val-hdpo/s/accuracy"] == 0.5
+    assert metrics["val-hdpo/s/unknown_rate"] == pytest.approx(1 / 3)
+    assert metrics["val-hdpo/s/tool_use_rate"] == pytest.approx(2 / 3)
