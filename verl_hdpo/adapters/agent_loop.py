@@ -119,9 +119,7 @@ class HDPOToolAgentLoop(ToolAgentLoop):
         output.extra_fields[MODEL_SPANS_KEY] = model_spans(output.response_mask)
         return output
 
-    async def _handle_pending_state(
-        self, agent_data: AgentData, sampling_params: dict[str, Any]
-    ) -> AgentState:
+    async def _handle_pending_state(self, agent_data: AgentData, sampling_params: dict[str, Any]) -> AgentState:
         tools = agent_data._active_tools
         agent_data._active_tools = {name: _WatchedTool(tool) for name, tool in tools.items()}
         return await super()._handle_pending_state(agent_data, sampling_params)

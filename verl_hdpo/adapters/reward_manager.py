@@ -94,9 +94,7 @@ class HDPORewardManager(RewardManagerBase):
         r_acc = accuracy_reward(answer, format_ok, *weights) if known else 0.0
         r_tool = tool_reward(known and correct, calls)
         # A channel without weight is no reason to keep a group.
-        signal = hdpo_signal(
-            r_acc if self.hdpo.w_acc else 0.0, known and correct and self.hdpo.w_tool > 0, calls
-        )
+        signal = hdpo_signal(r_acc if self.hdpo.w_acc else 0.0, known and correct and self.hdpo.w_tool > 0, calls)
         info = {
             "acc": acc,
             "format": format_ok,
