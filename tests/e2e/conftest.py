@@ -1,0 +1,125 @@
+"""Real training runs: stock verl's ``main_ppo`` with Ray, vLLM, TransferQueue and FSDP2 on the CPU, one at a time."""
+
+import os
+import signal
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from verl_hdpo.cpu.run import log_tail, run_verl
+
+QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart"
+EXAMPLE_REWARD = Path(__file__).parent / "user_reward.py"
+PROMPTS, ROLLOUTS = 4, 4
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if Path(__file__).parent in Path(item.path).parents:
+            item.add_marker(pytest.mark.e2e)
+
+
+@dataclass
+class Run:
+    """What a training run did: its exit code, and the metrics of each step that verl logged."""
+
+    code: int
+    log: Path
+    steps: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+    def succeeded(self) -> "Run":
+        assert self.code == 0, f"exit code {self.code}\n{log_tail(self.log, 60)}"
+        return self
+
+
+@pytest.fixture(scope="session")
+def task(tmp_path_factory):
+    """The quickstart's questions and a model that was taught them briefly: some calls and some answers are right."""
+    sys.path.insert(0, str(QUICKSTART))
+    import cold_start
+    import pandas
+    import torch
+    from questions import split
+    from tokenizer import make_tokenizer
+    from verl.tools.function_tool import load_function_tools_from_path
+
+    torch.set_num_threads(os.cpu_count() or 1)
+    path = tmp_path_factory.mktemp("task")
+    tools = [
+        tool.tool_schema.model_dump(exclude_unset=True, exclude_none=True)
+        for tool in load_function_tools_from_path(str(QUICKSTART / "tools.py"))
+    ]
+    questions, tokenizer = split(1), make_tokenizer(tools)
+    recipe = cold_start.Recipe(copy_steps=60, steps=240, direct_not_needed=0.3, direct_needed=0.3)
+    cold_start.train(tokenizer, tools, questions, recipe, 1, lambda step, loss: None).save_pretrained(path / "model")
+    tokenizer.save_pretrained(path / "model")
+    rows = {"train": questions.train[:64], "validation": questions.validation[:4] + questions.validation[-4:]}
+    for name, chosen in rows.items():
+        pandas.DataFrame([q.row(i) for i, q in enumerate(chosen)]).to_parquet(path / f"{name}.parquet")
+    return path
+
+
+@pytest.fixture
+def train(task, tmp_path):
+    """``train(name, *overrides)``: a run of verl's stock tool loop and reward manager on ``task``."""
+
+    def run(name, *overrides, world_size=1, kill_after=None) -> Run:
+        actor, rollout = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
+        base = [
+            f"actor_rollout_ref.model.path={task / 'model'}",
+            f"data.train_files={task / 'train.parquet'}",
+            f"data.val_files={task / 'validation.parquet'}",
+            f"data.train_batch_size={PROMPTS}",
+            "data.max_prompt_length=64",
+            "data.max_response_length=64",
+            "data.seed=1",
+            f"{actor}.ppo_mini_batch_size={PROMPTS}",
+            f"{actor}.optim.lr=1e-4",
+            f"{actor}.use_kl_loss=False",
+            f"{rollout}.n={ROLLOUTS}",
+            f"{rollout}.max_num_seqs=64",
+            f"{rollout}.multi_turn.enable=True",
+            f"{rollout}.multi_turn.format=hermes",
+            f"{rollout}.multi_turn.function_tool_path={QUICKSTART / 'tools.py'}",
+            f"{rollout}.multi_turn.max_assistant_turns=2",
+            f"{rollout}.agent.default_agent_loop=tool_agent",
+            f"reward.custom_reward_function.path={EXAMPLE_REWARD}",
+            "trainer.logger=[console,file]",
+            "trainer.project_name=e2e",
+            "trainer.experiment_name=e2e",
+            "trainer.val_before_train=False",
+            "trainer.test_freq=-1",
+            "trainer.save_freq=-1",
+            "trainer.resume_mode=disable",
+            f"trainer.default_local_dir={tmp_path / 'checkpoints'}",
+            "trainer.total_training_steps=2",
+        ]
+        result = Run(-1, tmp_path / f"{name}.log")
+
+        def on_metrics(step, metrics):
+            result.steps[step] = metrics
+            if step == kill_after:
+                kill_run()
+
+        result.code = run_verl(
+            [*base, *overrides],
+            run_dir=tmp_path / name,
+            log_path=result.log,
+            on_metrics=on_metrics,
+            world_size=world_size,
+        )
+        return result
+
+    return run
+
+
+def kill_run():
+    """kill -9 of verl's driver and every process it started: nothing gets to clean up."""
+    processes = psutil.Process().children(recursive=True)
+    for process in processes:
+        if process.is_running():
+            os.kill(process.pid, signal.SIGKILL)

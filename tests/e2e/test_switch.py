@@ -1,0 +1,52 @@
+"""One word switches an existing verl run to HDPO; with no weight on the efficiency channel nothing changes."""
+
+import math
+
+import pytest
+
+HOST_SPECIFIC = ("timing", "perf/", "hdpo/", "global_seqlen/")
+
+
+def test_one_word_switch_with_stock_parts_only(train):
+    """Stock ``tool_agent``, stock ``naive`` reward manager, the user's reward function; only the estimator is ours."""
+    run = train("switch", "algorithm.adv_estimator=hdpo", "trainer.val_before_train=True").succeeded()
+    assert sorted(run.steps) == [0, 1, 2]
+    for step in (1, 2):
+        metrics = run.steps[step]
+        assert metrics["hdpo/ledger_rate"] == 0.0  # the stock loop keeps none: T is the number of tool rounds
+        assert 0 < metrics["hdpo/tool_use_rate"] < 1
+        assert math.isfinite(metrics["actor/grad_norm"])
+        assert metrics["actor/grad_norm"] > 0
+        assert "hdpo/tool/pg_clipfrac" in metrics
+        assert "hdpo/acc/pg_loss" in metrics
+    assert any(run.steps[step]["hdpo/tool/groups_with_signal"] > 0 for step in (1, 2))
+    assert {"val-hdpo/needed/tool_use_rate", "val-hdpo/not_needed/accuracy"} <= set(run.steps[0])
+
+
+def test_zero_efficiency_weight_is_stock_grpo_and_a_killed_run_resumes_where_it_was(train, tmp_path):
+    """Two ranks. The GRPO run records its rollouts; the other replays them, is killed outright and resumes.
+
+    Rollouts are replayed (verl's ``skip.rollout_tq``) because vLLM samples differently in every run.
+    """
+    record = [
+        "skip.rollout_tq.enable=True",
+        f"skip.rollout_tq.dump_dir={tmp_path / 'rollouts'}",
+        "skip.rollout_tq.steps=[1,2,3]",
+        "trainer.total_training_steps=3",
+    ]
+    no_efficiency = ["algorithm.adv_estimator=hdpo", "+algorithm.hdpo.w_tool=0", "trainer.save_freq=1"]
+    grpo = train("grpo", "algorithm.adv_estimator=grpo", *record, world_size=2).succeeded()
+
+    killed = train("killed", *no_efficiency, *record, world_size=2, kill_after=2)
+    assert killed.code != 0
+    assert sorted(killed.steps) == [1, 2]
+    resumed = train("resumed", *no_efficiency, *record, "trainer.resume_mode=auto", world_size=2).succeeded()
+    assert sorted(resumed.steps) == [3]
+
+    for step, ours in {**killed.steps, **resumed.steps}.items():
+        stock = grpo.steps[step]
+        shared = {name for name in ours if not name.startswith(HOST_SPECIFIC)}
+        assert shared == {name for name in stock if not name.startswith(HOST_SPECIFIC)}
+        assert {"actor/pg_loss", "actor/grad_norm", "actor/entropy", "critic/advantages/mean"} <= shared
+        for name in sorted(shared):
+            assert ours[name] == pytest.approx(stock[name], rel=1e-5, abs=1e-6), f"step {step}: {name}"
