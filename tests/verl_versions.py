@@ -1,0 +1,45 @@
+"""Every verl release that is supported, unpacked side by side, to test against the ones that are not installed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from importlib.metadata import version
+from pathlib import Path
+
+SUPPORTED = ("0.9.0", "0.9.1")
+CACHE = Path(__file__).parents[1] / "outputs" / "verl"
+
+
+def installed() -> str:
+    return version("verl")
+
+
+def unpacked(release: str) -> Path:
+    """A folder with that release of verl and its metadata, to put first on ``PYTHONPATH``; downloaded once.
+
+    Raises:
+        RuntimeError: pip could not download it.
+    """
+    folder = CACHE / release
+    if not (folder / f"verl-{release}.dist-info").is_dir():
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
+        done = subprocess.run([*command, "--dest", str(CACHE), f"verl=={release}"], capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(
+                f"verl {release} is not in {folder} and pip could not download it; put the unpacked wheel there or go "
+                f"online once:\n{done.stderr}"
+            )
+        with zipfile.ZipFile(CACHE / f"verl-{release}-py3-none-any.whl") as wheel:
+            wheel.extractall(folder)
+    return folder
+
+
+def environment(release: str) -> dict[str, str]:
+    """The environment of a process in which ``import verl`` gives that release."""
+    path = [str(unpacked(release))] if release != installed() else []
+    if before := os.environ.get("PYTHONPATH"):
+        path.append(before)
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
