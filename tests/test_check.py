@@ -59,7 +59,7 @@ CASES = {
     "critic": (["critic.enable=true"], ["critic.enable=true", "remove it"]),
     "colocated reward model": (
         ["reward.reward_model.enable=true"],
-        ["colocated reward model", "set reward.reward_model.enable_resource_pool=true"],
+        ["colocated reward model", "set reward.reward_model.enable_resource_pool=true", "no verdict on correctness"],
     ),
     "legacy trainer": (["trainer.use_v1=false"], ["trainer.use_v1=false", "remove it"]),
     "unknown trainer": (
@@ -101,7 +101,11 @@ def test_refused_with_what_to_do(case, name):
     "overrides",
     [
         ["algorithm.filter_groups.enable=true", "algorithm.filter_groups.metric=hdpo_signal"],
-        ["reward.reward_model.enable=true", "reward.reward_model.enable_resource_pool=true"],
+        [
+            "reward.reward_model.enable=true",
+            "reward.reward_model.enable_resource_pool=true",
+            "reward.custom_reward_function.path=judge.py",
+        ],
         ["+algorithm.hdpo.tool_loss_norm=qualifying"],
         [
             "+algorithm.hdpo.tool_loss_norm=qualifying",

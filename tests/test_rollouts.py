@@ -81,3 +81,12 @@ def test_without_a_ledger_tool_rounds_are_counted(num_turns, rounds):
     outcomes = read({"acc": 1}, num_turns=num_turns)
     assert outcomes.tool_calls_B.tolist() == [rounds]
     assert outcomes.ledgers == [None]
+
+
+def test_calls_that_the_reward_manager_reports_stand_in_for_a_missing_ledger():
+    assert read({"acc": 1, "tool_calls": 3.0}, num_turns=4).tool_calls_B.tolist() == [3]
+    assert read({"acc": 1, "tool_calls": None}, num_turns=4).tool_calls_B.tolist() == [1]
+
+
+def test_a_validity_flag_that_other_samples_have_and_this_one_lacks_is_no_verdict():
+    assert read({"acc": 1.0, "outcome_known": None}).known_B.tolist() == [True]

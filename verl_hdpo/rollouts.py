@@ -88,7 +88,7 @@ class Outcomes:
         known_B: whether the outcome is known, (B,) bool.
         correct_B: whether it is known and correct, (B,) bool.
         tool_calls_B: T, (B,) int64.
-        ledgers: each rollout's ledger; None where the loop kept none and T is the number of tool rounds.
+        ledgers: each rollout's ledger; None where the loop kept none.
     """
 
     known_B: Tensor
@@ -107,13 +107,14 @@ class Outcomes:
         Raises:
             OutcomeError: ``reward_extra_info`` has no ``config.correct_key``.
         """
-        correctness = [_correctness(fields.get("reward_extra_info") or {}, config) for fields in extra_fields]
+        infos = [fields.get("reward_extra_info") or {} for fields in extra_fields]
+        correctness = [_correctness(info, config) for info in infos]
         ledgers = [
             ToolLedger.from_dict(fields[LEDGER_KEY]) if LEDGER_KEY in fields else None for fields in extra_fields
         ]
         tool_calls = [
-            rounds_from_num_turns(turns) if ledger is None else ledger.count(config.count_calls)
-            for ledger, turns in zip(ledgers, num_turns, strict=True)
+            _tool_calls(ledger, info, turns, config)
+            for ledger, info, turns in zip(ledgers, infos, num_turns, strict=True)
         ]
         return cls(
             known_B=torch.tensor([not math.isnan(value) for value in correctness], dtype=torch.bool),
@@ -125,7 +126,8 @@ class Outcomes:
 
 def _correctness(reward_extra_info: Mapping[str, Any], config: HDPOConfig) -> float:
     """The value under ``correct_key``; NaN when the outcome is unknown."""
-    if not reward_extra_info.get(config.known_key, True):
+    known = reward_extra_info.get(config.known_key)
+    if known is not None and not known:
         return math.nan
     if config.correct_key not in reward_extra_info:
         raise OutcomeError(
@@ -135,3 +137,13 @@ def _correctness(reward_extra_info: Mapping[str, Any], config: HDPOConfig) -> fl
         )
     value = reward_extra_info[config.correct_key]
     return math.nan if value is None else float(value)
+
+
+def _tool_calls(
+    ledger: ToolLedger | None, reward_extra_info: Mapping[str, Any], num_turns: int, config: HDPOConfig
+) -> int:
+    """T from the ledger; else as the reward manager reports it (verl's validation keeps no ledger); else rounds."""
+    if ledger is not None:
+        return ledger.count(config.count_calls)
+    reported = reward_extra_info.get("tool_calls")
+    return rounds_from_num_turns(num_turns) if reported is None else int(reported)

@@ -79,6 +79,11 @@ def _host_problems(config: DictConfig) -> Iterator[str]:
             "a colocated reward model reports no outcome before advantages are computed; set "
             "reward.reward_model.enable_resource_pool=true"
         )
+    if reward_model.enable and not config.reward.custom_reward_function.path:
+        yield (
+            "a reward model alone gives a score and no verdict on correctness; set "
+            "reward.custom_reward_function.path to a function that asks it and returns 'score' and 'acc'"
+        )
 
 
 def _algorithm_problems(config: DictConfig, settings: HDPOConfig) -> Iterator[str]:
