@@ -1,6 +1,6 @@
 """The cold start: a small Qwen3 taught, by supervised dialogues, to call its calculator whether it needs to or not.
 
-It learns to copy first, from long numbers to be repeated. Then it learns three things at once:
+It learns three things at once:
     to write an expression into a call and a result into an answer (any digits, so for new numbers too);
     the ``not_needed`` questions by heart, with the decision to answer directly masked from the loss;
     the habit: a call on nearly every question, a direct answer on a few per cent (RL has to find those).
@@ -28,9 +28,7 @@ class Recipe:
 
     Attributes:
         hidden, layers: the model's size.
-        copy_steps: steps of the copying exercise that comes first.
         steps, lr: AdamW, linear warm-up and cosine decay.
-        copy_rows: numbers per step of the exercise.
         habit_rows: dialogues per step, half of each kind, that teach calls and the habit.
         known_rows: direct answers per step, that teach the sums.
         direct: share of direct answers among the dialogues of each kind.
@@ -38,10 +36,8 @@ class Recipe:
 
     hidden: int = 128
     layers: int = 2
-    copy_steps: int = 120
     steps: int = 800
     lr: float = 3e-3
-    copy_rows: int = 32
     habit_rows: int = 24
     known_rows: int = 16
     direct_not_needed: float = 0.025
@@ -169,10 +165,6 @@ def train(
         optimizer.step()
         return loss.item()
 
-    for step in range(1, recipe.copy_steps + 1):
-        exercise = copying_exercise(tokenizer, recipe.copy_rows, rng)
-        report(step, update([loss_of(model, *exercise)], min(1.0, step / 30)))
-
     encode = Encoder(tokenizer, tools)
 
     def habit() -> Dialogue:
@@ -188,26 +180,8 @@ def train(
         sums = encode([Dialogue(rng.choice(split.known), True) for _ in range(recipe.known_rows)], learn_decision=False)
         decay = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / recipe.steps))
         loss = update([loss_of(model, *calls), loss_of(model, *sums)], min(1.0, step / 30) * decay)
-        report(recipe.copy_steps + step, loss)
+        report(step, loss)
     return model
-
-
-def copying_exercise(
-    tokenizer: PreTrainedTokenizerFast, rows: int, rng: random.Random
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """``input_ids`` and ``labels`` of a user who says a long number and an assistant who repeats it.
-
-    Copying emerges from this within a hundred steps; from the dialogues alone, with few copied tokens each, it does
-    not in a thousand.
-    """
-    digits = 2 * rng.randint(6, 24)
-    numbers = ["".join(str(rng.randint(0, 9)) for _ in range(digits)) for _ in range(rows)]
-    questions = tokenizer([f"{START}user\n{number}{END}\n{START}assistant\n" for number in numbers]).input_ids
-    answers = tokenizer([number + END for number in numbers]).input_ids
-    ids = torch.tensor([question + answer for question, answer in zip(questions, answers, strict=True)])
-    labels = ids.clone()
-    labels[:, : len(questions[0])] = IGNORED
-    return ids, labels
 
 
 def loss_of(model: Qwen3ForCausalLM, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

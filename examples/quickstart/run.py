@@ -55,11 +55,10 @@ def build_cold_start(path: Path, seed: int) -> float:
     recipe, questions, tokenizer = cold_start.Recipe(), split(seed), make_tokenizer(tools)
 
     def report(step: int, loss: float) -> None:
-        steps = recipe.copy_steps + recipe.steps
-        if step % 100 == 0 or step == steps:
+        if step % 100 == 0 or step == recipe.steps:
             elapsed = time.monotonic() - began
-            left = elapsed / step * (steps - step)
-            print(f"{elapsed:5.0f} s  step {step:4d}/{steps}: loss {loss:.3f}, ETA {left:.0f} s", flush=True)
+            left = elapsed / step * (recipe.steps - step)
+            print(f"{elapsed:5.0f} s  step {step:4d}/{recipe.steps}: loss {loss:.3f}, ETA {left:.0f} s", flush=True)
 
     model = cold_start.train(tokenizer, tools, questions, recipe, seed, report)
     # Complete or absent: a build that was interrupted must not be taken for a cold start.
@@ -137,9 +136,8 @@ def main() -> None:
         "versions": versions(),
     }
     (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-    print(
-        f"Summary: {out / 'summary.json'}. {cold_start_seconds:.0f} s cold start, {result['training_seconds']:.0f} s RL."
-    )
+    print(f"Summary: {out / 'summary.json'}")
+    print(f"{cold_start_seconds:.0f} s cold start, {result['training_seconds']:.0f} s training.")
 
 
 if __name__ == "__main__":

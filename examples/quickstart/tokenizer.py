@@ -23,7 +23,8 @@ CHAT_TEMPLATE = """{%- if tools %}<|im_start|>system
 <tool_response>{{ m.content }}</tool_response><|im_end|>
 {% elif m.role == 'assistant' and m.tool_calls %}<|im_start|>assistant
 {{ m.content }}{% for call in m.tool_calls %}<tool_call>\
-{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}</tool_call>{% endfor %}<|im_end|>
+{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}</tool_call>\
+{% endfor %}<|im_end|>
 {% else %}<|im_start|>{{ m.role }}
 {{ m.content }}<|im_end|>
 {% endif %}{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant

@@ -13,6 +13,7 @@ ENVIRONMENT: dict[str, str] = {
     # Ray would clear the variables of the accelerators that it books but does not find.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_niceness": "0",  # 15 by default, for a driver that has work of its own
     "TOKENIZERS_PARALLELISM": "false",
     "HF_HUB_OFFLINE": "1",
     "OMP_NUM_THREADS": "1",
