@@ -10,6 +10,9 @@ from pathlib import Path
 
 import hydra
 import verl
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
 from verl_hdpo.adapters.check import AGENT_LOOP, REWARD_MANAGER, hdpo_settings
@@ -42,11 +45,15 @@ def check_composed(
 
 def compose(config_name: str, config_path: str | None, config_dir: str | None, overrides: list[str]) -> DictConfig:
     """The config that ``python -m verl.trainer.main_ppo`` would run with."""
-    folder = Path(config_path).resolve() if config_path else STOCK_CONFIG
+    # What hydra.main does; its public initialize_config_dir() takes no --config-dir.
+    search_path = create_config_search_path(str(Path(config_path).resolve() if config_path else STOCK_CONFIG))
     if config_dir:
-        overrides = [*overrides, f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"]
-    with hydra.initialize_config_dir(str(folder), version_base=None):
+        search_path.prepend("command-line", f"file://{Path(config_dir).resolve()}", anchor="schema")
+    Hydra.create_main_hydra2("main_ppo", search_path)
+    try:
         return hydra.compose(config_name.removesuffix(".yaml"), overrides)
+    finally:
+        GlobalHydra.instance().clear()
 
 
 def validate(config: DictConfig) -> Iterator[Finding]:
