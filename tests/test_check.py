@@ -61,6 +61,10 @@ CASES = {
         ["reward.reward_model.enable=true"],
         ["colocated reward model", "set reward.reward_model.enable_resource_pool=true", "no verdict on correctness"],
     ),
+    "answers that cannot be told from tool output": (
+        ["reward.reward_manager.name=hdpo", "actor_rollout_ref.rollout.agent.default_agent_loop=tool_agent"],
+        ["cannot tell the model's tokens", "default_agent_loop=hdpo_tool_agent"],
+    ),
     "legacy trainer": (["trainer.use_v1=false"], ["trainer.use_v1=false", "remove it"]),
     "unknown trainer": (
         ["trainer.v1.trainer_mode=mine"],

@@ -1,20 +1,18 @@
 """Real training runs: stock verl's ``main_ppo`` with Ray, vLLM, TransferQueue and FSDP2 on the CPU, one at a time."""
 
 import os
-import signal
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from verl_hdpo.cpu.run import log_tail, run_verl
 
 QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart"
 EXAMPLE_REWARD = Path(__file__).parent / "user_reward.py"
-PROMPTS, ROLLOUTS = 4, 4
+PROMPTS, ROLLOUTS = 8, 4
 
 
 def pytest_collection_modifyitems(items):
@@ -38,12 +36,12 @@ class Run:
 
 @pytest.fixture(scope="session")
 def task(tmp_path_factory):
-    """The quickstart's questions and a model that was taught them briefly: some calls and some answers are right."""
+    """A few of the quickstart's questions, and a model that was taught those: half of its answers call the tool."""
     sys.path.insert(0, str(QUICKSTART))
     import cold_start
     import pandas
     import torch
-    from questions import split
+    from questions import Split, load
     from tokenizer import make_tokenizer
     from verl.tools.function_tool import load_function_tools_from_path
 
@@ -53,21 +51,21 @@ def task(tmp_path_factory):
         tool.tool_schema.model_dump(exclude_unset=True, exclude_none=True)
         for tool in load_function_tools_from_path(str(QUICKSTART / "tools.py"))
     ]
-    questions, tokenizer = split(1), make_tokenizer(tools)
-    recipe = cold_start.Recipe(copy_steps=60, steps=240, direct_not_needed=0.3, direct_needed=0.3)
-    cold_start.train(tokenizer, tools, questions, recipe, 1, lambda step, loss: None).save_pretrained(path / "model")
+    known, needed, tokenizer = load("not_needed")[:12], load("needed")[:4], make_tokenizer(tools)
+    recipe = cold_start.Recipe(hidden=96, steps=250, direct_not_needed=0.5, direct_needed=0.5)
+    taught = Split(known=known, copied=known, train=known, validation=known)
+    cold_start.train(tokenizer, tools, taught, recipe, seed=1).save_pretrained(path / "model")
     tokenizer.save_pretrained(path / "model")
-    rows = {"train": questions.train[:64], "validation": questions.validation[:4] + questions.validation[-4:]}
-    for name, chosen in rows.items():
-        pandas.DataFrame([q.row(i) for i, q in enumerate(chosen)]).to_parquet(path / f"{name}.parquet")
+    for name, questions in (("train", known * 4 + needed * 4), ("validation", known[:4] + needed)):
+        pandas.DataFrame([q.row(i) for i, q in enumerate(questions)]).to_parquet(path / f"{name}.parquet")
     return path
 
 
 @pytest.fixture
 def train(task, tmp_path):
-    """``train(name, *overrides)``: a run of verl's stock tool loop and reward manager on ``task``."""
+    """``train(name, *overrides)``: a run with verl's stock tool loop and reward manager; ``after_step``: faults."""
 
-    def run(name, *overrides, world_size=1, kill_after=None) -> Run:
+    def run(name, *overrides, world_size=1, after_step=None) -> Run:
         actor, rollout = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
         base = [
             f"actor_rollout_ref.model.path={task / 'model'}",
@@ -102,8 +100,8 @@ def train(task, tmp_path):
 
         def on_metrics(step, metrics):
             result.steps[step] = metrics
-            if step == kill_after:
-                kill_run()
+            if after_step and step in after_step:
+                after_step[step]()
 
         result.code = run_verl(
             [*base, *overrides],
@@ -115,11 +113,3 @@ def train(task, tmp_path):
         return result
 
     return run
-
-
-def kill_run():
-    """kill -9 of verl's driver and every process it started: nothing gets to clean up."""
-    processes = psutil.Process().children(recursive=True)
-    for process in processes:
-        if process.is_running():
-            os.kill(process.pid, signal.SIGKILL)

@@ -95,6 +95,12 @@ def _algorithm_problems(config: DictConfig, settings: HDPOConfig) -> Iterator[st
         yield "critic.enable=true: HDPO has no critic; remove it"
     if (config.get("distillation") or {}).get("enabled", False):
         yield "distillation.enabled=true replaces the policy loss that HDPO extends; turn one of them off"
+    loop, manager = rollout.agent.default_agent_loop, config.reward.reward_manager.name
+    if manager == REWARD_MANAGER and loop == "tool_agent":
+        yield (
+            f"reward manager {manager} cannot tell the model's tokens from the tools' in agent loop {loop}; set "
+            f"actor_rollout_ref.rollout.agent.default_agent_loop={AGENT_LOOP}"
+        )
     loss_mode = actor.policy_loss.get("loss_mode", "vanilla")
     if settings.tool_loss_norm == "qualifying" and settings.combine == "loss":
         # Before 0.9.1 verl's gspo averages over sequences whatever loss_agg_mode says.
