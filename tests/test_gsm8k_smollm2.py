@@ -192,7 +192,7 @@ def test_another_kind_of_tokenizer_is_refused(parts):
 
 
 def test_the_run_differs_by_one_word_between_algorithms(parts):
-    hdpo, grpo = (parts["rl"].overrides(algo, Path("cold"), 1, 3) for algo in ("hdpo", "grpo"))
+    hdpo, grpo = (parts["rl"].overrides(algo, Path("cold"), 1, 3, 4) for algo in ("hdpo", "grpo"))
     differing = [pair for pair in zip(hdpo, grpo, strict=True) if pair[0] != pair[1]]
     assert differing[0] == ("algorithm.adv_estimator=hdpo", "algorithm.adv_estimator=grpo")
     assert all("adv_estimator" in h or "experiment_name" in h for h, _ in differing)

