@@ -36,8 +36,8 @@ class Recipe:
 
     hidden: int = 128
     layers: int = 2
-    steps: int = 900
-    lr: float = 3e-3
+    steps: int = 800
+    lr: float = 6e-3
     habit_rows: int = 24
     known_rows: int = 16
     direct_not_needed: float = 0.025

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 DATA = Path(__file__).parent / "data"
-VALIDATION = 320
+VALIDATION = 256
 """Validation questions of each kind."""
-RL_NEEDED = 107
+RL_NEEDED = 53
 """A quarter of the RL questions: most of the signal is in the other kind."""
 
 Kind = Literal["not_needed", "needed"]

@@ -36,7 +36,7 @@ def overrides(algo: str, cold_start: Path, seed: int, steps: int) -> list[str]:
         # Before and after are measured on sampled answers, as the rollouts of training are.
         f"{rollout}.val_kwargs.do_sample=True",
         f"{rollout}.val_kwargs.temperature=1.0",
-        f"{actor}.optim.lr=3e-4",
+        f"{actor}.optim.lr=6e-4",
         f"{actor}.ppo_mini_batch_size={PROMPTS}",
         f"{actor}.use_kl_loss=False",
         f"{actor}.data_loader_seed={seed}",

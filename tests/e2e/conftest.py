@@ -1,6 +1,5 @@
 """Real training runs: stock verl's ``main_ppo`` with Ray, vLLM, TransferQueue and FSDP2 on the CPU, one at a time."""
 
-import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,7 +44,7 @@ def task(tmp_path_factory):
     from tokenizer import make_tokenizer
     from verl.tools.function_tool import load_function_tools_from_path
 
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(1)
     path = tmp_path_factory.mktemp("task")
     tools = [
         tool.tool_schema.model_dump(exclude_unset=True, exclude_none=True)
