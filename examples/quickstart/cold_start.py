@@ -40,8 +40,8 @@ class Recipe:
     lr: float = 6e-3
     habit_rows: int = 24
     known_rows: int = 16
-    direct_not_needed: float = 0.025
-    direct_needed: float = 0.005
+    direct_not_needed: float = 0.03
+    direct_needed: float = 0.001
 
 
 @dataclass(frozen=True)

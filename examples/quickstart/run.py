@@ -118,7 +118,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--algo", choices=ALGOS, default="hdpo", help="algorithm.adv_estimator (default: hdpo)")
     parser.add_argument("--seed", type=int, default=1, help="governs model, cold start, data and sampling (default: 1)")
-    parser.add_argument("--steps", type=int, default=20, help="RL steps (default: 20)")
+    parser.add_argument("--steps", type=int, default=24, help="RL steps (default: 24)")
     parser.add_argument("--out", type=Path, default=Path("outputs/quickstart"), help="default: outputs/quickstart")
     args = parser.parse_args()
     root = args.out.resolve()

@@ -19,6 +19,7 @@ def overrides(algo: str, cold_start: Path, seed: int, steps: int) -> list[str]:
         "+algorithm.hdpo.observe=true",  # log tool use with any estimator
         "reward.reward_manager.name=hdpo",
         f"{rollout}.agent.default_agent_loop=hdpo_tool_agent",
+        f"{rollout}.agent.num_workers=2",  # with a model this small the agent loops are most of a step
         f"{rollout}.multi_turn.enable=True",
         f"{rollout}.multi_turn.format=hermes",
         f"{rollout}.multi_turn.function_tool_path={HERE / 'tools.py'}",
@@ -36,7 +37,8 @@ def overrides(algo: str, cold_start: Path, seed: int, steps: int) -> list[str]:
         # Before and after are measured on sampled answers, as the rollouts of training are.
         f"{rollout}.val_kwargs.do_sample=True",
         f"{rollout}.val_kwargs.temperature=1.0",
-        f"{actor}.optim.lr=6e-4",
+        f"{actor}.optim.lr=1e-3",
+        f"{actor}.optim.lr_scheduler_type=cosine",
         f"{actor}.ppo_mini_batch_size={PROMPTS}",
         f"{actor}.use_kl_loss=False",
         f"{actor}.data_loader_seed={seed}",

@@ -1,5 +1,6 @@
 """Real training runs: stock verl's ``main_ppo`` with Ray, vLLM, TransferQueue and FSDP2 on the CPU, one at a time."""
 
+import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,6 +109,7 @@ def train(task, tmp_path):
             log_path=result.log,
             on_metrics=on_metrics,
             world_size=world_size,
+            env={"VERL_HDPO_TEST": str(os.getpid())},
         )
         return result
 

@@ -1,5 +1,6 @@
 """A run that cannot go on ends with an error, and one that is interrupted leaves no process behind."""
 
+import contextlib
 import os
 import signal
 import threading
@@ -8,18 +9,17 @@ import time
 import psutil
 import pytest
 
-from verl_hdpo.cpu.process_tree import MARK
+TEST_MARK = "VERL_HDPO_TEST"  # set in conftest.py
 
 
 def processes_of_runs():
-    """Every process that a run started, its Ray daemons among them, by the mark in its environment."""
+    """Every process that a run of these tests started, its Ray daemons among them, by the mark in its environment."""
     found = []
     for process in psutil.process_iter():
-        try:
-            if MARK in process.environ() and process.status() != psutil.STATUS_ZOMBIE:
+        with contextlib.suppress(psutil.Error, OSError):
+            ours = process.environ().get(TEST_MARK) == str(os.getpid())
+            if ours and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
-        except (psutil.Error, OSError):
-            continue
     return found
 
 
