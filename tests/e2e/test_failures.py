@@ -48,6 +48,10 @@ def test_ctrl_c_leaves_no_process_behind(train):
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt_when_started, daemon=True).start()
-    with pytest.raises(KeyboardInterrupt):
-        train("interrupted", "algorithm.adv_estimator=hdpo")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background starts with it ignored
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train("interrupted", "algorithm.adv_estimator=hdpo")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert not processes_of_runs()
