@@ -24,10 +24,10 @@ $(VENV)/installed: pyproject.toml
 quickstart: install ## train a small model with HDPO on this machine's CPU; ALGO=grpo, SEED=n
 	$(BIN)/python examples/quickstart/run.py --algo $(ALGO) --seed $(SEED)
 
-test: install ## all tests, with real training runs (under 30 minutes on 2 cores)
+test: install ## all tests, with real training runs
 	$(BIN)/python -m pytest
 
-test-fast: install ## all tests but the training runs (under 2 minutes)
+test-fast: install ## all tests but the training runs
 	$(BIN)/python -m pytest -m 'not e2e'
 
 test-e2e: install ## the training runs alone

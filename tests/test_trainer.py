@@ -3,6 +3,7 @@
 No worker group runs here; ``_compute_advantage`` is verl's own, extended, on an object that skips verl's set-up.
 """
 
+import functools
 import shutil
 import tempfile
 from types import SimpleNamespace
@@ -33,6 +34,7 @@ def transfer_queue():
     shutil.rmtree(directory, ignore_errors=True)
 
 
+@functools.cache  # composing takes longer than the tests
 def make_config(*overrides):
     with initialize_config_module("verl.trainer.config", version_base=None):
         return compose("ppo_trainer", ["actor_rollout_ref.rollout.n=4", *overrides])
