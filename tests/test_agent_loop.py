@@ -163,9 +163,7 @@ FINAL = "<answer>4</answer>"
 
 
 def test_the_loop_is_registered_under_an_importable_name():
-    assert _agent_loop_registry["hdpo_tool_agent"] == {
-        "_target_": "verl_hdpo.adapters.agent_loop.HDPOToolAgentLoop"
-    }
+    assert _agent_loop_registry["hdpo_tool_agent"] == {"_target_": "verl_hdpo.adapters.agent_loop.HDPOToolAgentLoop"}
 
 
 @pytest.mark.parametrize(
@@ -237,9 +235,7 @@ def test_a_timeout_tells_the_model_and_releases_the_tool():
     assert "did not finish within 0.2 seconds" in text_of(server.prompts[1])
 
 
-@pytest.mark.parametrize(
-    ("fails_in", "outcome"), [(None, "executed"), ("create", "failed"), ("execute", "failed")]
-)
+@pytest.mark.parametrize(("fails_in", "outcome"), [(None, "executed"), ("create", "failed"), ("execute", "failed")])
 def test_a_tool_with_a_life_cycle(fails_in, outcome):
     tool = Session(fails_in)
     output, _, _ = run_loop([call("session"), FINAL], tools=[tool])

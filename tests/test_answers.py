@@ -40,9 +40,9 @@ def test_the_last_answer_within_one_turn_counts(turns, answer):
     assert extract_answer(turns) == answer
 
 
-pieces = st.lists(
-    st.sampled_from(["<answer>", "</answer>", "<reason>", "</reason>", "4", "x", " "]), max_size=8
-).map("".join)
+pieces = st.lists(st.sampled_from(["<answer>", "</answer>", "<reason>", "</reason>", "4", "x", " "]), max_size=8).map(
+    "".join
+)
 
 
 @given(turns=st.lists(pieces, max_size=4))

@@ -76,9 +76,7 @@ def score(data, compute_score=None, checker=None, special_tags=False, **settings
         settings["custom_path"] = "rewards.py"
 
     async def run():
-        manager = HDPORewardManager(
-            config(**settings), tiny_tokenizer(special_tags), compute_score, checker=checker
-        )
+        manager = HDPORewardManager(config(**settings), tiny_tokenizer(special_tags), compute_score, checker=checker)
         return await manager.run_single(data)
 
     result = asyncio.run(run())
@@ -131,9 +129,9 @@ def test_weights_and_pattern_are_configurable():
     assert reward == 0.75 and info["format"] == 1.0
 
 
-observations = st.lists(
-    st.sampled_from(["<answer>", "</answer>", "4", "5", "<tool_response>", "\n"]), max_size=6
-).map("".join)
+observations = st.lists(st.sampled_from(["<answer>", "</answer>", "4", "5", "<tool_response>", "\n"]), max_size=6).map(
+    "".join
+)
 
 
 @settings(max_examples=40, deadline=None)
@@ -313,9 +311,7 @@ def test_the_filter_metric_ignores_a_channel_without_weight(hdpo, differs_by_too
 
 def test_verl_builds_it_by_name_and_its_default_score_table_is_not_used():
     assert get_reward_manager_cls("hdpo") is HDPORewardManager
-    manager = load_reward_manager(
-        config(), tiny_tokenizer(), reward_router_address=None, reward_model_tokenizer=None
-    )
+    manager = load_reward_manager(config(), tiny_tokenizer(), reward_router_address=None, reward_model_tokenizer=None)
     assert manager.custom_score is None
 
 

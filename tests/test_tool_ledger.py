@@ -8,9 +8,7 @@ from hypothesis import strategies as st
 
 from verl_hdpo.tool_ledger import CALL_OUTCOMES, COUNT_POLICIES, ToolLedger, rounds_from_num_turns
 
-calls = st.lists(
-    st.tuples(st.sampled_from(["python", "search"]), st.sampled_from(CALL_OUTCOMES), st.floats(0, 9))
-)
+calls = st.lists(st.tuples(st.sampled_from(["python", "search"]), st.sampled_from(CALL_OUTCOMES), st.floats(0, 9)))
 
 
 def ledger_of(recorded, rounds=0, unavailable=0):

@@ -87,9 +87,7 @@ class RuleChecker:
         self.check = check
         self.timeout = timeout
 
-    async def __call__(
-        self, answer: str, ground_truth: Any, question: str, extra_info: Mapping[str, Any]
-    ) -> Verdict:
+    async def __call__(self, answer: str, ground_truth: Any, question: str, extra_info: Mapping[str, Any]) -> Verdict:
         verdicts = set()
         for gold in ground_truths(ground_truth):
             verdicts.add(verdict := await self._compare(answer, gold))
@@ -121,9 +119,7 @@ class RuleChecker:
             return Verdict.WRONG
         loop = asyncio.get_running_loop()
         try:
-            same = await loop.run_in_executor(
-                math_process.executor(), math_process.equal, gold, answer, self.timeout
-            )
+            same = await loop.run_in_executor(math_process.executor(), math_process.equal, gold, answer, self.timeout)
         except math_process.MathProcessError as error:
             logger.warning("no verdict on answer %.80r for ground truth %.80r: %s", answer, gold, error)
             return Verdict.UNKNOWN

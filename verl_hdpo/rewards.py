@@ -20,9 +20,7 @@ SIGNAL_LEVELS = 10_000
 SIGNAL_CALLS = 1_000
 
 
-def accuracy_reward(
-    answer: float, format_ok: float, answer_weight: float = 0.9, format_weight: float = 0.1
-) -> float:
+def accuracy_reward(answer: float, format_ok: float, answer_weight: float = 0.9, format_weight: float = 0.1) -> float:
     """r_acc = answer_weight * answer + format_weight * format_ok; both arguments in [0, 1]."""
     return answer_weight * answer + format_weight * format_ok
 
