@@ -56,7 +56,7 @@ class HDPOConfig:
 
     def __post_init__(self) -> None:
         for name in ("w_acc", "w_tool"):
-            _require(_is_number(value := getattr(self, name)) and value >= 0, name, value, "a finite number >= 0")
+            _require(is_number(value := getattr(self, name)) and value >= 0, name, value, "a finite number >= 0")
         _require(self.w_acc > 0 or self.w_tool > 0, "w_acc", self.w_acc, "greater than 0 when w_tool is 0")
         for name, choices in (
             ("combine", get_args(Combine)),
@@ -67,7 +67,7 @@ class HDPOConfig:
         for name in ("correct_key", "known_key"):
             value = getattr(self, name)
             _require(isinstance(value, str) and value != "", name, value, "a key of reward_extra_info")
-        _require(_is_number(self.correct_threshold), "correct_threshold", self.correct_threshold, "a finite number")
+        _require(is_number(self.correct_threshold), "correct_threshold", self.correct_threshold, "a finite number")
         _require(self.norm_by_std in (None, True, False), "norm_by_std", self.norm_by_std, "true, false or null")
         _require(self.observe in (True, False), "observe", self.observe, "true or false")
         cap = self.max_tool_calls
@@ -79,7 +79,7 @@ class HDPOConfig:
         )
         timeout = self.tool_timeout
         _require(
-            timeout is None or (_is_number(timeout) and timeout > 0),
+            timeout is None or (is_number(timeout) and timeout > 0),
             "tool_timeout",
             timeout,
             "null or a number of seconds > 0",
@@ -112,5 +112,6 @@ def _require(ok: bool, name: str, found: Any, wanted: str) -> None:
         raise HDPOConfigError(f"algorithm.hdpo.{name} must be {wanted}, found {found!r}")
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """A finite int or float; a bool is none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

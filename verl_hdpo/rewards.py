@@ -6,11 +6,12 @@ r_tool = 1/(T + 1) when the answer is correct, else 0.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
+
+from verl_hdpo.config import is_number
 
 Check = Literal["auto", "exact", "math"]
 
@@ -69,10 +70,10 @@ class RewardSettings:
 
     def __post_init__(self) -> None:
         answer, fmt, timeout = self.answer_weight, self.format_weight, self.check_timeout
-        _require(_is_number(answer) and answer > 0, "answer_weight", answer, "a number > 0")
-        _require(_is_number(fmt) and fmt >= 0, "format_weight", fmt, "a number >= 0")
+        _require(is_number(answer) and answer > 0, "answer_weight", answer, "a number > 0")
+        _require(is_number(fmt) and fmt >= 0, "format_weight", fmt, "a number >= 0")
         _require(self.check in get_args(Check), "check", self.check, f"one of {', '.join(get_args(Check))}")
-        _require(_is_number(timeout) and timeout > 0, "check_timeout", timeout, "a number of seconds > 0")
+        _require(is_number(timeout) and timeout > 0, "check_timeout", timeout, "a number of seconds > 0")
         try:
             groups = re.compile(self.answer_pattern, re.DOTALL).groups
         except (re.error, TypeError):
@@ -101,7 +102,3 @@ class RewardSettings:
 def _require(ok: bool, name: str, found: Any, wanted: str) -> None:
     if not ok:
         raise RewardSettingsError(f"reward.reward_kwargs.{name} must be {wanted}, found {found!r}")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
