@@ -23,6 +23,9 @@ COUNT_POLICIES: tuple[str, ...] = get_args(CountPolicy)
 LEDGER_KEY = "tool_ledger"
 """Where the agent loop leaves ``ToolLedger.to_dict()`` in ``AgentLoopOutput.extra_fields``."""
 
+MODEL_SPANS_KEY = "model_spans"
+"""Where it leaves the [start, end) spans that the model wrote: verl's reward manager is given no response mask."""
+
 UNKNOWN_TOOL = "unknown_tool"
 """One name for every tool the model made up, so that its text never becomes a metric's name."""
 

@@ -24,12 +24,9 @@ from verl.tools.function_tool import normalize_function_tool_return
 from verl.tools.schemas import ToolResponse
 
 from verl_hdpo.config import HDPOConfig
-from verl_hdpo.tool_ledger import LEDGER_KEY, UNKNOWN_TOOL, CallOutcome, ToolLedger, ToolUnavailable
+from verl_hdpo.tool_ledger import LEDGER_KEY, MODEL_SPANS_KEY, UNKNOWN_TOOL, CallOutcome, ToolLedger, ToolUnavailable
 
 logger = logging.getLogger(__name__)
-
-MODEL_SPANS_KEY = "model_spans"
-"""Where ``run`` leaves ``model_spans(response_mask)``: verl's reward manager is given no response mask."""
 
 CLEANUP_SECONDS = 5.0
 """How long a timed-out call may take to release its tool before the trajectory goes on without it."""

@@ -18,7 +18,7 @@ from verl.experimental.reward_loop.reward_manager.registry import register
 from verl_hdpo.answers import AnswerChecker, RuleChecker, Verdict, extract_answer, follows_format
 from verl_hdpo.config import HDPOConfig
 from verl_hdpo.rewards import RewardSettings, accuracy_reward, hdpo_signal, tool_reward
-from verl_hdpo.tool_ledger import LEDGER_KEY, ToolLedger, rounds_from_num_turns
+from verl_hdpo.tool_ledger import LEDGER_KEY, MODEL_SPANS_KEY, ToolLedger, rounds_from_num_turns
 
 logger = logging.getLogger(__name__)
 
@@ -188,8 +188,8 @@ def _response_ids(item: Any) -> list[int]:
 
 
 def _model_spans(fields: Mapping[str, Any], num_turns: int, length: int) -> list[tuple[int, int]]:
-    if "model_spans" in fields:
-        return [(start, min(end, length)) for start, end in fields["model_spans"]]
+    if MODEL_SPANS_KEY in fields:
+        return [(start, min(end, length)) for start, end in fields[MODEL_SPANS_KEY]]
     if num_turns <= 2:  # one prompt, one response
         return [(0, length)]
     raise ValueError(
