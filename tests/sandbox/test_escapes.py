@@ -1,0 +1,103 @@
+"""Nothing that model code tries gets it out of its session, and the pool goes on."""
+
+import os
+import signal
+import socket
+import subprocess
+
+import pytest
+from escape_attempts import EVERY, PRELUDE, WALLS
+from pools import SMALL, wait
+
+SECRET = "4711-host-secret"
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory):
+    """A directory, a process, a port and a socket of the host."""
+    directory = tmp_path_factory.mktemp("host")
+    victim = subprocess.Popen(["sleep", "600"], env={**os.environ, "SECRET": SECRET})
+    tcp = socket.create_server(("127.0.0.1", 0))
+    unix = socket.socket(socket.AF_UNIX)
+    unix.bind(str(directory / "socket"))
+    unix.listen()
+    for server in (tcp, unix):
+        server.setblocking(False)
+    yield directory, victim, tcp, unix
+    victim.kill()
+    victim.wait()
+    tcp.close()
+    unix.close()
+
+
+@pytest.fixture
+def constants(host):
+    directory, victim, tcp, unix = host
+    canary = directory / "canary"
+    canary.write_text(SECRET)
+    canary.chmod(0o600)
+    os.utime(canary, (1000, 1000))
+    return {
+        "CANARY": str(canary), "HOST_DIR": str(directory), "SECRET": SECRET, "PORT": tcp.getsockname()[1],
+        "SOCKET": unix.getsockname(), "VICTIM": victim.pid, "LIMITS": vars(SMALL), "DEADLY": int(signal.SIGKILL),
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def neighbours():
+    """Pool -> a session that is there during all attempts."""
+    return {}
+
+
+async def attempt(pool, code, constants):
+    """What the snippet came to, in a session of its own."""
+    prelude = PRELUDE + "\n".join(f"{name} = {value!r}" for name, value in constants.items())
+    session = await pool.session()
+    try:
+        assert (await session.run(prelude, 30.0)).status == "ok"
+        return await session.run(code, 30.0)
+    finally:
+        session.close()
+
+
+def assert_unharmed(host):
+    directory, victim, tcp, unix = host
+    assert victim.poll() is None
+    assert sorted(os.listdir(directory)) == ["canary", "socket"]
+    canary = directory / "canary"
+    status = canary.stat()
+    assert (status.st_mode & 0o777, status.st_mtime, canary.read_text()) == (0o600, 1000, SECRET)
+    for server in (tcp, unix):
+        with pytest.raises(BlockingIOError):
+            server.accept()
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_escape_fails(name, pool, host, constants, neighbours):
+    zygote = wait(pool.zygote())
+    if pool not in neighbours:
+        neighbours[pool] = wait(pool.session())
+        wait(neighbours[pool].run("open('of_another_session', 'w').close(); n = 0", 30.0))
+    result = wait(attempt(pool, EVERY[name], constants))
+    assert "ESCAPED" not in result.stdout, result
+    assert_unharmed(host)
+    assert wait(neighbours[pool].run("import os; n += 1; os.listdir('.')", 30.0)).value == "['of_another_session']"
+    assert wait(pool.zygote()) is zygote
+
+
+ALLOWED_TO_FEW = {
+    "files-write_to_the_interpreter",
+    "files-kernel_log", "files-memory_device", "files-device_node", "files-file_handle", "files-mount", "files-chroot",
+    "privileges-performance_counters", "privileges-page_faults", "privileges-bpf", "privileges-name_the_host",
+    "privileges-become_root", "privileges-enter_a_namespace", "privileges-new_user_namespace", "network-raw_socket",
+    "privileges-new_namespace_with_a_thread", "other_processes-trace_the_parent", "network-io_uring", "network-ipv6",
+    "network-x32_system_call", "processes-machine_code_of_32_bits", "proc-environment_by_libc", "processes-exec",
+}  # fmt: skip
+"""These also need rights, devices or kernel features that a host may lack, or end the interpreter if they succeed."""
+
+
+@pytest.mark.parametrize("name", sorted(set(WALLS) - ALLOWED_TO_FEW))
+def test_the_same_attempt_succeeds_without_walls(name, pools, constants):
+    """Else its failure would show nothing."""
+    result = wait(attempt(pools["none"], WALLS[name], {**constants, "DEADLY": 0}))
+    assert "ESCAPED" in result.stdout, result

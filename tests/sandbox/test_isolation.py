@@ -1,0 +1,128 @@
+"""Without isolation there is no tool, unless that was asked for."""
+
+import asyncio
+import logging
+
+import pytest
+from pools import HERE, SMALL, make_pool, wait
+
+from verl_hdpo.sandbox import bubblewrap, isolation, zygote_client
+from verl_hdpo.sandbox.isolation import SandboxRefused, start_zygote
+from verl_hdpo.sandbox.readable import readable_view
+from verl_hdpo.sandbox.zygote_client import StartError
+
+
+@pytest.fixture
+def nothing_works(monkeypatch):
+    start = zygote_client.ZygoteClient.start
+
+    async def fail(mechanism, limits, modules):
+        if mechanism == "none":
+            return await start(mechanism, limits, modules)
+        raise StartError(f"no {mechanism} today")
+
+    monkeypatch.setattr(isolation.ZygoteClient, "start", fail)
+    monkeypatch.setattr(bubblewrap, "program", lambda: None)
+
+
+def test_refuses_without_isolation_and_says_why(nothing_works):
+    with pytest.raises(SandboxRefused) as error:
+        wait(start_zygote("auto", False, SMALL, ()))
+    for part in ("bubblewrap: not installed", "no namespaces today", "no landlock today", "allow_unsandboxed: true"):
+        assert part in str(error.value)
+
+
+def test_runs_without_isolation_if_told_to_and_says_so(nothing_works, caplog):
+    async def run():
+        pool = await make_pool("auto", modules=(), allow_unsandboxed=True)
+        session = await pool.session()
+        result = await session.run("import os; os.path.exists('/etc/passwd'), os.environ.get('SECRET')", 30)
+        await pool.close()
+        return result
+
+    assert wait(run()).value == "(True, None)"
+    assert [(r.levelno, "NOT isolated" in r.message) for r in caplog.records] == [(logging.ERROR, True)]
+
+
+@pytest.mark.parametrize("mechanism", HERE)
+def test_which_isolation_is_in_force_is_logged(mechanism, caplog):
+    async def run():
+        pool = await make_pool(mechanism, modules=())
+        await pool.zygote()
+        await pool.close()
+
+    wait(run())
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert f"isolated by {mechanism} with seccomp and Landlock" in record.message
+
+
+def test_walls_that_do_not_hold_are_noticed(monkeypatch, tmp_path):
+    """A wall check that finds the way out ends the zygote."""
+    from verl_hdpo.sandbox import launcher
+
+    broken = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from verl_hdpo.sandbox import launcher, lockdown, kernel\n"
+        "lockdown.seccomp.restrict = lambda *a, **k: None\nlauncher.main()"
+    )
+    monkeypatch.setattr(launcher, "_BOOT", broken.replace("{", "{{").replace("}", "}}"))
+    with pytest.raises(StartError, match=r"opens a socket.*starts a process"):
+        wait(zygote_client.ZygoteClient.start("landlock", SMALL, ()))
+
+
+def test_the_view_holds_the_interpreter_and_nothing_of_its_user():
+    view = readable_view()
+    paths = [shown.path for shown in view]
+    assert all(path.startswith("/") for path in paths)
+    for path in paths:
+        assert not any(path.startswith(other + "/") for other in paths), "one inside another"
+    import numpy
+
+    assert any(numpy.__file__.startswith(path + "/") for path in paths)
+    assert any(asyncio.__file__.startswith(path + "/") for path in paths)
+    for private in ("/etc/passwd", "/home", "/root", "/proc", "/sys", "/var", "/tmp", "/run", "/"):
+        assert private not in paths
+
+
+@pytest.mark.parametrize("mechanism", HERE)
+def test_packages_below_tmp_are_seen(mechanism, monkeypatch, tmp_path):
+    """A virtual environment there must not be covered by what sessions may write to."""
+    packages = tmp_path / "site-packages"
+    packages.mkdir()
+    (packages / "far_away.py").write_text("x = 42")
+    monkeypatch.syspath_prepend(str(packages))
+
+    async def run():
+        pool = await make_pool(mechanism, modules=("far_away",))
+        session = await pool.session()
+        result = await session.run("import far_away; open('file', 'w').close(); far_away.x", 30)
+        await pool.close()
+        return result
+
+    assert wait(run()).value == "42"
+
+
+@pytest.mark.parametrize("mechanism", [name for name in HERE if name != "landlock"])
+def test_tmp_is_the_session_s_own(mechanism, pools):
+    if any(shown.path.startswith("/tmp/") for shown in readable_view()):
+        pytest.skip("packages lie below /tmp, so it is theirs")
+    pool = pools[mechanism]
+
+    async def run():
+        first, second = await pool.session(), await pool.session()
+        await first.run("open('/tmp/file', 'w').close()", 30)
+        result = await second.run("import os; os.listdir('/tmp'), os.getcwd() == os.path.realpath('/tmp')", 30)
+        for session in (first, second):
+            session.close()
+        return result
+
+    assert wait(run()).value == "([], True)"
+
+
+def test_modules_that_are_not_installed_are_left_out():
+    async def run():
+        zygote = await start_zygote(HERE[0], False, SMALL, ("json", "not_installed.at_all"))
+        await zygote.close()
+        return zygote.in_force["missing"]
+
+    assert wait(run()) == ["not_installed.at_all"]

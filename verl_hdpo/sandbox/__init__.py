@@ -1,0 +1,1 @@
+"""Model-written Python in processes that the kernel walls in; knows nothing of verl."""

@@ -1,0 +1,113 @@
+"""Sessions for a whole process: started from one zygote, some of them ahead of need."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+from collections import deque
+from collections.abc import Mapping
+
+from verl_hdpo.sandbox.frames import Pixels
+from verl_hdpo.sandbox.isolation import SandboxRefused, log_isolation, start_zygote
+from verl_hdpo.sandbox.session import Result, Session
+from verl_hdpo.sandbox.settings import PoolSettings
+from verl_hdpo.sandbox.zygote_client import ZygoteClient
+from verl_hdpo.tool_ledger import ToolUnavailable
+
+
+class SandboxPool:
+    """Hands out sessions; all methods belong to one event loop."""
+
+    def __init__(self, settings: PoolSettings):
+        self.settings = settings
+        self._numbers = itertools.count()
+        self._zygote: ZygoteClient | None = None
+        self._zygote_turn = asyncio.Lock()
+        self._open = asyncio.Semaphore(settings.max_sessions)
+        self._running = asyncio.Semaphore(settings.max_running or 4 * (os.cpu_count() or 1))
+        self._spares: deque[Session] = deque()
+        self._filling: asyncio.Task | None = None
+
+    async def session(self) -> Session:
+        """An interpreter that nothing has run in; ``close`` it when done.
+
+        Raises:
+            ToolUnavailable: none is free for ``wait_seconds``, or none can be started.
+        """
+        try:
+            await asyncio.wait_for(self._open.acquire(), self.settings.wait_seconds)
+        except asyncio.TimeoutError:
+            raise ToolUnavailable(
+                f"all {self.settings.max_sessions} interpreters are in use, and none became free within "
+                f"{self.settings.wait_seconds:g} seconds"
+            ) from None
+        try:
+            session = self._take_spare() or await self._start()
+        except BaseException:
+            self._open.release()
+            raise
+        session.on_close = self._open.release
+        self._fill()
+        return session
+
+    async def run(
+        self, session: Session, code: str, seconds: float, images: Mapping[str, Pixels] | None = None
+    ) -> Result:
+        """``Session.run`` when it is this call's turn to compute."""
+        async with self._running:
+            return await session.run(code, seconds, images)
+
+    async def zygote(self) -> ZygoteClient:
+        """The zygote; started again if it has died.
+
+        Raises:
+            SandboxRefused: nothing isolates its sessions.
+        """
+        async with self._zygote_turn:
+            if self._zygote is None or self._zygote.is_lost:
+                if self._zygote is not None:
+                    await self._zygote.close()
+                settings = self.settings
+                self._zygote = await start_zygote(
+                    settings.isolation, settings.allow_unsandboxed, settings.limits, settings.modules
+                )
+                log_isolation(self._zygote.in_force)
+            return self._zygote
+
+    async def close(self) -> None:
+        """End everything, and wait until nothing is left."""
+        if self._filling is not None:
+            self._filling.cancel()
+            await asyncio.wait({self._filling})
+        while self._spares:
+            self._spares.popleft().close()
+        async with self._zygote_turn:
+            if self._zygote is not None:
+                await self._zygote.close()
+
+    def _take_spare(self) -> Session | None:
+        while self._spares:
+            session = self._spares.popleft()
+            if session.is_alive:
+                return session
+            session.close()
+        return None
+
+    async def _start(self) -> Session:
+        try:
+            zygote = await self.zygote()
+            return await Session(zygote, next(self._numbers), self.settings.limits).start()
+        except (SandboxRefused, OSError) as error:
+            raise ToolUnavailable(f"no interpreter can be started: {error}") from error
+
+    def _fill(self) -> None:
+        if self._filling is None or self._filling.done():
+            self._filling = asyncio.ensure_future(self._start_spares())
+
+    async def _start_spares(self) -> None:
+        while len(self._spares) < self.settings.spare_sessions:
+            try:
+                self._spares.append(await self._start())
+            except ToolUnavailable:
+                return  # whoever needs a session next will meet the same error

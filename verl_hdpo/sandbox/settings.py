@@ -1,0 +1,47 @@
+"""The settings of the sandbox's pool, and of the python tool that uses it."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from verl_hdpo.sandbox.isolation import Isolation
+from verl_hdpo.sandbox.limits import Limits
+from verl_hdpo.sandbox.preload import DEFAULT_MODULES
+from verl_hdpo.tool_settings import Settings, ToolSettings
+
+
+class PoolSettings(Settings):
+    """How a pool is run.
+
+    Attributes:
+        isolation: a mechanism, or ``auto`` for the strongest that works.
+        allow_unsandboxed: go on without isolation where none works.
+        limits: of each session.
+        modules: imported once, for all sessions; those not installed are left out.
+        spare_sessions: kept started ahead of need.
+        max_sessions: open at a time; the next waits.
+        max_running: calls that run at a time, first come, first served; their time limits start when they do.
+            None: four for every core.
+        wait_seconds: how long to wait for a session before the tool counts as unavailable.
+    """
+
+    isolation: Isolation = "auto"
+    allow_unsandboxed: bool = False
+    limits: Limits = Limits()
+    modules: tuple[str, ...] = DEFAULT_MODULES
+    spare_sessions: int = Field(default=4, ge=0)
+    max_sessions: int = Field(default=256, ge=1)
+    max_running: int | None = Field(default=None, ge=1)
+    wait_seconds: float = Field(default=300.0, gt=0)
+
+
+class PythonSettings(ToolSettings, PoolSettings):
+    """The ``config`` of the python tool.
+
+    Attributes:
+        timeout: seconds a call may run.
+        idle_seconds: after so long without a call a session is closed.
+    """
+
+    timeout: float = Field(default=30.0, gt=0)
+    idle_seconds: float = Field(default=3600.0, gt=0)
