@@ -1,0 +1,68 @@
+"""The tools of a verl tool yaml, as a tool server runs them: the very classes that a training worker would make."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from verl.tools.base_tool import BaseTool
+from verl.tools.schemas import ToolResponse
+from verl.tools.tool_registry import load_all_tools
+
+from verl_hdpo.tool_ledger import ToolUnavailable
+from verl_hdpo.tool_server.conversation import Conversation
+from verl_hdpo.tool_server.messages import Outcome, SentImage
+from verl_hdpo.tool_server.needs import Needs
+from verl_hdpo.tool_server.sessions import ServedTool
+from verl_hdpo.tool_server.settings import ServerSettings
+from verl_hdpo.tool_settings import ToolConfigError, read_settings
+
+
+def load_served_tools(path: Path) -> tuple[list[ServedTool], ServerSettings]:
+    """The tools of a yaml, and the settings in its ``server``, of which verl takes no notice.
+
+    Raises:
+        ToolConfigError: a bad setting, no tool, or two of one name.
+        Exception: what a tool raises when it cannot start.
+    """
+    config = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    if not isinstance(config, dict) or not config.get("tools"):
+        raise ToolConfigError(f"{path}: no tools; it must be a verl tool yaml")
+    settings = read_settings(ServerSettings, config.get("server"), "server")
+    tools = load_all_tools(str(path), None)
+    names = [tool.name for tool in tools]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ToolConfigError(f"{path}: more than one tool is called {', '.join(twice)}; set config.name")
+    return [served(tool) for tool in tools], settings
+
+
+def served(tool: BaseTool) -> ServedTool:
+    """One tool, created and released for every call as verl's loops do."""
+
+    async def run(conversation: Conversation, arguments: Any, create_kwargs: dict[str, Any]) -> Outcome:
+        try:
+            instance_id, _ = await tool.create(create_kwargs=create_kwargs)
+            try:
+                response, reward, metrics = await tool.execute(instance_id, arguments, agent_data=conversation)
+            finally:
+                await tool.release(instance_id)
+            return await asyncio.to_thread(_outcome, response, reward, metrics)
+        except ToolUnavailable as error:
+            return Outcome(status="unavailable", text=str(error))
+        except Exception as error:  # the model's doing, as verl_hdpo.adapters.agent_loop takes it
+            return Outcome(status="failed", text=str(error))
+
+    schema = tool.tool_schema.model_dump(exclude_unset=True, exclude_none=True)
+    return ServedTool(tool.name, schema, getattr(tool, "server_needs", Needs()), run)
+
+
+def _outcome(response: ToolResponse, reward: float | None, metrics: Any) -> Outcome:
+    if response.video:
+        raise ToolUnavailable("a tool server hands on no video")
+    try:
+        images = [SentImage.of(image) for image in response.image or ()]
+        return Outcome(status="ok", text=response.text, images=images, reward=reward or 0.0, metrics=metrics or {})
+    except (AttributeError, OSError, ValueError) as error:
+        raise ToolUnavailable(f"the tool's answer cannot be sent: {error}") from error

@@ -1,0 +1,36 @@
+"""``verl-hdpo images``: the precomputed results of the image search tool."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.group()
+def images() -> None:
+    """Make the precomputed results of the image_search tool."""
+
+
+@images.command()
+@click.argument("results", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write; must not exist.")
+@click.option("--max-side", default=448, show_default=True, help="Longer side of a picture, in pixels.")
+def build(results: Path, out: Path, max_side: int) -> None:
+    """Pack RESULTS, a jsonl file, and the pictures that it names into one file.
+
+    \b
+        {"key": "sample-17", "results": [{"title": "...", "url": "...", "image": "pictures/1.jpg"}, ...]}
+        {"query_image": "queries/18.jpg", "results": []}
+    """
+    from verl_hdpo.image_results.build import ResultsError
+    from verl_hdpo.image_results.build import build as build_results
+
+    with click.progressbar(length=results.stat().st_size, label="reading", width=40) as bar:
+        try:
+            report = build_results(results, out, max_side, bar.update)
+        except (ResultsError, FileExistsError) as error:
+            raise click.ClickException(str(error)) from None
+    click.echo(f"{report.samples} samples, {report.images} pictures, {out.stat().st_size / 2**20:.1f} MiB in {out}")
+    if report.left_out:
+        click.echo(f"{report.left_out} pictures could not be read or are too thin; their titles are kept")

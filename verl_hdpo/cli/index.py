@@ -1,0 +1,42 @@
+"""``verl-hdpo index``: the local index of the text search tool."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.group()
+def index() -> None:
+    """Make the local index of the text_search tool."""
+
+
+@index.command()
+@click.argument("corpus", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write; must not exist.")
+@click.option(
+    "--language", default="english", show_default=True, help="Whose word endings to cut off; 'none' for none."
+)
+@click.option("--text", default="text", show_default=True, help="Column of the passage's text.")
+@click.option("--title", default="title", show_default=True, help="Column of its title.")
+@click.option("--source", default="id", show_default=True, help="Column of its id or URL.")
+@click.option("--threads", default=0, help="Threads of the indexer; 0: one per core, at most 8.")
+def build(corpus: tuple[Path, ...], out: Path, language: str, text: str, title: str, source: str, threads: int) -> None:
+    """Index the passages of CORPUS: .jsonl, .jsonl.gz or .parquet files, one passage per row.
+
+    A row without a text column may have "contents" instead, title and text in one, as in Search-R1's corpora.
+    """
+    from verl_hdpo.search.corpus import Columns, CorpusError, passages
+    from verl_hdpo.search.index_build import build as build_index
+    from verl_hdpo.tool_settings import ToolConfigError
+
+    size = sum(file.stat().st_size for file in corpus)
+    with click.progressbar(length=size, label="reading", width=40) as bar:
+        try:
+            rows = passages(corpus, Columns(text, title, source), bar.update)
+            manifest = build_index(rows, out, None if language == "none" else language, threads)
+        except (CorpusError, FileExistsError, ToolConfigError) as error:
+            raise click.ClickException(str(error)) from None
+    stored = sum(file.stat().st_size for file in out.iterdir())
+    click.echo(f"{manifest.passages} passages, {stored / 2**20:.1f} MiB in {out}")

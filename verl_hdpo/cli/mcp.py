@@ -1,0 +1,41 @@
+"""``verl-hdpo mcp``: what an MCP server offers, as entries for verl's tool yaml."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import click
+
+
+@click.group()
+def mcp() -> None:
+    """Use the tools of an MCP server."""
+
+
+@mcp.command()
+@click.option("--url", help="Endpoint of a running server.")
+@click.argument("command", nargs=-1)
+def tools(url: str | None, command: tuple[str, ...]) -> None:
+    """Print a tool yaml with every tool of a server: one that COMMAND starts, or the one at --url.
+
+    \b
+        verl-hdpo mcp tools -- python my_server.py > tools.yaml
+        verl-hdpo mcp tools --url https://host/mcp > tools.yaml
+    """
+    from verl_hdpo.mcp_servers.connection import Connection
+    from verl_hdpo.mcp_servers.server import Server
+
+    if bool(url) == bool(command):
+        raise click.UsageError("give either --url or a command")
+    server = {"url": url} if url else {"command": command[0], "args": list(command[1:])}
+    try:
+        found = asyncio.run(Connection(Server(**server)).tools())
+    except ConnectionError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"server: {json.dumps(server)}\ntools:")
+    for tool in found.values():
+        description = " ".join((tool.description or "").split())[:100]
+        click.echo(f"  # {description}" if description else "", nl=bool(description))
+        click.echo("  - class_name: verl_hdpo.tools.mcp.MCPTool")
+        click.echo(f"    config: {{type: native, server: '${{server}}', tool: {json.dumps(tool.name)}}}")
