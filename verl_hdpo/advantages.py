@@ -3,7 +3,8 @@
     A_acc  = (r_acc  - mean_G) / (std_G + eps)     over the group G of all rollouts of a prompt
     A_tool = (r_tool - mean_Q) / (std_Q + eps)     over the correct rollouts Q of the group; 0 elsewhere
 
-with r_tool = 1/(T + 1), T the number of tool calls, and std unbiased. They meet only in the loss.
+with r_tool = 1/(C + 1), C the cost of the tool calls (their number T, if each costs 1), and std unbiased. They meet
+only in the loss.
 Source: arXiv 2604.08545, section 3.
 
 Shape suffix: B rollouts of a batch. Torch only; no loop over rollouts.
@@ -19,9 +20,9 @@ from torch import Tensor
 EPS = 1e-6
 
 
-def tool_efficiency(tool_calls_B: Tensor) -> Tensor:
-    """r_tool = 1/(T + 1) in float64, (B,)."""
-    return 1.0 / (tool_calls_B.double() + 1.0)
+def tool_efficiency(cost_B: Tensor) -> Tensor:
+    """r_tool = 1/(C + 1) in float64, (B,); C is T, the number of tool calls, if each costs 1."""
+    return 1.0 / (cost_B.double() + 1.0)
 
 
 def accuracy_advantages(

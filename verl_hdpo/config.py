@@ -1,26 +1,26 @@
-"""The settings under ``algorithm.hdpo``: one frozen dataclass, unknown keys refused."""
+"""The settings under ``algorithm.hdpo``: HDPO's own, and how outcomes are read whatever the estimator."""
 
 from __future__ import annotations
 
-import difflib
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, get_args
 
+from verl_hdpo.algorithm_settings import AlgorithmSettings, HDPOConfigError, is_number
 from verl_hdpo.tool_ledger import COUNT_POLICIES, CountPolicy
+
+__all__ = ["HDPOConfig", "HDPOConfigError", "is_number"]
 
 Combine = Literal["loss", "advantage"]
 ToolLossNorm = Literal["all", "qualifying"]
 
 
-class HDPOConfigError(ValueError):
-    """A setting that HDPO cannot run with; the message says what was found and what to do."""
-
-
 @dataclass(frozen=True)
-class HDPOConfig:
+class HDPOConfig(AlgorithmSettings):
     """Settings of HDPO; defaults are the paper's (arXiv 2604.08545).
+
+    The first four are HDPO's own. The others hold for every estimator of this package, so that one word,
+    ``algorithm.adv_estimator``, is all that differs between two runs of a comparison.
 
     Attributes:
         w_acc: weight of the accuracy channel's loss, >= 0.
@@ -36,10 +36,15 @@ class HDPOConfig:
         known_key: key of ``reward_extra_info`` that is 0 when the outcome is unknown (judge down, checker timed
             out); absent means known.
         count_calls: what T counts: ``attempted`` (every call the model issued), ``executed`` or ``rounds``.
+        tool_costs: cost >= 0 of one call, by tool; 1 for a tool that is not named. With costs, C = sum of cost times
+            calls stands wherever T would, as in r_tool = 1/(C + 1).
         max_tool_calls: most calls that run per trajectory in ``hdpo_tool_agent``; None for no cap.
         tool_timeout: seconds one call may take in ``hdpo_tool_agent``; None for no limit.
-        observe: log the ``hdpo/`` metrics in a run that trains with another estimator, and change nothing else.
+        observe: log the ``hdpo/`` metrics in a run that trains with verl's own estimators, and change nothing else.
     """
+
+    GROUP: ClassVar[str] = "hdpo"
+    EXAMPLE: ClassVar[str] = "w_tool=0.15"
 
     w_acc: float = 1.0
     w_tool: float = 0.15
@@ -50,68 +55,35 @@ class HDPOConfig:
     correct_threshold: float = 0.5
     known_key: str = "outcome_known"
     count_calls: CountPolicy = "attempted"
+    tool_costs: Mapping[str, float] = field(default_factory=dict)
     max_tool_calls: int | None = None
     tool_timeout: float | None = 400.0
     observe: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("w_acc", "w_tool"):
-            _require(is_number(value := getattr(self, name)) and value >= 0, name, value, "a finite number >= 0")
-        _require(self.w_acc > 0 or self.w_tool > 0, "w_acc", self.w_acc, "greater than 0 when w_tool is 0")
-        for name, choices in (
-            ("combine", get_args(Combine)),
-            ("tool_loss_norm", get_args(ToolLossNorm)),
-            ("count_calls", COUNT_POLICIES),
-        ):
-            _require((value := getattr(self, name)) in choices, name, value, f"one of {', '.join(choices)}")
+        self._require_at_least_0("w_acc", "w_tool")
+        self._require(self.w_acc > 0 or self.w_tool > 0, "w_acc", "greater than 0 when w_tool is 0")
+        self._require_one_of("combine", get_args(Combine))
+        self._require_one_of("tool_loss_norm", get_args(ToolLossNorm))
+        self._require_one_of("count_calls", COUNT_POLICIES)
         for name in ("correct_key", "known_key"):
             value = getattr(self, name)
-            _require(isinstance(value, str) and value != "", name, value, "a key of reward_extra_info")
-        _require(is_number(self.correct_threshold), "correct_threshold", self.correct_threshold, "a finite number")
-        _require(self.norm_by_std in (None, True, False), "norm_by_std", self.norm_by_std, "true, false or null")
-        _require(self.observe in (True, False), "observe", self.observe, "true or false")
-        cap = self.max_tool_calls
-        _require(
-            cap is None or (isinstance(cap, int) and not isinstance(cap, bool) and cap >= 0),
-            "max_tool_calls",
-            cap,
-            "null or an integer >= 0",
+            self._require(isinstance(value, str) and value != "", name, "a key of reward_extra_info")
+        self._require(is_number(self.correct_threshold), "correct_threshold", "a finite number")
+        self._require(self.norm_by_std in (None, True, False), "norm_by_std", "true, false or null")
+        self._require(self.observe in (True, False), "observe", "true or false")
+        cap, timeout, costs = self.max_tool_calls, self.tool_timeout, self.tool_costs
+        is_count = isinstance(cap, int) and not isinstance(cap, bool) and cap >= 0
+        self._require(cap is None or is_count, "max_tool_calls", "null or an integer >= 0")
+        is_limit = is_number(timeout) and timeout > 0
+        self._require(timeout is None or is_limit, "tool_timeout", "null or a number of seconds > 0")
+        self._require(
+            isinstance(costs, Mapping) and all(is_number(cost) and cost >= 0 for cost in costs.values()),
+            "tool_costs",
+            "a cost >= 0 by tool, such as {python: 1, text_search: 3}",
         )
-        timeout = self.tool_timeout
-        _require(
-            timeout is None or (is_number(timeout) and timeout > 0),
-            "tool_timeout",
-            timeout,
-            "null or a number of seconds > 0",
+        self._require(
+            not costs or self.count_calls != "rounds",
+            "tool_costs",
+            "empty where count_calls is rounds: a round may hold calls of several tools",
         )
-
-    @classmethod
-    def from_mapping(cls, settings: Mapping[str, Any] | None) -> HDPOConfig:
-        """Build from ``config.algorithm.get("hdpo")``; None gives the defaults.
-
-        Raises:
-            HDPOConfigError: an unknown key or a value outside its range.
-        """
-        settings = {} if settings is None else settings
-        if not isinstance(settings, Mapping):
-            raise HDPOConfigError(
-                f"algorithm.hdpo must be a group of settings, found {settings!r}; "
-                f"write for example +algorithm.hdpo.w_tool=0.15"
-            )
-        known = [f.name for f in fields(cls)]
-        for key in settings:
-            if key not in known:
-                close = difflib.get_close_matches(str(key), known, n=1)
-                hint = f"did you mean algorithm.hdpo.{close[0]}?" if close else f"known: {', '.join(known)}"
-                raise HDPOConfigError(f"unknown setting algorithm.hdpo.{key}; {hint}")
-        return cls(**settings)
-
-
-def _require(ok: bool, name: str, found: Any, wanted: str) -> None:
-    if not ok:
-        raise HDPOConfigError(f"algorithm.hdpo.{name} must be {wanted}, found {found!r}")
-
-
-def is_number(value: Any) -> bool:
-    """A finite int or float; a bool is none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

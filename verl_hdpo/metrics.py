@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from verl_hdpo.rollouts import Outcomes
 from verl_hdpo.tool_ledger import CALL_OUTCOMES
 
 QUANTILES = (0.5, 0.9, 0.99)
+COUNTS = ("groups_incomplete", "rollouts_missing")
 
 
 def tool_use_metrics(outcomes: Outcomes) -> dict[str, float]:
@@ -64,14 +65,16 @@ def ledger_metrics(outcomes: Outcomes) -> dict[str, float]:
     ledgers = [ledger for ledger in outcomes.ledgers if ledger is not None]
     if not ledgers:
         return {}
-    metrics = {f"tool_calls/{how}": sum(x.total(how) for x in ledgers) / len(ledgers) for how in CALL_OUTCOMES}
+    metrics = dict.fromkeys((f"tool_calls/{how}" for how in CALL_OUTCOMES), 0.0)
     metrics["tool_calls/unavailable"] = sum(x.unavailable for x in ledgers) / len(ledgers)
     for tool in sorted({name for x in ledgers for name in x.tools}):
         tallies = [x.tools[tool] for x in ledgers if tool in x.tools]
-        attempted = sum(t.attempted for t in tallies)
+        calls = {how: sum(getattr(t, how) for t in tallies) for how in CALL_OUTCOMES}
+        for how, number in calls.items():
+            metrics[f"tool_calls/{how}"] += number / len(ledgers)
+            metrics[f"tools/{tool}/{how}"] = number / len(ledgers)
+        attempted = sum(calls.values())
         metrics[f"tools/{tool}/attempted"] = attempted / len(ledgers)
-        for how in CALL_OUTCOMES:
-            metrics[f"tools/{tool}/{how}"] = sum(getattr(t, how) for t in tallies) / len(ledgers)
         metrics[f"tools/{tool}/seconds"] = sum(t.seconds for t in tallies) / max(attempted, 1)
     return metrics
 
@@ -98,6 +101,38 @@ def advantage_metrics(
         "tool/advantage_mean": _mean(efficiency_B),
         "tool/advantage_std": efficiency_B.double().std(correction=0).item(),
     }
+
+
+def completeness_metrics(group_B: Tensor, groups: int, group_size: int) -> dict[str, float]:
+    """Groups that arrived with fewer than ``group_size`` rollouts, or not at all, and how many rollouts they lack.
+
+    Args:
+        group_B: group number of each rollout that arrived, (B,) int64.
+        groups: prompts that the batch was to hold.
+        group_size: ``rollout.n``.
+    """
+    sizes_N = torch.bincount(group_B, minlength=groups)
+    missing_N = (group_size - sizes_N).clamp(min=0)
+    return dict(zip(COUNTS, ((missing_N > 0).sum().item(), missing_N.sum().item()), strict=True))
+
+
+def combined(updates: Sequence[tuple[int, Mapping[str, float]]]) -> dict[str, float]:
+    """The metrics of several updates as one: counts added up, maxima of maxima, else means weighted by rollouts.
+
+    Args:
+        updates: the rollouts and the metrics of each update; a metric may be absent from some.
+    """
+    result = {}
+    for name in dict.fromkeys(name for _, metrics in updates for name in metrics):
+        values, weights = zip(*((metrics[name], rows) for rows, metrics in updates if name in metrics), strict=True)
+        last = name.rpartition("/")[2]
+        if last in COUNTS:
+            result[name] = sum(values)
+        elif last == "max":
+            result[name] = max(values)
+        else:
+            result[name] = sum(v * w for v, w in zip(values, weights, strict=True)) / sum(weights)
+    return result
 
 
 def _mean(values: Tensor) -> float:

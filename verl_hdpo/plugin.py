@@ -73,10 +73,9 @@ def _config_check(module: ModuleType) -> None:
     @functools.wraps(stock)
     def validate_config(config, *args, **kwargs):
         stock(config, *args, **kwargs)
-        if config.algorithm.adv_estimator == "hdpo" or config.algorithm.get("hdpo"):
-            from verl_hdpo.adapters.check import check_run
+        from verl_hdpo.adapters.check import check_run
 
-            check_run(config)
+        check_run(config)
 
     validate_config._hdpo = True
     module.validate_config = validate_config

@@ -89,12 +89,14 @@ class Outcomes:
         correct_B: whether it is known and correct, (B,) bool.
         tool_calls_B: T, (B,) int64.
         ledgers: each rollout's ledger; None where the loop kept none.
+        format_ok_B: whether the format was obeyed, (B,) bool; None where the reward manager does not report it.
     """
 
     known_B: Tensor
     correct_B: Tensor
     tool_calls_B: Tensor
     ledgers: list[ToolLedger | None]
+    format_ok_B: Tensor | None = None
 
     @classmethod
     def read(cls, extra_fields: Sequence[Mapping[str, Any]], num_turns: Sequence[int], config: HDPOConfig) -> Outcomes:
@@ -121,7 +123,25 @@ class Outcomes:
             correct_B=torch.tensor([value > config.correct_threshold for value in correctness], dtype=torch.bool),
             tool_calls_B=torch.tensor(tool_calls, dtype=torch.int64),
             ledgers=ledgers,
+            format_ok_B=_format_ok(infos),
         )
+
+    def cost(self, config: HDPOConfig) -> Tensor:
+        """C, the cost of each rollout's tool calls: T where no tool has a cost of its own. (B,) float64.
+
+        Raises:
+            OutcomeError: tools have costs, and a rollout comes without a ledger that says which tools it called.
+        """
+        if not config.tool_costs:
+            return self.tool_calls_B.double()
+        if any(ledger is None for ledger in self.ledgers):
+            raise OutcomeError(
+                "algorithm.hdpo.tool_costs needs to know which tools a rollout called, and its agent loop kept no "
+                "ledger; set actor_rollout_ref.rollout.agent.default_agent_loop=hdpo_tool_agent (and no other "
+                "agent_name in the data), or remove tool_costs"
+            )
+        costs = [ledger.cost(config.count_calls, config.tool_costs) for ledger in self.ledgers]
+        return torch.tensor(costs, dtype=torch.float64)
 
 
 def _correctness(reward_extra_info: Mapping[str, Any], config: HDPOConfig) -> float:
@@ -137,6 +157,12 @@ def _correctness(reward_extra_info: Mapping[str, Any], config: HDPOConfig) -> fl
         )
     value = reward_extra_info[config.correct_key]
     return math.nan if value is None else float(value)
+
+
+def _format_ok(infos: Sequence[Mapping[str, Any]]) -> Tensor | None:
+    """``format`` as the ``hdpo`` reward manager reports it: 1 or 0; a fraction is a format not quite obeyed."""
+    values = [info.get("format") for info in infos]
+    return None if None in values else torch.tensor([value == 1 for value in values], dtype=torch.bool)
 
 
 def _tool_calls(

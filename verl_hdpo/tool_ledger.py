@@ -11,6 +11,7 @@ counts.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
@@ -85,6 +86,15 @@ class ToolLedger:
         if policy not in COUNT_POLICIES:
             raise ValueError(f"unknown tool-call counting policy {policy!r}; choose one of {COUNT_POLICIES}")
         return self.rounds if policy == "rounds" else int(self.total(policy))
+
+    def cost(self, policy: CountPolicy, costs: Mapping[str, float]) -> float:
+        """C, the sum over tools of calls, counted by ``policy``, times the tool's cost: 1 where ``costs`` has none.
+
+        Without costs C = T, also by the policy ``rounds``, which costs cannot be combined with.
+        """
+        if not costs:
+            return float(self.count(policy))
+        return sum(getattr(tally, policy) * float(costs.get(tool, 1.0)) for tool, tally in self.tools.items())
 
     def to_dict(self) -> dict[str, Any]:
         """Plain containers only: this travels through Ray and TransferQueue."""

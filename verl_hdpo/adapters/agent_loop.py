@@ -1,7 +1,8 @@
 """``hdpo_tool_agent``: verl's tool loop with every tool call accounted for, timed and capped.
 
-The tokens are the stock loop's: no call is added, removed or retried. Two texts are new, each in the place of
-a tool's answer: one when ``algorithm.hdpo.tool_timeout`` is over, one past ``algorithm.hdpo.max_tool_calls``.
+The tokens are the stock loop's: no call is added, removed or retried. Three texts are new, each in the place of
+a tool's answer: one when ``algorithm.hdpo.tool_timeout`` is over, one past ``algorithm.hdpo.max_tool_calls``, one
+for images that the model does not take.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ CLEANUP_SECONDS = 5.0
 
 TIMEOUT_TEXT = "Error: tool '{name}' was stopped because it did not finish within {seconds:g} seconds."
 LIMIT_TEXT = "Error: the limit of {limit} tool calls is reached, this call was not run. Give your answer now."
+
+NO_IMAGES_TEXT = "[Images are not shown to this model.]"
 
 
 def model_spans(response_mask: list[int]) -> list[list[int]]:
@@ -169,17 +172,24 @@ class HDPOToolAgentLoop(ToolAgentLoop):
         finally:
             task.cancel()
         if done:
-            result = task.result()
+            response, *result = task.result()
             if call.unavailable:
                 self.ledger.unavailable += 1
             else:
                 outcome = "executed" if call.returned else "failed"
                 self._record(tool_call, agent_data, outcome, time.monotonic() - start)
-            return result
+            return self._without_unwanted_images(response), *result
         self._record(tool_call, agent_data, "timed_out", time.monotonic() - start)
         await asyncio.wait({task}, timeout=CLEANUP_SECONDS)
         text = TIMEOUT_TEXT.format(name=tool_call.name, seconds=self.tool_timeout)
         return ToolResponse(text=text), 0.0, {}
+
+    def _without_unwanted_images(self, response: ToolResponse) -> ToolResponse:
+        """verl fails the prompt's whole group when a tool hands an image to a model that takes none."""
+        takes_images = getattr(self.processor, "image_processor", None)
+        if not response.image or (takes_images and self.continuous_token_builder.supports_multimodal()):
+            return response
+        return ToolResponse(text="\n".join(filter(None, [response.text, NO_IMAGES_TEXT])))
 
     def _at_limit(self) -> bool:
         return self.max_tool_calls is not None and self._dispatched >= self.max_tool_calls

@@ -1,4 +1,4 @@
-"""What a verl config must satisfy for HDPO, checked before any worker starts.
+"""What a verl config must satisfy for an estimator of this package, checked before any worker starts.
 
 The trainer checks when it is made; the driver checks earlier, inside verl's ``validate_config``, before Ray starts.
 """
@@ -13,10 +13,12 @@ import verl
 from omegaconf import DictConfig, OmegaConf
 from packaging.version import Version
 
-from verl_hdpo.adapters.estimator import NAME
+from verl_hdpo.algorithm_settings import AlgorithmSettings
 from verl_hdpo.config import HDPOConfig, HDPOConfigError
+from verl_hdpo.estimators import ESTIMATORS
 from verl_hdpo.loss_norm import HOMOGENEOUS_LOSSES
 
+HDPO = "hdpo"
 TRAINER_MODES = ("sync", "colocate_async", "separate_async")
 AGENT_LOOP = "hdpo_tool_agent"
 REWARD_MANAGER = "hdpo"
@@ -26,44 +28,70 @@ logger = logging.getLogger(__name__)
 
 
 def hdpo_settings(config: DictConfig) -> HDPOConfig | None:
-    """The settings of a run that asks for HDPO or only to be observed; None for any other run.
+    """``algorithm.hdpo`` of a run with an estimator of this package, or one only to be observed; None for any other.
 
     Raises:
         HDPOConfigError: an unknown setting or a bad value under ``algorithm.hdpo``.
     """
-    group = config.algorithm.get("hdpo")
-    settings = HDPOConfig.from_mapping(
+    settings = _group(config, HDPO)
+    return settings if config.algorithm.adv_estimator in ESTIMATORS or settings.observe else None
+
+
+def estimator_settings(config: DictConfig) -> AlgorithmSettings | None:
+    """``algorithm.<adv_estimator>`` if that is an estimator of this package, else None.
+
+    Raises:
+        HDPOConfigError: an unknown setting or a bad value there.
+    """
+    name = config.algorithm.adv_estimator
+    return _group(config, name) if name in ESTIMATORS else None
+
+
+def _group(config: DictConfig, name: str) -> AlgorithmSettings:
+    group = config.algorithm.get(name)
+    return ESTIMATORS[name].settings.from_mapping(
         OmegaConf.to_container(group, resolve=True) if OmegaConf.is_config(group) else group
     )
-    return settings if config.algorithm.adv_estimator == NAME or settings.observe else None
 
 
 def check_run(config: DictConfig) -> None:
-    """Refuse a run that HDPO cannot act in.
+    """Refuse a run that HDPO, or the rival chosen, cannot act in.
 
     Raises:
         HDPOConfigError: every problem found, each with what to do.
     """
-    settings = hdpo_settings(config)
+    settings, name = hdpo_settings(config), config.algorithm.adv_estimator
+    for warning in _unused_groups(config, settings):
+        logger.warning(warning)
     if settings is None:
-        if config.algorithm.get("hdpo"):
-            logger.warning(
-                "algorithm.hdpo is set, but algorithm.adv_estimator=%s makes no use of it; set adv_estimator=hdpo, or "
-                "algorithm.hdpo.observe=true to log its metrics only",
-                config.algorithm.adv_estimator,
-            )
         return
     problems = list(_host_problems(config))
-    if config.algorithm.adv_estimator == NAME:
+    if name in ESTIMATORS:
+        estimator_settings(config)
         problems += _algorithm_problems(config, settings)
+        problems += _hdpo_problems(config, settings) if name == HDPO else _rival_problems(config)
     if problems:
-        raise HDPOConfigError("HDPO cannot run with this config:\n" + "\n".join(f"  - {p}" for p in problems))
+        who = "HDPO" if name not in ESTIMATORS or name == HDPO else f"algorithm.adv_estimator={name}"
+        raise HDPOConfigError(f"{who} cannot run with this config:\n" + "\n".join(f"  - {p}" for p in problems))
     for warning in _ignored_settings(config, settings):
         logger.warning(warning)
 
 
+def _unused_groups(config: DictConfig, settings: HDPOConfig | None) -> Iterator[str]:
+    """Groups of settings that the run makes no use of, once their keys and values are found to be right."""
+    chosen = config.algorithm.adv_estimator
+    for name in ESTIMATORS:
+        if config.algorithm.get(name) and name != chosen and not (name == HDPO and settings):
+            _group(config, name)
+            observe = ", or algorithm.hdpo.observe=true to log its metrics only" if name == HDPO else ""
+            yield (
+                f"algorithm.{name} is set, but algorithm.adv_estimator={chosen} makes no use of it; set "
+                f"adv_estimator={name}{observe}"
+            )
+
+
 def _host_problems(config: DictConfig) -> Iterator[str]:
-    """Where HDPO has no place to act."""
+    """Where the trainer has no place to act."""
     if not Version("0.9.0") <= Version(Version(verl.__version__).base_version) < Version("0.10"):
         yield f"verl {verl.__version__} is installed; verl-hdpo supports 0.9.x: pip install 'verl>=0.9.0,<0.10'"
     if importlib.util.find_spec("transfer_queue") is None:
@@ -87,28 +115,35 @@ def _host_problems(config: DictConfig) -> Iterator[str]:
 
 
 def _algorithm_problems(config: DictConfig, settings: HDPOConfig) -> Iterator[str]:
-    """Combinations in which HDPO would silently be something else."""
-    actor, rollout = config.actor_rollout_ref.actor, config.actor_rollout_ref.rollout
+    """Combinations in which an estimator would silently be something else."""
+    name, rollout = config.algorithm.adv_estimator, config.actor_rollout_ref.rollout
     if rollout.n < 2:
         yield f"actor_rollout_ref.rollout.n={rollout.n}: a rollout is compared with its prompt's others; use 2 or more"
     if config.critic.get("enable"):
-        yield "critic.enable=true: HDPO has no critic; remove it"
+        yield f"critic.enable=true: {name} has no critic; remove it"
     if (config.get("distillation") or {}).get("enabled", False):
-        yield "distillation.enabled=true replaces the policy loss that HDPO extends; turn one of them off"
+        yield f"distillation.enabled=true replaces the policy loss that {name} acts through; turn one of them off"
     loop, manager = rollout.agent.default_agent_loop, config.reward.reward_manager.name
     if manager == REWARD_MANAGER and loop == "tool_agent":
         yield (
             f"reward manager {manager} cannot tell the model's tokens from the tools' in agent loop {loop}; set "
             f"actor_rollout_ref.rollout.agent.default_agent_loop={AGENT_LOOP}"
         )
+    if settings.tool_costs and loop in ("tool_agent", "single_turn_agent"):
+        yield (
+            f"algorithm.hdpo.tool_costs: agent loop {loop} does not tell which tools were called; set "
+            f"actor_rollout_ref.rollout.agent.default_agent_loop={AGENT_LOOP}"
+        )
+
+
+def _hdpo_problems(config: DictConfig, settings: HDPOConfig) -> Iterator[str]:
+    actor = config.actor_rollout_ref.actor
     loss_mode = actor.policy_loss.get("loss_mode", "vanilla")
     if settings.tool_loss_norm == "qualifying" and settings.combine == "loss":
-        # Before 0.9.1 verl's gspo averages over sequences whatever loss_agg_mode says.
-        exact = [x for x in HOMOGENEOUS_LOSSES if x != "gspo" or Version(verl.__version__) >= Version("0.9.1")]
-        if loss_mode not in exact:
+        if loss_mode not in HOMOGENEOUS_LOSSES:
             yield (
-                f"algorithm.hdpo.tool_loss_norm=qualifying is not exact for the policy loss {loss_mode} in verl "
-                f"{verl.__version__}, but for {', '.join(HOMOGENEOUS_LOSSES)}; use tool_loss_norm=all"
+                f"algorithm.hdpo.tool_loss_norm=qualifying is not exact for the policy loss {loss_mode}, "
+                f"but for {', '.join(HOMOGENEOUS_LOSSES)}; use tool_loss_norm=all"
             )
         if actor.get("shuffle", False):
             yield (
@@ -121,6 +156,20 @@ def _algorithm_problems(config: DictConfig, settings: HDPOConfig) -> Iterator[st
             f"algorithm.filter_groups.metric={filter_groups.get('metric')} drops all-correct groups, where the "
             f"efficiency channel has most to say; set it to {SIGNAL_KEY}, which reward.reward_manager.name="
             f"{REWARD_MANAGER} reports"
+        )
+
+
+def _rival_problems(config: DictConfig) -> Iterator[str]:
+    name, filter_groups = config.algorithm.adv_estimator, config.algorithm.get("filter_groups")
+    if config.algorithm.use_kl_in_reward and not ESTIMATORS[name].uses_reward:
+        yield (
+            f"algorithm.use_kl_in_reward=true: {name} makes a reward of its own from the outcomes, and the KL penalty "
+            f"would be lost; use actor_rollout_ref.actor.use_kl_loss=true instead"
+        )
+    if filter_groups and filter_groups.get("enable"):
+        yield (
+            f"algorithm.filter_groups.enable=true: no metric tells the groups in which {name} has a signal from those "
+            f"in which it has none; turn the filter off"
         )
 
 

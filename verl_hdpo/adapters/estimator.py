@@ -1,8 +1,8 @@
-"""``algorithm.adv_estimator=hdpo`` in verl's registry of advantage estimators.
+"""This package's estimators in verl's registry, by the names that ``algorithm.adv_estimator`` takes.
 
 verl calls an estimator with rewards, response mask and prompt ids only
 (``compute_advantage`` in verl/trainer/ppo/ray_trainer.py): not with tool calls, outcomes or sessions. The HDPO-aware
-trainer provides those by :func:`scoring` around verl's call; under any other trainer the estimator raises.
+trainer provides those by :func:`scoring` around verl's call; under any other trainer the estimators raise.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor
 from verl.trainer.ppo.core_algos import register_adv_est
 
-NAME = "hdpo"
+from verl_hdpo.estimators import ESTIMATORS
 
 Score = Callable[[Tensor], Tensor]
 """From the rewards of R rows, summed over tokens (R,), to their advantages (R,)."""
@@ -33,21 +33,27 @@ def scoring(score: Score) -> Iterator[None]:
         _score.reset(token)
 
 
-@register_adv_est(NAME)
-def hdpo_advantage(
-    token_level_rewards: Tensor, response_mask: Tensor, index: Any = None, config: Any = None, **_: Any
-) -> tuple[Tensor, Tensor]:
-    """The accuracy channel, broadcast over the response mask: (advantages, returns), each (rows, response length).
+def _register(name: str) -> None:
+    @register_adv_est(name)
+    def advantage(
+        token_level_rewards: Tensor, response_mask: Tensor, index: Any = None, config: Any = None, **_: Any
+    ) -> tuple[Tensor, Tensor]:
+        """The score of each row, broadcast over the response mask: (advantages, returns), each (rows, response length).
 
-    Raises:
-        RuntimeError: called by a trainer that is not HDPO-aware.
-    """
-    score = _score.get()
-    if score is None:
-        raise RuntimeError(
-            "algorithm.adv_estimator=hdpo was called by a trainer that does not know HDPO, which would train on the "
-            "accuracy channel alone. Use verl's V1 trainer (trainer.use_v1=true, python -m verl.trainer.main_ppo) with "
-            "trainer.v1.trainer_mode sync, colocate_async or separate_async, and install verl-hdpo on every node."
-        )
-    advantages = score(token_level_rewards.sum(dim=-1)).unsqueeze(-1) * response_mask
-    return advantages, advantages
+        Raises:
+            RuntimeError: called by a trainer that is not HDPO-aware.
+        """
+        score = _score.get()
+        if score is None:
+            raise RuntimeError(
+                f"algorithm.adv_estimator={name} was called by a trainer that does not know HDPO and its rivals, and "
+                f"so tells it nothing of tool calls and outcomes. Use verl's V1 trainer (trainer.use_v1=true, python "
+                f"-m verl.trainer.main_ppo) with trainer.v1.trainer_mode sync, colocate_async or separate_async, and "
+                f"install verl-hdpo on every node."
+            )
+        advantages = score(token_level_rewards.sum(dim=-1)).unsqueeze(-1) * response_mask
+        return advantages, advantages
+
+
+for _name in ESTIMATORS:
+    _register(_name)

@@ -8,8 +8,10 @@ how the mini-batch is cut into micro-batches or spread over ranks.
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
+from omegaconf import DictConfig
 from tensordict import TensorDict
 from torch import Tensor
 from verl.trainer.ppo.core_algos import get_policy_loss_fn
@@ -80,3 +82,14 @@ def _surrogate(config: ActorConfig, model_output: dict, data: TensorDict, advant
         config=config,
         rollout_is_weights=padded.get("rollout_is_weights", None),
     )
+
+
+def aggregation(actor: ActorConfig | DictConfig) -> str:
+    """The ``loss_agg_mode`` that the user's policy loss goes by: some average over sequences whatever it is set to.
+
+    Those are sapo, and gspo in verl 0.9.0 (verl/trainer/ppo/core_algos.py, their calls of ``agg_loss``).
+    """
+    by_sequence = "seq-mean-token-mean"
+    policy_loss = get_policy_loss_fn(actor.policy_loss.get("loss_mode", "vanilla"))
+    fixed = f'loss_agg_mode="{by_sequence}"' in inspect.getsource(policy_loss)
+    return by_sequence if fixed else actor.loss_agg_mode

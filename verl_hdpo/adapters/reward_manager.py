@@ -92,9 +92,11 @@ class HDPORewardManager(RewardManagerBase):
         correct = acc > self.hdpo.correct_threshold
         weights = self.settings.answer_weight, self.settings.format_weight
         r_acc = accuracy_reward(answer, format_ok, *weights) if known else 0.0
-        r_tool = tool_reward(known and correct, calls)
+        costs = self.hdpo.tool_costs
+        cost = ledger.cost(self.hdpo.count_calls, costs) if costs else calls
+        r_tool = tool_reward(known and correct, cost)
         # A channel without weight is no reason to keep a group.
-        signal = hdpo_signal(r_acc if self.hdpo.w_acc else 0.0, known and correct and self.hdpo.w_tool > 0, calls)
+        signal = hdpo_signal(r_acc if self.hdpo.w_acc else 0.0, known and correct and self.hdpo.w_tool > 0, cost)
         info = {
             "acc": acc,
             "format": format_ok,

@@ -1,9 +1,10 @@
-"""verl's V1 trainers with HDPO: the same classes, their advantage step and actor update extended.
+"""verl's V1 trainers with HDPO and its rivals: the same classes, their advantage step and actor update extended.
 
-    outcomes of the batch -> verl's own ``_compute_advantage`` (KL, rollout correction, A_acc through the registered
-    estimator) -> A_tool beside it in TransferQueue -> verl's own ``_update_actor`` with the two-channel loss
+    outcomes of the batch -> verl's own ``_compute_advantage`` (KL, rollout correction, advantages through the
+    registered estimator) -> verl's own ``_update_actor``
 
-A run that does not ask for HDPO gets an instance of verl's class itself.
+HDPO adds A_tool beside A_acc in TransferQueue, and the two-channel loss. A run that asks for no estimator of this
+package gets an instance of verl's class itself.
 """
 
 from __future__ import annotations
@@ -21,13 +22,21 @@ from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 from verl.utils.config import omega_conf_to_dataclass
 
-from verl_hdpo.adapters.check import check_run, hdpo_settings
-from verl_hdpo.adapters.estimator import NAME, scoring
-from verl_hdpo.adapters.loss import TOOL_ADVANTAGES, two_channel_loss
-from verl_hdpo.advantages import accuracy_advantages, efficiency_advantages, tool_efficiency
+from verl_hdpo.adapters.check import HDPO, check_run, estimator_settings, hdpo_settings
+from verl_hdpo.adapters.estimator import scoring
+from verl_hdpo.adapters.loss import TOOL_ADVANTAGES, aggregation, two_channel_loss
 from verl_hdpo.config import HDPOConfig
+from verl_hdpo.estimators import ESTIMATORS
+from verl_hdpo.estimators.scalars import RolloutScalars
 from verl_hdpo.loss_norm import mini_batches, qualifying_scale
-from verl_hdpo.metrics import advantage_metrics, ledger_metrics, per_source, tool_use_metrics
+from verl_hdpo.metrics import (
+    advantage_metrics,
+    combined,
+    completeness_metrics,
+    ledger_metrics,
+    per_source,
+    tool_use_metrics,
+)
 from verl_hdpo.rollouts import Outcomes, RolloutIndex
 
 
@@ -46,7 +55,7 @@ def hdpo_trainer(stock: type[PPOTrainer]) -> type[PPOTrainer]:
         return stock
 
     def __new__(cls, config: DictConfig):
-        """An instance of verl's own class unless the run asks for HDPO (Python then skips our ``__init__``)."""
+        """An instance of verl's own class unless the run asks for ours (Python then skips our ``__init__``)."""
         if hdpo_settings(config) is None:
             return stock(config=config)
         return stock.__new__(cls)
@@ -55,18 +64,22 @@ def hdpo_trainer(stock: type[PPOTrainer]) -> type[PPOTrainer]:
 
 
 class _HDPOTrainer:
-    """What HDPO adds to a V1 trainer; mixed in before verl's class."""
+    """What the estimators of this package add to a V1 trainer; mixed in before verl's class."""
 
     def __init__(self, config: DictConfig):
         check_run(config)
         self.hdpo: HDPOConfig = hdpo_settings(config)
-        self.hdpo_trains: bool = config.algorithm.adv_estimator == NAME
         super().__init__(config)
+
+    @property
+    def hdpo_trains(self) -> bool:
+        return self.config.algorithm.adv_estimator == HDPO
 
     def _setup(self) -> None:
         super()._setup()
-        if self.hdpo_trains:
-            two_losses = self.hdpo.combine == "loss"
+        if self.config.algorithm.adv_estimator in ESTIMATORS:
+            # With one channel this is verl's loss, but for a mini-batch in which no outcome is known.
+            two_losses = self.hdpo_trains and self.hdpo.combine == "loss"
             self.actor_rollout_wg.set_loss_fn(
                 partial(
                     two_channel_loss,
@@ -76,33 +89,58 @@ class _HDPOTrainer:
                 )
             )
 
+    def step(self, metrics: dict, timing_raw: dict) -> KVBatchMeta:
+        # With parameter_sync_step > 1, verl's MetricsAggregator (trainer/ppo/v1/utils.py) would take a metric's minimum
+        # or sum for a "min" or "sum" anywhere in its name, which a tool or a data source may have.
+        self._updates: list[tuple[int, dict[str, float]]] = []
+        batch = super().step(metrics, timing_raw)
+        metrics.update(combined(self._updates))
+        return batch
+
+    def _step_once(self, metrics: dict, timing_raw: dict, sample_batch_size: int) -> KVBatchMeta:
+        batch = super()._step_once(metrics, timing_raw, sample_batch_size)
+        rows = sum(not tag.get("is_padding", False) for tag in batch.tags)
+        self._updates.append((rows, {name: value for name, value in metrics.items() if name.startswith("hdpo/")}))
+        return batch
+
     def _compute_advantage(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
         rollouts = self._read_outcomes(batch)
-        metrics.update(_prefixed("hdpo/", _tool_metrics(rollouts)))
-        if not self.hdpo_trains:
+        metrics.update(_prefixed("hdpo/", _tool_metrics(rollouts) | self._completeness(rollouts)))
+        estimator = ESTIMATORS.get(self.config.algorithm.adv_estimator)
+        if estimator is None:
             return super()._compute_advantage(batch, metrics)
 
+        index, outcomes, settings = rollouts.index, rollouts.outcomes, estimator_settings(self.config)
+        cost_B = outcomes.cost(self.hdpo)
+        if self.hdpo.tool_costs:
+            metrics["hdpo/tool_cost/mean"] = cost_B.mean().item()
         self._mask_unknown(batch, rollouts)
         tool_R = torch.zeros(len(batch))
 
         def score(rewards_R: Tensor) -> Tensor:
-            """Both channels from verl's final rewards (after KL); the efficiency one is kept for the loss."""
-            rewards_B = rewards_R[rollouts.index.final_B]
-            group_B, outcomes = rollouts.index.group_B, rollouts.outcomes
-            norm_by_std = self._norm_by_std()
-            acc_B = accuracy_advantages(rewards_B, group_B, outcomes.known_B, norm_by_std)
-            tool_B = efficiency_advantages(
-                tool_efficiency(outcomes.tool_calls_B), group_B, outcomes.correct_B, norm_by_std
+            """Advantages from verl's final rewards (after KL); HDPO's efficiency channel is kept for the loss."""
+            scalars = RolloutScalars(
+                rewards_R[index.final_B],
+                index.group_B,
+                outcomes.known_B,
+                outcomes.correct_B,
+                cost_B,
+                outcomes.format_ok_B,
             )
-            metrics.update(_prefixed("hdpo/", advantage_metrics(rewards_B, acc_B, tool_B, group_B, outcomes)))
-            tool_R.copy_(rollouts.index.spread(tool_B))
+            advantages = estimator.advantages(scalars, settings, self._norm_by_std())
+            if not self.hdpo_trains:
+                return index.spread(advantages)
+            acc_B, tool_B = advantages
+            channels = advantage_metrics(scalars.rewards_B, acc_B, tool_B, index.group_B, outcomes)
+            metrics.update(_prefixed("hdpo/", channels))
+            tool_R.copy_(index.spread(tool_B))
             if self.hdpo.combine == "advantage":
                 acc_B = self.hdpo.w_acc * acc_B + self.hdpo.w_tool * tool_B
-            return rollouts.index.spread(acc_B)
+            return index.spread(acc_B)
 
         with scoring(score):
             batch = super()._compute_advantage(batch, metrics)
-        if self.hdpo.combine == "advantage" or not self.hdpo.w_tool:
+        if not self.hdpo_trains or self.hdpo.combine == "advantage" or not self.hdpo.w_tool:
             return batch
         if self.hdpo.tool_loss_norm == "qualifying":
             tool_R *= self._qualifying_scale(batch, rollouts)
@@ -169,6 +207,10 @@ class _HDPOTrainer:
         }
         tq.kv_batch_put(keys=keys, partition_id=batch.partition_id, fields=TensorDict(zeros, batch_size=len(keys)))
 
+    def _completeness(self, rollouts: _Batch) -> dict[str, float]:
+        groups = self.config.data.train_batch_size // self.parameter_sync_step
+        return completeness_metrics(rollouts.index.group_B, groups, self.config.actor_rollout_ref.rollout.n)
+
     def _norm_by_std(self) -> bool:
         if self.hdpo.norm_by_std is not None:
             return self.hdpo.norm_by_std
@@ -183,7 +225,7 @@ class _HDPOTrainer:
             mini_batches(len(batch), mini_batch_size, dp_size),
             rollouts.index.spread(rollouts.outcomes.correct_B),
             torch.stack([mask.sum() for mask in loss_mask["loss_mask"].unbind()]),
-            actor.loss_agg_mode,
+            aggregation(actor),
         )
 
 

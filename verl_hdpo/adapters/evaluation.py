@@ -1,0 +1,267 @@
+"""Rollouts of an evaluation: verl's own agent-loop and reward workers, with a server over HTTP in place of Ray's.
+
+The prompt, the tool loop, the tool parser, the ledger and the verdict are those of a run's validation; only the tokens
+come from elsewhere.
+"""
+
+from __future__ import annotations
+
+import copy
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
+from contextvars import ContextVar
+from dataclasses import dataclass
+from io import StringIO
+from typing import Any
+
+from hydra.errors import InstantiationException
+from omegaconf import DictConfig, open_dict
+from torch.utils.data import Dataset
+from verl.experimental.agent_loop.agent_loop import AgentLoopWorker
+from verl.experimental.agent_loop.tool_parser import ToolParser
+from verl.experimental.reward_loop.reward_loop import RewardLoopWorker
+from verl.trainer.ppo.utils import create_rl_dataset
+from verl.workers.rollout.replica import TokenOutput
+
+from verl_hdpo.config import HDPOConfig
+from verl_hdpo.evaluation.endpoint import Endpoint
+from verl_hdpo.evaluation.record import Arm, Record
+from verl_hdpo.rollouts import Outcomes
+
+BANNED = -100.0
+"""OpenAI's logit_bias that keeps a token from being sampled."""
+
+_CALL_STARTS = ("tool_call_start_token", "tool_calls_section_start_token", "tool_calls_start_token")
+
+
+class EvaluationError(ValueError):
+    """Settings with which tool use cannot be measured; the message says what to do."""
+
+
+@dataclass
+class _Trajectory:
+    """The rollout that a request belongs to."""
+
+    name: str
+    turn: int = 0
+
+
+# Each rollout is a task of its own, and its requests are made in that task (AgentLoopWorker._run_agent_loop).
+_TRAJECTORY: ContextVar[_Trajectory] = ContextVar("verl_hdpo_evaluation_trajectory")
+
+
+class _Client:
+    """What an agent loop takes for its LLM server; ``generate`` as verl's vLLM server does it.
+
+    Args:
+        start: tokens that a rollout begins with.
+        banned: tokens that it never samples.
+    """
+
+    def __init__(self, rollout: Any, tokenizer: Any, seed: int, start: Sequence[int], banned: Sequence[int]):
+        self.endpoint: Endpoint | None = None
+        self._rollout, self._tokenizer, self._seed = rollout, tokenizer, seed
+        self._start, self._bias = list(start), {str(token): BANNED for token in banned}
+
+    async def generate(
+        self,
+        request_id: str,
+        *,
+        prompt_ids: list[int],
+        sampling_params: dict[str, Any],
+        image_data: Any = None,
+        video_data: Any = None,
+        audio_data: Any = None,
+        **kwargs: Any,
+    ) -> TokenOutput:
+        if image_data or video_data or audio_data:
+            raise EvaluationError("pictures, video and sound cannot be sent as tokens to /v1/completions")
+        trajectory = _TRAJECTORY.get()
+        start = self._start if trajectory.turn == 0 else []
+        name = f"{self._seed}/{trajectory.name}/{trajectory.turn}"
+        trajectory.turn += 1
+        prompt_ids = [*prompt_ids, *start]
+        settings = {key: value for key, value in sampling_params.items() if key != "logprobs"}
+        total = self._rollout.prompt_length + self._rollout.response_length
+        settings["max_tokens"] = max(1, min(self._rollout.response_length, total - len(prompt_ids)))
+        settings["seed"] = zlib.crc32(name.encode()) >> 1  # a seed of its own: resumed or not, the same request
+        if self._bias:
+            settings["logit_bias"] = self._bias
+        done = await self.endpoint.complete(prompt_ids, settings)
+        ids = done.token_ids
+        if ids is None:
+            ids = self._tokenizer.encode(done.text, add_special_tokens=False)
+            if done.finished and ids[-1:] != [self._tokenizer.eos_token_id]:
+                ids.append(self._tokenizer.eos_token_id)
+        return TokenOutput(token_ids=[*start, *ids], stop_reason="completed")
+
+
+class _Local:
+    """A reward worker in this process, called as verl calls one behind Ray: ``compute_score.remote(data)``."""
+
+    def __init__(self, worker: RewardLoopWorker):
+        self.compute_score = self
+        self.remote = worker.compute_score
+
+
+class Rollouts:
+    """Rollouts of one model by the config of its run.
+
+    Args:
+        config: of a run: model (of which only config and tokenizer are read), data, tools, agent loop, reward.
+        arms: those that will be run.
+        seed: of all sampling.
+        call_start: text that a tool call begins with; None: what verl's parser looks for.
+        ban_calls: keep the tools in the prompt of the arm ``without`` and ban the token that a call begins with;
+            else the tools are left out of the prompt, and a call that is made all the same ends the answer.
+
+    Raises:
+        EvaluationError: no tools, or none that the prompt shows; an agent loop that calls none.
+    """
+
+    def __init__(
+        self, config: DictConfig, arms: Sequence[Arm], seed: int = 0,
+        call_start: str | None = None, ban_calls: bool = False,
+    ):  # fmt: skip
+        loop = config.actor_rollout_ref.rollout.agent.default_agent_loop
+        if loop == "single_turn_agent":
+            raise EvaluationError(
+                f"the agent loop {loop} calls no tools; set actor_rollout_ref.rollout.agent.default_agent_loop"
+            )
+        self._settings = HDPOConfig.from_mapping(config.algorithm.get("hdpo"))
+        self._base = _worker(config)
+        if not self._base.tools:
+            raise EvaluationError(
+                "no tools: name them as the run does, by actor_rollout_ref.rollout.multi_turn.tool_config_path or "
+                "actor_rollout_ref.rollout.multi_turn.function_tool_path"
+            )
+        self.tokenizer, self.tools = self._base.tokenizer, [tool.name for tool in self._base.tools]
+        self._config, self._seed, self._call_start, self._ban_calls = config, seed, call_start, ban_calls
+        self._workers = {arm: self._worker(arm) for arm in arms}
+
+    def use(self, endpoint: Endpoint) -> None:
+        """Say where the model is served; nothing before :meth:`run` needs it."""
+        for worker in self._workers.values():
+            worker.llm_client.endpoint = endpoint
+
+    def questions(self, files: Sequence[str], limit: int = -1) -> Dataset:
+        """The data set as verl reads it.
+
+        Raises:
+            EvaluationError: a prompt that shows no tool.
+        """
+        config = self._config.data
+        with redirect_stdout(StringIO()):
+            data = create_rl_dataset(files, config, self.tokenizer, self._base.processor, False, limit)
+        for row in range(len(data)):
+            self._check_selection(row, data[row])
+        if len(data):
+            self._check_prompt(data[0]["raw_prompt"])
+        return data
+
+    async def run(self, arm: Arm, question: int, rollout: int, row: Mapping[str, Any]) -> Record:
+        """One rollout of a row of :meth:`questions`."""
+        _TRAJECTORY.set(_Trajectory(f"{arm}/{question}/{rollout}"))
+        config = self._config.actor_rollout_ref.rollout
+        fields = {key: value for key, value in row.items() if key != "dummy_tensor"}
+        values = config.val_kwargs
+        # As AgentLoopWorker.generate_sequences for validation.
+        sampling = {"temperature": values.temperature, "top_p": values.top_p, "top_k": values.top_k}
+        output = await self._workers[arm]._run_agent_loop(
+            {**sampling, "repetition_penalty": 1.0, "logprobs": False},
+            {"step": -1, "sample_index": question, "rollout_n": rollout, "validate": True},
+            agent_name=fields.pop("agent_name", None) or config.agent.default_agent_loop,
+            trace=False,
+            **fields,
+        )
+        outcomes = Outcomes.read([output.extra_fields], [output.num_turns], self._settings)
+        written = output.response_ids[0][output.attention_mask[0, output.prompt_ids.shape[1] :].bool()]
+        return Record(
+            arm=arm,
+            question=question,
+            rollout=rollout,
+            source=str(row["data_source"]),
+            calls=int(outcomes.tool_calls_B[0]),
+            correct=bool(outcomes.correct_B[0]) if bool(outcomes.known_B[0]) else None,
+            response=self.tokenizer.decode(written.tolist(), skip_special_tokens=False),
+        )
+
+    def _worker(self, arm: Arm) -> AgentLoopWorker:
+        worker = copy.copy(self._base)
+        start, banned = [], []
+        if arm == "forced":
+            start = self._call_start_ids()
+        elif arm == "without" and self._ban_calls:
+            banned = self._call_start_ids()
+            if len(banned) != 1:
+                raise EvaluationError(
+                    f"a call begins with {len(banned)} tokens, and only a single one can be banned; leave the tools "
+                    f"out of the prompt instead"
+                )
+        elif arm == "without":
+            worker.tools = []
+            worker.config = copy.deepcopy(self._config)
+            with open_dict(worker.config):
+                worker.config.actor_rollout_ref.rollout.multi_turn.max_assistant_turns = 1
+        worker.llm_client = _Client(worker.rollout_config, self.tokenizer, self._seed, start, banned)
+        return worker
+
+    def _call_start_ids(self) -> list[int]:
+        """Tokens that a tool call begins with.
+
+        Raises:
+            EvaluationError: verl's parser does not tell.
+        """
+        text = self._call_start
+        if text is None:
+            name = self._config.actor_rollout_ref.rollout.multi_turn.format
+            parser = ToolParser.get_tool_parser(name, self.tokenizer)
+            text = next((value for key in _CALL_STARTS if (value := getattr(parser, key, None))), None)
+            if text is None:
+                raise EvaluationError(f"what a call begins with in the format {name} is not known; give --call-start")
+        return self.tokenizer.encode(text, add_special_tokens=False)
+
+    def _check_selection(self, number: int, row: Mapping[str, Any]) -> None:
+        chosen = list((row.get("extra_info") or {}).get("tool_selection") or ())
+        if chosen and not set(chosen) & set(self.tools):
+            raise EvaluationError(
+                f"row {number} has no tool in its prompt: extra_info.tool_selection is {', '.join(chosen)}, and the "
+                f"tools are {', '.join(self.tools)}"
+            )
+
+    def _check_prompt(self, messages: Sequence[Mapping[str, Any]]) -> None:
+        kwargs = dict(self._config.data.get("apply_chat_template_kwargs") or {})
+        tools = self._base.tools
+        schemas = [tool.tool_schema.model_dump(exclude_unset=True, exclude_none=True) for tool in tools]
+        shown = self.tokenizer.apply_chat_template(list(messages), tools=schemas, tokenize=False, **kwargs)
+        if not any(name in shown for name in self.tools):
+            raise EvaluationError(
+                f"no tool in the prompt: the chat template shows none of {', '.join(self.tools)}, so the model "
+                f"cannot know of them; use a model, or a custom_chat_template, that supports tools"
+            )
+
+
+def _worker(config: DictConfig) -> AgentLoopWorker:
+    """verl's worker with its reward in this process.
+
+    Raises:
+        EvaluationError: the model's config or tokenizer, the tools or the reward cannot be loaded.
+    """
+    try:
+        with redirect_stdout(StringIO()):
+            reward = _Local(RewardLoopWorker(config))
+            return AgentLoopWorker(config, llm_client=None, reward_loop_worker_handles=[reward])
+    except (OSError, ImportError, AttributeError, InstantiationException) as error:
+        raise EvaluationError(
+            f"verl cannot load the model {config.actor_rollout_ref.model.path}, the tools or the reward: {error}"
+        ) from error
+
+
+def pending(arms: Sequence[Arm], questions: int, rollouts: int, done: Mapping[Any, Record]) -> Iterator[tuple]:
+    """(arm, question, rollout) of every rollout still to make."""
+    for arm in arms:
+        for question in range(questions):
+            for rollout in range(rollouts):
+                if (arm, question, rollout) not in done:
+                    yield arm, question, rollout
