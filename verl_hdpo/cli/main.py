@@ -5,7 +5,13 @@ from __future__ import annotations
 import click
 
 from verl_hdpo import __version__
+from verl_hdpo.cli.compare import compare
 from verl_hdpo.cli.doctor import doctor
+from verl_hdpo.cli.eval import evaluate
+from verl_hdpo.cli.images import images
+from verl_hdpo.cli.index import index
+from verl_hdpo.cli.mcp import mcp
+from verl_hdpo.cli.tool_server import tool_server
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -20,4 +26,10 @@ def main() -> None:
     """
 
 
+main.add_command(compare)
 main.add_command(doctor)
+main.add_command(evaluate)
+main.add_command(images)
+main.add_command(index)
+main.add_command(mcp)
+main.add_command(tool_server)

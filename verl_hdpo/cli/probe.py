@@ -1,4 +1,6 @@
-"""The part of ``verl-hdpo doctor`` that imports verl: ``python -m verl_hdpo.cli.probe request.json findings.json``.
+"""What ``verl-hdpo doctor`` and ``compare`` find by importing verl.
+
+``python -m verl_hdpo.cli.probe request.json findings.json``
 
 A process of its own, because registration is only proved by a process that starts as verl's do, because a broken
 package may end the process, and because the run's own tool and reward files are imported here.
@@ -9,7 +11,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +20,19 @@ from verl_hdpo.cli.registrations import device, registrations, torchvision
 
 
 def probe(request: dict[str, Any]) -> Iterator[Finding]:
-    """Every finding that takes an import of verl; those on a run only if ``request["overrides"]`` is given."""
+    """Every finding that takes an import of verl; then those on each of ``request["runs"]``, overrides by label."""
     yield from torchvision()
     yield from device()
     broken = False
     for finding in registrations():
         broken |= finding.mark == "FAIL"
         yield finding
-    if request["overrides"] is not None and not broken:
+    runs = {} if broken else request.pop("runs")
+    if runs:
         from verl_hdpo.cli.run_config import check_composed
-
-        yield from check_composed(**request)
+    for label, overrides in runs.items():
+        for finding in check_composed(**request, overrides=overrides):
+            yield replace(finding, section=f"{finding.section} {label}".rstrip())
 
 
 def main() -> None:

@@ -92,8 +92,11 @@ def registrations() -> Iterator[Finding]:
 def _estimator() -> str:
     from verl.trainer.ppo.core_algos import get_adv_estimator_fn
 
-    get_adv_estimator_fn("hdpo")
-    return "algorithm.adv_estimator=hdpo"
+    from verl_hdpo.estimators import ESTIMATORS
+
+    for name in ESTIMATORS:
+        get_adv_estimator_fn(name)
+    return f"algorithm.adv_estimator={'|'.join(ESTIMATORS)}"
 
 
 def _trainers() -> str:

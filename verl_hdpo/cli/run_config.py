@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import hydra
@@ -14,13 +15,15 @@ from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
+from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
 
-from verl_hdpo.adapters.check import AGENT_LOOP, REWARD_MANAGER, hdpo_settings
-from verl_hdpo.adapters.estimator import NAME
+from verl_hdpo.adapters.check import AGENT_LOOP, HDPO, REWARD_MANAGER, estimator_settings, hdpo_settings
 from verl_hdpo.cli.finding import Finding
 from verl_hdpo.cli.run_files import check_files
+from verl_hdpo.cli.verl_command import STEPS
 
 RUN = "Run"
+HDPO_OWN = ("w_acc", "w_tool", "combine", "tool_loss_norm")
 STOCK_CONFIG = Path(verl.__file__).parent / "trainer" / "config"
 
 
@@ -35,6 +38,8 @@ def check_composed(
         yield Finding(RUN, "FAIL", "config", _message(error), ("check the overrides and the config's name",))
         return
     yield Finding(RUN, "ok", "config", f"{config_name}, {len(overrides)} overrides")
+    if steps := config.trainer.get("total_training_steps"):
+        yield Finding(RUN, "ok", STEPS, str(steps))
     yield from validate(config)
     yield from _legacy_rewards(config)
     with contextlib.suppress(ValueError):  # bad settings: validate() has said so
@@ -84,24 +89,31 @@ def describe(config: DictConfig) -> Iterator[Finding]:
     """Which algorithm the run is, in one line.
 
     Raises:
-        HDPOConfigError: an unknown setting or a bad value under ``algorithm.hdpo``.
+        HDPOConfigError: an unknown setting or a bad value under ``algorithm``.
     """
-    settings, estimator = hdpo_settings(config), config.algorithm.adv_estimator
-    if settings is not None and estimator == NAME:
+    settings, own, estimator = hdpo_settings(config), estimator_settings(config), config.algorithm.adv_estimator
+    if own is not None:
         std = config.algorithm.get("norm_adv_by_std_in_grpo", True)
         std = std if settings.norm_by_std is None else settings.norm_by_std
+        shown = asdict(own) if estimator != HDPO else {name: getattr(own, name) for name in HDPO_OWN}
+        values = ", ".join(f"{name}={f'{x:g}' if isinstance(x, float) else x}" for name, x in shown.items())
+        costs = "".join(f", {tool} costs {cost:g}" for tool, cost in settings.tool_costs.items())
         text = (
-            f"HDPO: w_acc={settings.w_acc:g}, w_tool={settings.w_tool:g}, combine={settings.combine}, "
-            f"tool_loss_norm={settings.tool_loss_norm}, advantages {'over' if std else 'not over'} std, "
-            f"T={settings.count_calls} calls, correct if {settings.correct_key} > {settings.correct_threshold:g}"
+            f"{'HDPO' if estimator == HDPO else estimator}: {values}, advantages {'over' if std else 'not over'} std, "
+            f"T={settings.count_calls} calls{costs}, correct if {settings.correct_key} > "
+            f"{settings.correct_threshold:g}"
         )
         yield Finding(RUN, "ok", "algorithm", text)
+    elif estimator not in ADV_ESTIMATOR_REGISTRY:
+        advice = f"use one of {', '.join(sorted(ADV_ESTIMATOR_REGISTRY))}"
+        yield Finding(RUN, "FAIL", "algorithm", f"algorithm.adv_estimator={estimator} is not registered", (advice,))
     elif settings is not None:
         yield Finding(RUN, "ok", "algorithm", f"stock {estimator}; HDPO observes only (hdpo/ metrics)")
     else:
-        yield Finding(
-            RUN, "warn", "algorithm", f"stock {estimator}: HDPO not chosen", ("algorithm.adv_estimator=hdpo does",)
-        )
+        advice = "algorithm.adv_estimator=hdpo does"
+        if estimator == "gdpo":
+            advice = "verl's gdpo cannot run on its V1 trainer; algorithm.adv_estimator=tool_gdpo is GDPO that can"
+        yield Finding(RUN, "warn", "algorithm", f"stock {estimator}: HDPO not chosen", (advice,))
 
 
 def _fit_together(config: DictConfig) -> Iterator[Finding]:

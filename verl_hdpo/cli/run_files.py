@@ -14,6 +14,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from verl_hdpo.cli.finding import Finding
+from verl_hdpo.tool_ledger import UNKNOWN_TOOL
 
 FILES = "Files"
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -170,7 +171,14 @@ def _tools(config: DictConfig) -> str | None:
         raise _Wrong(f"{shown}: {type(error).__name__}: {error}", "the file must exist and import") from error
     if not tools:
         raise _Wrong(f"{shown}: no tool in it", "decorate your functions with @function_tool")
-    return ", ".join(tool.name for tool in tools)
+    names = [tool.name for tool in tools]
+    costs = OmegaConf.select(config, "algorithm.hdpo.tool_costs") or {}
+    if unknown := [name for name in costs if name not in (*names, UNKNOWN_TOOL)]:
+        raise _Wrong(
+            f"algorithm.hdpo.tool_costs names {', '.join(unknown)}, and the tools are {', '.join(names)}",
+            "name a tool as the model calls it",
+        )
+    return ", ".join(names)
 
 
 def _reward_function(config: DictConfig) -> str | None:

@@ -1,0 +1,198 @@
+"""``verl-hdpo compare``: several algorithms on one pipeline, run one after the other, and a report."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from verl_hdpo.cli.finding import Finding, report
+from verl_hdpo.cli.verl_command import LAUNCHER, STEPS, VerlCommand, VerlConfig, needs_extra, probe, verl_options
+
+
+class _Seeds(click.ParamType):
+    """``3`` is 1, 2, 3; ``4,7`` is 4 and 7."""
+
+    name = "seeds"
+
+    def convert(self, value, param, ctx) -> list[int]:
+        if isinstance(value, list):
+            return value
+        try:
+            numbers = [int(part) for part in value.split(",")]
+        except ValueError:
+            self.fail(f"{value!r} is neither a number of seeds nor a list of them", param, ctx)
+        if "," not in value:
+            numbers = list(range(1, numbers[0] + 1))
+        if not numbers or min(numbers) < 0 or len(set(numbers)) < len(numbers):
+            self.fail(f"{value!r} must be a number >= 1, or different numbers >= 0", param, ctx)
+        return numbers
+
+
+@click.command(cls=VerlCommand, short_help="Train with several algorithms; report how they differ.")
+@click.option("--algos", required=True, metavar="LIST", help="Algorithms, with knobs in brackets.")
+@click.option("--seeds", type=_Seeds(), default="3", show_default=True, help="How many (3: seeds 1, 2, 3), or a list.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("outputs/compare"),
+              show_default=True, help="Folder of runs and report; given again, it goes on.")  # fmt: skip
+@click.option("--title", default="Comparison of algorithms", show_default=True, help="Heading of the report.")
+@click.option("--cpu", is_flag=True, help="Train on the CPU; as VERL_PLATFORM=cpu.")
+@click.option("--stall-timeout", default=900.0, show_default=True, help="CPU: seconds without a step that end a run.")
+@click.option("--dry-run", is_flag=True, help="Check the configs and print the commands.")
+@verl_options
+def compare(
+    algos: str,
+    seeds: list[int],
+    out: Path,
+    title: str,
+    cpu: bool,
+    stall_timeout: float,
+    dry_run: bool,
+    config_name: str,
+    config_path: str | None,
+    config_dir: str | None,
+    overrides: tuple[str, ...],
+) -> None:
+    """Train with each algorithm and each seed on the pipeline that OVERRIDES describe, and report.
+
+    \b
+        verl-hdpo compare --algos grpo,grpo_penalty,gdpo,hdpo --seeds 3 -- data.train_files=... trainer.test_freq=10 ...
+        verl-hdpo compare --algos 'hdpo,hdpo[w_tool=0.5],grpo_penalty[a=0.5,gated=true]' --seeds 1,7 -- ...
+
+    Runs differ in algorithm.adv_estimator, in the knobs in brackets (settings of the algorithm, or whole keys with a
+    dot) and in the seed, of data order, sampling and mini-batches; {seed} in an override stands for it. All configs are
+    checked before the first run starts. Results: report.html, metrics.csv, summary.csv and PNGs in --out.
+    """
+    with needs_extra("report"):
+        from verl_hdpo.compare import report as _  # noqa: F401
+    from verl_hdpo.compare.plan import PlanError, plan
+    from verl_hdpo.compare.variant import VariantError, parse_variants
+
+    config = VerlConfig(config_name, config_path, config_dir)
+    out = out.resolve()
+    try:
+        variants = parse_variants(algos)
+        runs = plan(variants, seeds, overrides, config.arguments, out)
+        states = {run: run.state for run in runs}
+    except VariantError as error:
+        raise click.UsageError(f"--algos: {error}") from None
+    except PlanError as error:
+        raise click.ClickException(str(error)) from None
+    notes = [
+        f"{variant.alias} is run as {variant.algorithm}: verl's own {variant.alias} cannot run on its V1 trainer."
+        for variant in variants
+        if variant.alias
+    ]
+    for note in notes:
+        click.echo(note)
+
+    cpu = cpu or os.environ.get("VERL_PLATFORM", "").strip().lower() == "cpu"
+    steps = _check(config, runs, overrides, cpu)
+    todo = [run for run in runs if states[run] != "finished"]
+    click.echo(f"{len(runs)} runs, {len(runs) - len(todo)} of them finished; {out}")
+    if dry_run:
+        if cpu:
+            click.echo("On the CPU verl_hdpo.cpu.run.run_verl runs each with the settings that it takes there.")
+        for run in todo:
+            click.echo(f"\n# {run.label} ({states[run]})")
+            click.echo(shlex.join(["python", "-m", LAUNCHER, *run.arguments]))
+        return
+    failed = _train(todo, steps, cpu, stall_timeout, report=lambda: _report(runs, out, title, notes))
+    if len(failed) < len(todo) or not todo:
+        click.echo(f"Report: {_report(runs, out, title, notes)}")
+    if failed:
+        raise click.ClickException(
+            f"{len(failed)} of {len(todo)} runs failed: {', '.join(failed)}; the same command runs them again"
+        )
+
+
+def _check(config: VerlConfig, runs: Sequence, overrides: Sequence[str], cpu: bool) -> int | None:
+    """Compose and validate each config that differs in more than the seed; returns the steps of a run, if set.
+
+    Raises:
+        click.ClickException: a run that cannot start.
+    """
+    from verl_hdpo.compare.plan import SEED_PLACE
+
+    by_seed = any(SEED_PLACE in override for override in overrides)
+    first = runs[0].seed
+    base: list[str] = []
+    if cpu:
+        from verl_hdpo.cpu.settings import cpu_overrides
+
+        os.environ["VERL_PLATFORM"] = "cpu"
+        base = cpu_overrides()
+    options = len(config.arguments)
+    different = {
+        run.label: [*base, *run.arguments[: len(run.arguments) - options]]
+        for run in runs
+        if run.seed == first or (by_seed and run.variant == runs[0].variant)
+    }
+    click.echo(f"Checking {len(different)} configs ...")
+    findings = list(probe(config, different))
+    bad = [finding for finding in findings if finding.mark != "ok"]
+    for line in report(_once(bad)):
+        click.echo(line)
+    if any(finding.mark == "FAIL" for finding in bad):
+        raise click.ClickException("nothing was started: see above")
+    steps = {finding.found for finding in findings if finding.subject == STEPS}
+    return int(steps.pop()) if len(steps) == 1 else None
+
+
+def _once(findings: Sequence[Finding]) -> list[Finding]:
+    """What is said of several runs alike, said for the first."""
+    first: dict[tuple, Finding] = {}
+    for finding in findings:
+        first.setdefault((finding.mark, finding.subject, finding.found), finding)
+    return list(first.values())
+
+
+def _train(todo: Sequence, steps: int | None, cpu: bool, stall_timeout: float, report) -> list[str]:
+    """Train each run; returns the labels of those that failed.
+
+    Raises:
+        click.ClickException: the first run failed, and so would the others.
+    """
+    from verl_hdpo.cli.training_run import train
+    from verl_hdpo.compare.progress import Clock, duration
+
+    clock, failed = Clock(len(todo), steps), []
+    for number, run in enumerate(todo):
+        resumed = run.prepare()
+        log = run.folder / "train.log"
+        how = "going on from its checkpoint" if resumed else "starting"
+        click.echo(f"[{number + 1}/{len(todo)}] {run.label}: {how}. Log: {log}")
+        began = time.monotonic()
+        clock.start()
+
+        def on_step(step: int, run=run, number=number) -> None:
+            clock.at(step)
+            of = f"/{steps}" if steps else ""
+            click.echo(f"[{number + 1}/{len(todo)}] {run.label}: step {step}{of}, left: {duration(clock.left)}")
+
+        code = train(run.arguments, run.folder, log, cpu, stall_timeout, on_step)
+        clock.end()
+        if code != 0:
+            tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+            click.echo(f"{tail}\n{run.label} failed with exit code {code}; its log: {log}", err=True)
+            if number == 0:
+                raise click.ClickException("the first run failed; no other was started")
+            failed.append(run.label)
+            continue
+        run.finish({"seconds": round(time.monotonic() - began, 1), "resumed": resumed, "python": sys.version})
+        report()
+    return failed
+
+
+def _report(runs: Sequence, out: Path, title: str, notes: Sequence[str]) -> Path:
+    from verl_hdpo.compare.curves import CurvesError
+    from verl_hdpo.compare.report import write_report
+
+    try:
+        return write_report(runs, out, title, notes)
+    except CurvesError as error:
+        raise click.ClickException(str(error)) from None

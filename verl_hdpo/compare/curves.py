@@ -1,0 +1,101 @@
+"""What the runs of a comparison logged, as one long table.
+
+Columns: ``variant``, ``seed``, ``step``, ``phase`` (``train`` or ``validation``), ``source`` (``data_source``, or
+``all``), ``metric``, ``value``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas
+
+from verl_hdpo.compare.plan import PlannedRun
+
+COLUMNS = ["variant", "seed", "step", "phase", "source", "metric", "value"]
+ALL = "all"
+"""The source that stands for all of them; validation has none, being logged per source."""
+
+METRICS = {
+    "tool_use_rate": "tool_use_rate",
+    "accuracy": "accuracy",
+    "accuracy_given_tool": "accuracy_given_tool",
+    "accuracy_given_no_tool": "accuracy_given_no_tool",
+    "tool_calls/mean": "calls",
+    "unknown_rate": "unknown_rate",
+}
+"""End of verl's name -> name in the table."""
+
+_NAME = re.compile(rf"(val-)?hdpo/(?:(.+)/)?({'|'.join(METRICS)})")
+
+
+class CurvesError(ValueError):
+    """A run that logged nothing of tool use; the message says what to look at."""
+
+
+def table(runs: Iterable[PlannedRun]) -> pandas.DataFrame:
+    """The metrics of ``runs``, and the seconds that verl reports for each step.
+
+    Raises:
+        CurvesError: a run without ``hdpo/`` metrics.
+    """
+    rows = []
+    for run in runs:
+        own = [{"variant": run.variant.label, "seed": run.seed, **row} for row in _rows(_by_step(run.metrics_files()))]
+        if not any(row["metric"] == "tool_use_rate" for row in own):
+            raise CurvesError(f"{run.folder}: no hdpo/ metrics were logged; its log is {run.folder / 'train.log'}")
+        rows += own
+    return pandas.DataFrame(rows, columns=COLUMNS)
+
+
+def at_end(curves: pandas.DataFrame, share: float = 0.1) -> pandas.DataFrame:
+    """Where each run ended: one row per variant, seed, source and metric.
+
+    The last validation, if all runs validated after their first step; else the mean over the last ``share`` of the
+    training steps. The column ``phase`` says which.
+    """
+    measured = curves[curves.metric != "step_seconds"]
+    keys = ["variant", "seed", "source", "metric"]
+    validated = measured[(measured.phase == "validation") & (measured.step > 0)]
+    every = measured[["variant", "seed"]].drop_duplicates()
+    if len(validated[["variant", "seed"]].drop_duplicates()) == len(every):
+        last = validated.groupby(["variant", "seed"]).step.transform("max")
+        return validated[validated.step == last].drop(columns="step").reset_index(drop=True)
+    train = measured[measured.phase == "train"]
+    first = (1 - share) * train.groupby(["variant", "seed"]).step.transform("max")
+    return train[train.step > first].groupby(keys, sort=False).value.mean().reset_index().assign(phase="train")
+
+
+def before(curves: pandas.DataFrame) -> pandas.DataFrame:
+    """The validation before training, in the form of :func:`at_end`; empty if there was none."""
+    return curves[(curves.phase == "validation") & (curves.step == 0)].drop(columns="step").reset_index(drop=True)
+
+
+def _by_step(files: Iterable[Path]) -> dict[int, dict[str, Any]]:
+    """Metrics by step; of a step that a resumed run did again, the later one stands."""
+    steps: dict[int, dict[str, Any]] = {}
+    for file in files:
+        for line in file.read_bytes().splitlines():
+            try:
+                row = json.loads(line)
+            except ValueError:  # the line at which a killed run stopped
+                continue
+            steps[int(row["step"])] = row["data"]
+    return dict(sorted(steps.items()))
+
+
+def _rows(steps: dict[int, dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for step, metrics in steps.items():
+        for name, value in metrics.items():
+            if match := _NAME.fullmatch(name):
+                phase = "validation" if match[1] else "train"
+                source, metric = match[2] or ALL, METRICS[match[3]]
+            elif name == "timing_s/step":
+                phase, source, metric = "train", ALL, "step_seconds"
+            else:
+                continue
+            yield {"step": step, "phase": phase, "source": source, "metric": metric, "value": float(value)}

@@ -1,0 +1,153 @@
+"""The runs of a comparison, each in a folder of its own that says how far it came."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from verl_hdpo.compare.variant import Variant
+
+State = Literal["new", "unfinished", "finished"]
+
+SEED_KEYS = ("data.seed", "actor_rollout_ref.rollout.seed", "actor_rollout_ref.actor.data_loader_seed")
+"""What verl takes a seed for: the order of the data, sampling, the order of mini-batches."""
+
+SEED_PLACE = "{seed}"
+METRICS = "metrics.jsonl"
+_COMMAND, _DONE, _CHECKPOINTS = "command.json", "done.json", "checkpoints"
+
+
+class PlanError(ValueError):
+    """Runs that cannot be made or gone on with; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One training run.
+
+    Attributes:
+        variant: the algorithm.
+        seed: of data order and sampling, the same for all variants.
+        folder: where it runs: ``metrics.jsonl``, ``train.log``, ``checkpoints/`` if there are any.
+        arguments: of verl's launcher.
+    """
+
+    variant: Variant
+    seed: int
+    folder: Path
+    arguments: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        return f"{self.variant.label} seed {self.seed}"
+
+    @property
+    def state(self) -> State:
+        """How far it came.
+
+        Raises:
+            PlanError: the folder holds a run with other arguments.
+        """
+        command = self.folder / _COMMAND
+        if not command.exists():
+            return "new"
+        found = json.loads(command.read_text())["arguments"]
+        if found != list(self.arguments):
+            changed = sorted(set(found) ^ set(self.arguments))
+            raise PlanError(
+                f"{self.folder} holds a run with other settings ({', '.join(changed)}); give another --out, or "
+                f"remove the folder"
+            )
+        return "finished" if (self.folder / _DONE).exists() else "unfinished"
+
+    def prepare(self) -> bool:
+        """Make the folder ready to run in; True if verl goes on from a checkpoint, else it begins anew.
+
+        What an earlier attempt logged is kept beside for :meth:`metrics_files` when there is a checkpoint.
+        """
+        resumes = (self.folder / _CHECKPOINTS / "latest_checkpointed_iteration.txt").exists()
+        if not resumes:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if (self.folder / METRICS).exists():
+            number = len(self.metrics_files())
+            (self.folder / METRICS).rename(self.folder / f"metrics.{number:03}.jsonl")
+        _write(self.folder / _COMMAND, {"arguments": list(self.arguments)})
+        return resumes
+
+    def finish(self, facts: Mapping[str, Any]) -> None:
+        """Note that the run came to its end."""
+        _write(self.folder / _DONE, facts)
+
+    def facts(self) -> dict[str, Any]:
+        """What :meth:`finish` noted."""
+        return json.loads((self.folder / _DONE).read_text())
+
+    def metrics_files(self) -> list[Path]:
+        """verl's metrics in the order of the attempts."""
+        current = self.folder / METRICS
+        return [*sorted(self.folder.glob("metrics.*.jsonl")), *([current] if current.exists() else [])]
+
+
+def plan(
+    variants: Sequence[Variant], seeds: Sequence[int], overrides: Sequence[str], config: Sequence[str], out: Path
+) -> list[PlannedRun]:
+    """Every variant with every seed; all variants of one seed before the next, so that an early look is fair.
+
+    Args:
+        overrides: of all runs; ``{seed}`` in one stands for the seed.
+        config: hydra's own options, after all overrides.
+        out: folder of the comparison.
+
+    Raises:
+        PlanError: an override that the comparison sets itself.
+    """
+    _check(overrides)
+    return [
+        PlannedRun(variant, seed, folder := out / "runs" / variant.folder / f"seed{seed}",
+                   tuple(_arguments(variant, seed, folder, overrides, config)))
+        for seed in seeds
+        for variant in variants
+    ]  # fmt: skip
+
+
+def _arguments(variant: Variant, seed: int, folder: Path, overrides: Sequence[str], config: Sequence[str]) -> list[str]:
+    return [
+        "trainer.logger=[console,file]",
+        "trainer.project_name=compare",
+        "trainer.resume_mode=auto",
+        *(override.replace(SEED_PLACE, str(seed)) for override in overrides),
+        f"trainer.default_local_dir={(folder / _CHECKPOINTS).resolve()}",
+        f"trainer.experiment_name={variant.folder}-seed{seed}",
+        "++algorithm.hdpo.observe=true",
+        *(f"{key}={seed}" for key in SEED_KEYS),
+        *variant.overrides,
+        *config,
+    ]
+
+
+def _check(overrides: Sequence[str]) -> None:
+    for override in overrides:
+        key, equals, value = override.lstrip("+~").partition("=")
+        if not equals and not override.startswith("~"):
+            raise PlanError(f"{override!r} is not an override of verl's config; write key=value")
+        if key == "algorithm.adv_estimator":
+            raise PlanError(f"{override}: the algorithms are those of --algos")
+        if key in SEED_KEYS:
+            raise PlanError(f"{override}: the seeds are those of --seeds")
+        if key == "trainer.default_local_dir":
+            raise PlanError(f"{override}: each run keeps its checkpoints in its own folder under --out")
+        if key == "trainer.logger" and not re.search(r"\bfile\b", value):
+            raise PlanError(f"{override}: the report is made from verl's file logger; add 'file' to the list")
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    """Whole or not at all."""
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(content, indent=2) + "\n")
+    part.replace(path)

@@ -1,0 +1,122 @@
+"""The pictures of a comparison, each a function from the table of ``curves`` to a PNG."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+import pandas
+
+matplotlib.use("Agg")
+from matplotlib import pyplot
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from verl_hdpo.compare.curves import ALL, at_end
+
+RATES = {"accuracy": "accuracy", "tool_use_rate": "tool-use rate"}
+DPI = 120
+
+
+def draw(curves: pandas.DataFrame, folder: Path) -> dict[str, Path]:
+    """All pictures, by what is to be said below them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    many = curves.groupby("variant").seed.nunique().max() > 1
+    spread = "Line: mean over seeds; band: least to greatest." if many else "One seed of each."
+    ended = at_end(curves)
+    where = "the last validation" if (ended.phase == "validation").all() else "the last tenth of the training steps"
+    pictures = {
+        "curves": (over_steps, f"Rollouts of training per data source. {spread} Marks: validation."),
+        "tradeoff": (accuracy_against_calls, f"Accuracy against calls per answer, {where}. Dots: seeds; large: mean."),
+        "time": (wall_time, "Wall time of a run: the sum of its steps as verl reports them. Dots: seeds."),
+    }
+    drawn = {}
+    for name, (picture, caption) in pictures.items():
+        figure = picture(curves)
+        drawn[caption] = folder / f"{name}.png"
+        figure.savefig(drawn[caption], dpi=DPI)
+        pyplot.close(figure)
+    return drawn
+
+
+def over_steps(curves: pandas.DataFrame) -> Figure:
+    """Accuracy and tool-use rate over the steps, a column per data source."""
+    sources = _sources(curves)
+    figure, panels = _panels(len(RATES), len(sources), sharex=True)
+    for row, (metric, title) in enumerate(RATES.items()):
+        for column, source in enumerate(sources):
+            panel = panels[row][column]
+            chosen = curves[(curves.metric == metric) & (curves.source == source)]
+            for variant, colour in _colours(curves).items():
+                own = chosen[chosen.variant == variant]
+                seeds = own[own.phase == "train"].groupby("step").value
+                if seeds.ngroups:
+                    steps = seeds.mean().index
+                    panel.plot(steps, seeds.mean(), color=colour, label=variant)
+                    panel.fill_between(steps, seeds.min(), seeds.max(), color=colour, alpha=0.15, linewidth=0)
+                marks = own[own.phase == "validation"].groupby("step").value.mean()
+                panel.plot(marks.index, marks, "o", color=colour, markersize=4)
+            panel.set(title=f"{title}, {source}", ylim=(-0.03, 1.03))
+            panel.grid(alpha=0.3)
+            if row == len(RATES) - 1:
+                panel.set_xlabel("step")
+    return _with_legend(figure, panels[0][0])
+
+
+def accuracy_against_calls(curves: pandas.DataFrame) -> Figure:
+    """Where the runs ended: accuracy over calls per answer, a panel per data source."""
+    ended = at_end(curves)
+    sources = _sources(ended)
+    figure, panels = _panels(1, len(sources))
+    for panel, source in zip(panels[0], sources, strict=True):
+        points = ended[ended.source == source].pivot_table(
+            index=["variant", "seed"], columns="metric", values="value", sort=False
+        )
+        for variant, colour in _colours(curves).items():
+            if variant not in points.index.get_level_values("variant"):
+                continue
+            own = points.loc[variant].reindex(columns=["calls", "accuracy"])
+            panel.plot(own.calls, own.accuracy, "o", color=colour, markersize=4, alpha=0.6)
+            panel.plot(own.calls.mean(), own.accuracy.mean(), "o", color=colour, markersize=10, label=variant)
+        panel.set(title=source, xlabel="tool calls per answer", ylabel="accuracy")
+        panel.grid(alpha=0.3)
+    return _with_legend(figure, panels[0][0])
+
+
+def wall_time(curves: pandas.DataFrame) -> Figure:
+    """Seconds of each run's steps."""
+    seconds = curves[curves.metric == "step_seconds"].groupby(["variant", "seed"]).value.sum()
+    colours = _colours(curves)
+    figure, axes = pyplot.subplots(figsize=(7, 0.8 + 0.4 * len(colours)), layout="constrained")
+    for variant, colour in colours.items():
+        own = seconds.get(variant)
+        if own is not None:
+            axes.barh(variant, own.mean() / 60, color=colour, alpha=0.6)
+            axes.plot(own / 60, [variant] * len(own), "o", color=colour, markersize=4)
+    axes.invert_yaxis()
+    axes.set(xlabel="minutes", xlim=(0, None))
+    axes.grid(axis="x", alpha=0.3)
+    return figure
+
+
+def _sources(curves: pandas.DataFrame) -> list[str]:
+    """The data sources; ``all`` only where there is nothing else."""
+    found = [source for source in curves.source.unique() if source != ALL]
+    return sorted(found) or [ALL]
+
+
+def _colours(curves: pandas.DataFrame) -> dict[str, str]:
+    palette = matplotlib.colormaps["tab10" if curves.variant.nunique() <= 10 else "tab20"].colors
+    variants = curves.variant.unique()
+    return {name: matplotlib.colors.to_hex(palette[i % len(palette)]) for i, name in enumerate(variants)}
+
+
+def _panels(rows: int, columns: int, **kwargs) -> tuple[Figure, list[list[Axes]]]:
+    size = (max(4.5 * columns, 6), 3.0 * rows + 0.6)
+    return pyplot.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained", **kwargs)
+
+
+def _with_legend(figure: Figure, panel: Axes) -> Figure:
+    handles, labels = panel.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4) or 1)
+    return figure

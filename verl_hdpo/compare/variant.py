@@ -1,0 +1,113 @@
+"""``Variant``: an algorithm with its knobs, as ``verl-hdpo compare --algos`` names it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+
+from verl_hdpo.estimators import ESTIMATORS
+
+ALIASES = {"gdpo": "tool_gdpo"}
+"""verl's own ``gdpo`` cannot run on its V1 trainer, and is given the name under which GDPO can."""
+
+_VARIANT = re.compile(r"(\w+)(?:\[(.*)\])?", re.DOTALL)
+_KEY = re.compile(r"[\w.]+")
+
+
+class VariantError(ValueError):
+    """A text that names no algorithm; the message says what to write."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """An advantage estimator and what is set for it alone.
+
+    Attributes:
+        algorithm: ``algorithm.adv_estimator``.
+        knobs: (key, value) in the order given. A plain key is one of ``algorithm.<algorithm>``, one with a dot is a
+            whole key of verl's config; a value is text in hydra's grammar.
+        alias: the name that the user gave in place of ``algorithm``; empty if none.
+    """
+
+    algorithm: str
+    knobs: tuple[tuple[str, str], ...] = ()
+    alias: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Variant:
+        """``name`` or ``name[key=value,...]``.
+
+        Raises:
+            VariantError: another form, a knob that is no setting of the algorithm, or one given twice.
+        """
+        match = _VARIANT.fullmatch(text.strip())
+        if match is None:
+            raise VariantError(f"{text!r} is not an algorithm; write name or name[key=value,...]")
+        name, inside = match[1], match[2]
+        algorithm = ALIASES.get(name, name)
+        knobs = []
+        for part in split_outside_brackets(inside) if inside else ():
+            key, equals, value = (piece.strip() for piece in part.partition("="))
+            if not equals or not _KEY.fullmatch(key) or not value:
+                raise VariantError(f"{part!r} in {text!r} is not key=value")
+            if key in dict(knobs):
+                raise VariantError(f"{key} is given twice in {text!r}")
+            _check_key(algorithm, key)
+            knobs.append((key, value))
+        return cls(algorithm, tuple(knobs), name if name != algorithm else "")
+
+    @property
+    def label(self) -> str:
+        """What tables and legends call it."""
+        knobs = ",".join(f"{key.rpartition('.')[2]}={value}" for key, value in self.knobs)
+        return f"{self.algorithm}[{knobs}]" if knobs else self.algorithm
+
+    @property
+    def folder(self) -> str:
+        """``label`` as the name of a folder."""
+        return re.sub(r"[^\w.-]+", "_", self.label.replace("=", "-")).strip("_")
+
+    @property
+    def overrides(self) -> list[str]:
+        """What sets it apart from the other runs, as hydra overrides."""
+        keys = ((key if "." in key else f"algorithm.{self.algorithm}.{key}", value) for key, value in self.knobs)
+        return [f"algorithm.adv_estimator={self.algorithm}", *(f"++{key}={value}" for key, value in keys)]
+
+
+def parse_variants(text: str) -> list[Variant]:
+    """Variants in a list with commas, ``grpo,grpo_penalty[a=0.5,gated=true],hdpo``.
+
+    Raises:
+        VariantError: one that cannot be read, two that are the same, or none.
+    """
+    variants = [Variant.parse(part) for part in split_outside_brackets(text) if part.strip()]
+    if not variants:
+        raise VariantError("name at least one algorithm")
+    folders = [variant.folder for variant in variants]
+    if twice := next((v.label for v, folder in zip(variants, folders, strict=True) if folders.count(folder) > 1), ""):
+        raise VariantError(f"{twice} is named twice")
+    return variants
+
+
+def split_outside_brackets(text: str) -> list[str]:
+    """The parts of ``text`` between commas that stand in no bracket."""
+    parts, depth = [""], 0
+    for char in text:
+        depth += (char in "[{(") - (char in ")}]")
+        if char == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += char
+    return parts
+
+
+def _check_key(algorithm: str, key: str) -> None:
+    if "." in key:
+        return
+    if algorithm not in ESTIMATORS:
+        raise VariantError(
+            f"{algorithm} has no settings of its own; write {key} as the whole key, such as algorithm.{key}"
+        )
+    known = [field.name for field in fields(ESTIMATORS[algorithm].settings)]
+    if key not in known:
+        raise VariantError(f"{algorithm} has no setting {key}; known: {', '.join(known)}")

@@ -1,0 +1,104 @@
+"""``Record``: what became of one rollout, and the file that holds those of one model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+Arm = Literal["free", "without", "forced"]
+ARMS: tuple[Arm, ...] = get_args(Arm)
+"""``free``: tools at hand, as in training. ``without``: none can be called. ``forced``: it begins with a call."""
+
+
+class RecordError(ValueError):
+    """A file of records that cannot be gone on with; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One rollout.
+
+    Attributes:
+        arm: what the model could do.
+        question: row of the data set.
+        rollout: number among those of the same question and arm.
+        source: ``data_source``.
+        calls: T, the number of tool calls.
+        correct: whether the answer is right; None where that is not known.
+        response: all that was written, by the model and by its tools.
+    """
+
+    arm: Arm
+    question: int
+    rollout: int
+    source: str
+    calls: int
+    correct: bool | None
+    response: str = ""
+
+    @property
+    def key(self) -> tuple[str, int, int]:
+        return self.arm, self.question, self.rollout
+
+
+class RecordFile:
+    """Records as lines of JSON below a first line that says what they are of; a killed evaluation goes on from it.
+
+    Args:
+        path: of the file.
+        made_of: all that the records depend on, in plain containers.
+
+    Raises:
+        RecordError: the file is of something else, or is none of this kind.
+    """
+
+    def __init__(self, path: Path, made_of: dict[str, Any]):
+        self.path = path
+        digest = hashlib.sha256(json.dumps(made_of, sort_keys=True, default=str).encode()).hexdigest()[:16]
+        self.records: dict[tuple[str, int, int], Record] = {}
+        if path.exists():
+            self._read(digest, made_of)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps({"key": digest, **made_of}, default=str) + "\n")
+
+    def add(self, record: Record) -> None:
+        """Keep ``record``, on disk as well."""
+        self.records[record.key] = record
+        with open(self.path, "a") as out:
+            out.write(json.dumps(asdict(record)) + "\n")
+
+    def _read(self, digest: str, made_of: dict[str, Any]) -> None:
+        text = self.path.read_text()
+        whole = text[: text.rfind("\n") + 1]
+        if whole != text:  # the line at which a killed evaluation stopped
+            self.path.write_text(whole)
+        head, *lines = whole.splitlines() or [""]
+        try:
+            found = json.loads(head)
+            known = {field.name for field in fields(Record)}
+            records = [Record(**{k: v for k, v in json.loads(line).items() if k in known}) for line in lines]
+            same = found.pop("key") == digest
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise RecordError(f"{self.path} holds no records ({error}); remove it or give another --out") from None
+        if not same:
+            now = json.loads(json.dumps(made_of, default=str))
+            changed = sorted(key for key in {*found, *now} if found.get(key) != now.get(key))
+            raise RecordError(
+                f"{self.path} holds an evaluation with other settings ({', '.join(changed)}); remove it or give "
+                f"another --out"
+            )
+        self.records = {record.key: record for record in records}
+
+
+def by_question(records: Iterable[Record], arm: Arm) -> dict[int, list[Record]]:
+    """The records of one arm, by question."""
+    found: dict[int, list[Record]] = {}
+    for record in sorted(records, key=lambda r: r.key):
+        if record.arm == arm:
+            found.setdefault(record.question, []).append(record)
+    return found

@@ -1,0 +1,116 @@
+"""The figures of an evaluation as text, as JSON and as a picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot
+
+from verl_hdpo.evaluation.estimate import Estimate
+from verl_hdpo.evaluation.side_by_side import Difference
+from verl_hdpo.evaluation.tool_use import NO_RATES, TITLES
+
+Figures = Mapping[str, Mapping[str, Estimate]]
+"""Figures by data source, of one model."""
+
+Differences = Mapping[str, Mapping[str, Difference]]
+
+DRAWN = ("tool_use_rate", "accuracy", "accuracy_without", "accuracy_forced", "needless", "missed")
+INTERVALS = "95 % intervals: Wilson's for shares, else a bootstrap over questions"
+
+
+def table(models: Mapping[str, Figures]) -> Iterator[str]:
+    """The figures of each model beside each other, a block per data source."""
+    width = max(map(len, TITLES.values()))
+    for source in _sources(models.values()):
+        cells = {
+            name: [_cell(name, figures.get(source, {}).get(name)) for figures in models.values()] for name in TITLES
+        }
+        shown = {name: row for name, row in cells.items() if any(row)}
+        columns = [max(26, len(label)) for label in models]
+        yield ""
+        yield f"{source:{width}}" + "".join(f"  {m:>{w}}" for m, w in zip(models, columns, strict=True))
+        for name, row in shown.items():
+            yield f"{TITLES[name]:{width}}" + "".join(f"  {c:>{w}}" for c, w in zip(row, columns, strict=True))
+    yield ""
+    yield INTERVALS
+
+
+def difference_table(first: str, second: str, differences: Differences) -> Iterator[str]:
+    """What changed from one model to the other, on the same questions."""
+    yield ""
+    yield f"{second} less {first}, question by question"
+    for source, found in differences.items():
+        for name, difference in found.items():
+            if difference.estimate.questions:
+                yield (
+                    f"  {source}, {TITLES[name]}: {_cell(name, difference.estimate, signed=True)}; "
+                    f"more on {difference.more}, less on {difference.fewer} of {difference.estimate.questions}"
+                )
+
+
+def as_json(
+    models: Mapping[str, Figures], differences: Mapping[str, Differences], facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """All of it in plain containers; what could not be measured is None."""
+    return {
+        **facts,
+        "models": {
+            label: {s: {name: _plain(asdict(e)) for name, e in found.items()} for s, found in figures.items()}
+            for label, figures in models.items()
+        },
+        "differences": {
+            pair: {
+                source: {
+                    name: {**_plain(asdict(d.estimate)), "more": d.more, "fewer": d.fewer} for name, d in found.items()
+                }
+                for source, found in changed.items()
+            }
+            for pair, changed in differences.items()
+        },
+    }
+
+
+def draw(models: Mapping[str, Figures], path: Path) -> None:
+    """The rates of each model with their intervals, a panel per data source."""
+    sources = _sources(models.values())
+    size = (4.2 * len(sources) + 2, 0.8 + 0.5 * len(DRAWN))
+    figure, panels = pyplot.subplots(1, len(sources), figsize=size, squeeze=False, sharey=True, layout="constrained")
+    for panel, source in zip(panels[0], sources, strict=True):
+        for number, (label, figures) in enumerate(models.items()):
+            offset = 0.18 * (number - (len(models) - 1) / 2)
+            found = [(i, figures[source][name]) for i, name in enumerate(DRAWN) if name in figures.get(source, {})]
+            values = [e.value for _, e in found]
+            errors = [[e.value - e.low for _, e in found], [e.high - e.value for _, e in found]]
+            panel.errorbar(values, [i + offset for i, _ in found], xerr=errors, fmt="o", capsize=3, label=label)
+        panel.set(title=source, xlim=(-0.03, 1.03))
+        panel.set_yticks(range(len(DRAWN)), [TITLES[name] for name in DRAWN])
+        panel.grid(axis="x", alpha=0.3)
+    panels[0][0].invert_yaxis()
+    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=len(models))
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+
+
+def _sources(models: Any) -> list[str]:
+    return list(dict.fromkeys(source for figures in models for source in figures))
+
+
+def _cell(name: str, estimate: Estimate | None, signed: bool = False) -> str:
+    if estimate is None:
+        return ""
+    scale, digits, unit = (1, 2, "") if name == "calls" else (100, 1, " %")
+    sign = "+" if signed or (name in NO_RATES and name != "calls") else ""
+    value, low, high = (f"{scale * x:{sign}.{digits}f}" for x in (estimate.value, estimate.low, estimate.high))
+    return f"{value}{unit}" + ("" if math.isnan(estimate.low) else f" ({low} to {high})")
+
+
+def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in fields.items()}

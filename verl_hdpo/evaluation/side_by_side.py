@@ -1,0 +1,63 @@
+"""Two models on the same questions, sample by sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from verl_hdpo.evaluation.estimate import Estimate, mean
+from verl_hdpo.evaluation.record import Record, by_question
+from verl_hdpo.evaluation.tool_use import ALL, differences
+
+COMPARED = {
+    "tool_use_rate": lambda r: r.calls > 0,
+    "calls": lambda r: r.calls,
+    "accuracy": lambda r: bool(r.correct),
+}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The second model less the first, over the questions whose outcome is known of both.
+
+    Attributes:
+        estimate: mean of the paired differences, with the paired bootstrap's interval.
+        more, fewer: questions on which the second has more, or less, of it.
+    """
+
+    estimate: Estimate
+    more: int
+    fewer: int
+
+
+def side_by_side(first: Sequence[Record], second: Sequence[Record], seed: int = 0) -> dict[str, dict[str, Difference]]:
+    """What changed from ``first`` to ``second``, by data source (and ``all``) and figure."""
+    sources = sorted({record.source for record in first} & {record.source for record in second})
+    found = {}
+    for source in [ALL, *sources] if len(sources) > 1 else sources:
+        chosen = [by_question([r for r in records if source in (ALL, r.source)], "free") for records in (first, second)]
+        found[source] = {}
+        for name, of in COMPARED.items():
+            paired = list(differences(chosen[1], chosen[0], of).values())
+            found[source][name] = Difference(mean(paired, seed), sum(d > 0 for d in paired), sum(d < 0 for d in paired))
+    return found
+
+
+def joined(first: Sequence[Record], second: Sequence[Record]) -> Iterator[dict[str, Any]]:
+    """One row per rollout that both models have in the arm ``free``."""
+    others = {record.key: record for record in second}
+    for record in sorted(first, key=lambda r: r.key):
+        other = others.get(record.key)
+        if record.arm == "free" and other is not None:
+            yield {
+                "question": record.question,
+                "rollout": record.rollout,
+                "source": record.source,
+                "first_calls": record.calls,
+                "second_calls": other.calls,
+                "first_correct": record.correct,
+                "second_correct": other.correct,
+                "first_response": record.response,
+                "second_response": other.response,
+            }
