@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -18,6 +19,8 @@ import psutil
 MARK = "VERL_HDPO_RUN_DIR"
 """Environment variable, inherited by every process of the run, that holds the run's private directory."""
 
+_SEGMENT = re.compile(r"/dev/shm/\S+$", re.MULTILINE)  # not those that are deleted already
+
 
 class ProcessTree:
     """The processes below ``root``, remembered so that orphans are not lost."""
@@ -25,11 +28,12 @@ class ProcessTree:
     def __init__(self, root_pid: int, run_dir: Path):
         self._run_dir = str(run_dir)
         self._seen: set[psutil.Process] = set()
+        self._shared_memory: set[Path] = set()
         with contextlib.suppress(psutil.NoSuchProcess):
             self._seen.add(psutil.Process(root_pid))
 
     def look(self) -> None:
-        """Remember the descendants there are now, from one pass over the process table; call it now and then."""
+        """Remember the descendants there are now, and their shared memory; call it now and then."""
         children: dict[int, list[psutil.Process]] = {}
         for process in psutil.process_iter(["ppid"]):
             children.setdefault(process.info["ppid"], []).append(process)
@@ -39,6 +43,9 @@ class ProcessTree:
                 if child not in self._seen:
                     self._seen.add(child)
                     below.append(child)
+        for process in self._seen:
+            if process.is_running():
+                self._shared_memory |= _shared_memory(process.pid)
 
     def alive(self) -> list[psutil.Process]:
         """All running processes of the run, zombies aside."""
@@ -50,11 +57,12 @@ class ProcessTree:
         return [p for p in self._seen if p.is_running() and not _is_zombie(p)]
 
     def end(self, grace: float = 5.0) -> None:
-        """Ask every process to end, then kill what is left; the second round catches late children."""
+        """Ask every process to end, then kill what is left; the second round catches late children.
+
+        Shared memory that they leave is removed: Python's resource trackers, which would do so, are killed with them.
+        """
         for round_grace in (grace, 1.0):
             processes = self.alive()
-            if not processes:
-                return
             for process in processes:
                 with contextlib.suppress(psutil.Error):
                     process.send_signal(signal.SIGTERM)
@@ -63,6 +71,9 @@ class ProcessTree:
                 with contextlib.suppress(psutil.Error):
                     process.kill()
             psutil.wait_procs(stubborn, timeout=5.0)
+        in_use = set().union(*(_shared_memory(pid) for pid in psutil.pids())) if self._shared_memory else set()
+        for segment in self._shared_memory - in_use:
+            segment.unlink(missing_ok=True)
 
     def _is_marked(self, process: psutil.Process) -> bool:
         try:
@@ -71,6 +82,14 @@ class ProcessTree:
             return process.environ().get(MARK) == self._run_dir
         except (psutil.Error, OSError):
             return False
+
+
+def _shared_memory(pid: int) -> set[Path]:
+    """POSIX shared memory and semaphores that the process has mapped."""
+    try:
+        return {Path(path) for path in _SEGMENT.findall(Path(f"/proc/{pid}/maps").read_text())}
+    except OSError:
+        return set()
 
 
 def _is_zombie(process: psutil.Process) -> bool:

@@ -35,8 +35,8 @@ STALLED = 124
 
 POLL_SECONDS = 1.0
 LOOK_EVERY = 5  # polls between looks at the process table, which are not free
-DEATH_GRACE = 30.0
-"""Seconds that verl has to end by itself once one of its workers is reported dead."""
+DEATH_GRACE = 90.0
+"""Seconds that verl has, once one of its workers is reported dead, to end by itself or to finish a step."""
 
 _DEATH = re.compile(r"Worker exit type: SYSTEM_ERROR|ActorDiedError|EngineDeadError|WorkerCrashedError")
 _LONGEST_SESSION_DIR = 40  # a Ray socket adds about 65 characters, and AF_UNIX takes 107
@@ -53,22 +53,25 @@ def run_verl(
     stall_timeout: float = 300.0,
     world_size: int = 1,
     module: str = "verl.trainer.main_ppo",
+    cwd: Path | str | None = None,
 ) -> int:
     """Run ``python -m verl.trainer.main_ppo`` with ``cpu_overrides`` and ``overrides`` to its end.
 
     Args:
         overrides: hydra overrides, after those of ``cpu_overrides``; the later one wins.
-        run_dir: working directory, created if missing; ``metrics.jsonl`` is written there.
+        run_dir: created if missing; ``metrics.jsonl`` is written there.
         log_path: all output of the run, appended.
         env: added to the environment, over ``settings.ENVIRONMENT``.
         on_metrics: called as ``on_metrics(step, metrics)`` in this thread for each step that verl logs.
         stall_timeout: seconds without a logged step after which the run is ended; start-up gets twice that.
         world_size: training ranks.
         module: what is run; stock verl's trainer.
+        cwd: working directory, which relative paths start from; default: ``run_dir``.
 
     Returns:
         verl's exit code; ``STALLED`` if the run was ended for want of progress; 1 if a worker died and verl
-        did not end within ``DEATH_GRACE``. What was wrong is logged as an error and written to the log.
+        neither ended nor logged a step within ``DEATH_GRACE``. What was wrong is logged as an error and written
+        to the log.
     """
     run_dir, log_path = Path(run_dir).resolve(), Path(log_path).resolve()
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -83,7 +86,7 @@ def run_verl(
         with _ending_signals():
             process = subprocess.Popen(
                 command,
-                cwd=run_dir,
+                cwd=run_dir if cwd is None else cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -156,8 +159,8 @@ def _follow(process: subprocess.Popen, tree: ProcessTree, reader: _Follower, sta
         if code is not None:
             return code
         now = time.monotonic()
-        if reader.death is not None and now - reader.death[1] > DEATH_GRACE:
-            return _give_up(log, 1, f"a worker died ({reader.death[0]}) and verl did not end")
+        if reader.death is not None and now - max(reader.death[1], reader.last_step_time) > DEATH_GRACE:
+            return _give_up(log, 1, f"a worker died ({reader.death[0]}) and verl neither ended nor went on")
         patience = stall_timeout * (1 if reader.steps else 2)
         if now - reader.last_step_time > patience:
             return _give_up(log, STALLED, f"no step was logged for {patience:.0f} s")
