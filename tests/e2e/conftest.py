@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from run_processes import TEST_MARK
 
 from verl_hdpo.cpu.run import log_tail, run_verl
 
@@ -27,6 +28,7 @@ class Run:
 
     code: int
     log: Path
+    checkpoints: Path
     steps: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def succeeded(self) -> "Run":
@@ -61,42 +63,51 @@ def task(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="session")
+def pipeline(task):
+    """Overrides of two steps of training on ``task``, whatever the algorithm."""
+    actor, rollout = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
+    return [
+        f"actor_rollout_ref.model.path={task / 'model'}",
+        f"data.train_files={task / 'train.parquet'}",
+        f"data.val_files={task / 'validation.parquet'}",
+        f"data.train_batch_size={PROMPTS}",
+        "data.max_prompt_length=64",
+        "data.max_response_length=64",
+        f"{actor}.ppo_mini_batch_size={PROMPTS}",
+        f"{actor}.optim.lr=1e-4",
+        f"{actor}.use_kl_loss=False",
+        f"{rollout}.n={ROLLOUTS}",
+        f"{rollout}.max_num_seqs=64",
+        f"{rollout}.multi_turn.enable=True",
+        f"{rollout}.multi_turn.format=hermes",
+        f"{rollout}.multi_turn.function_tool_path={QUICKSTART / 'tools.py'}",
+        f"{rollout}.multi_turn.max_assistant_turns=2",
+        "trainer.val_before_train=False",
+        "trainer.test_freq=-1",
+        "trainer.save_freq=-1",
+        "trainer.total_training_steps=2",
+    ]
+
+
 @pytest.fixture
-def train(task, tmp_path):
+def train(pipeline, tmp_path):
     """``train(name, *overrides)``: a run with verl's stock tool loop and reward manager; ``after_step``: faults."""
 
-    def run(name, *overrides, world_size=1, after_step=None) -> Run:
-        actor, rollout = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
+    def run(name, *overrides, world_size=1, after_step=None, env=None) -> Run:
+        checkpoints = tmp_path / "checkpoints"
         base = [
-            f"actor_rollout_ref.model.path={task / 'model'}",
-            f"data.train_files={task / 'train.parquet'}",
-            f"data.val_files={task / 'validation.parquet'}",
-            f"data.train_batch_size={PROMPTS}",
-            "data.max_prompt_length=64",
-            "data.max_response_length=64",
+            *pipeline,
             "data.seed=1",
-            f"{actor}.ppo_mini_batch_size={PROMPTS}",
-            f"{actor}.optim.lr=1e-4",
-            f"{actor}.use_kl_loss=False",
-            f"{rollout}.n={ROLLOUTS}",
-            f"{rollout}.max_num_seqs=64",
-            f"{rollout}.multi_turn.enable=True",
-            f"{rollout}.multi_turn.format=hermes",
-            f"{rollout}.multi_turn.function_tool_path={QUICKSTART / 'tools.py'}",
-            f"{rollout}.multi_turn.max_assistant_turns=2",
-            f"{rollout}.agent.default_agent_loop=tool_agent",
+            "actor_rollout_ref.rollout.agent.default_agent_loop=tool_agent",
             f"reward.custom_reward_function.path={EXAMPLE_REWARD}",
             "trainer.logger=[console,file]",
             "trainer.project_name=e2e",
             "trainer.experiment_name=e2e",
-            "trainer.val_before_train=False",
-            "trainer.test_freq=-1",
-            "trainer.save_freq=-1",
             "trainer.resume_mode=disable",
-            f"trainer.default_local_dir={tmp_path / 'checkpoints'}",
-            "trainer.total_training_steps=2",
+            f"trainer.default_local_dir={checkpoints}",
         ]
-        result = Run(-1, tmp_path / f"{name}.log")
+        result = Run(-1, tmp_path / f"{name}.log", checkpoints)
 
         def on_metrics(step, metrics):
             result.steps[step] = metrics
@@ -109,7 +120,7 @@ def train(task, tmp_path):
             log_path=result.log,
             on_metrics=on_metrics,
             world_size=world_size,
-            env={"VERL_HDPO_TEST": str(os.getpid())},
+            env={TEST_MARK: str(os.getpid()), **(env or {})},
         )
         return result
 

@@ -19,7 +19,7 @@ def kill_everything():
 
 def test_one_word_switch_with_stock_parts_only(train):
     """Stock ``tool_agent``, stock ``naive`` reward manager, the user's reward function; only the estimator is ours."""
-    run = train("switch", "algorithm.adv_estimator=hdpo", "trainer.val_before_train=True").succeeded()
+    run = train("switch", "algorithm.adv_estimator=hdpo", "trainer.val_before_train=True", world_size=2).succeeded()
     assert sorted(run.steps) == [0, 1, 2]
     for step in (1, 2):
         metrics = run.steps[step]

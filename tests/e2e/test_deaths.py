@@ -1,0 +1,90 @@
+"""Parts of a run killed outright in mid-step: it goes on where verl can, and ends with a checkpoint where it cannot."""
+
+import math
+import time
+
+import pytest
+from run_processes import processes_of_runs
+from test_modes import OWN_PARTS
+
+# Two updates per weight sync: rollouts are stale, partial ones are resumed, importance weights correct for both.
+STALE = [
+    *OWN_PARTS,
+    "trainer.v1.trainer_mode=separate_async",
+    "actor_rollout_ref.hybrid_engine=False",
+    "actor_rollout_ref.rollout.nnodes=1",
+    "actor_rollout_ref.rollout.n_gpus_per_node=1",
+    "++ray_kwargs.ray_init.num_gpus=3",
+    "actor_rollout_ref.rollout.checkpoint_engine.backend=shm",
+    "actor_rollout_ref.rollout.checkpoint_engine.custom_backend_module=verl_hdpo.cpu.checkpoint_engine",
+    "trainer.v1.separate_async.parameter_sync_step=2",
+    "actor_rollout_ref.actor.ppo_mini_batch_size=4",
+    "algorithm.rollout_correction.rollout_is=token",
+]
+# Each as Ray or vLLM names the process.
+FATAL = {
+    "training worker": "ray::WorkerDict",
+    "agent-loop worker": "ray::AgentLoopWorkerTQ",
+    "vLLM server": "VLLM::EngineCore",
+}
+SECONDS_TO_END = 180
+
+
+class Killer:
+    """Kills the first process of a kind, half a second into the step that follows."""
+
+    def __init__(self, name):
+        self.name, self.at = name, None
+
+    def __call__(self):
+        time.sleep(0.5)
+        next(p for p in processes_of_runs() if " ".join(p.cmdline()).startswith(self.name)).kill()
+        self.at = time.monotonic()
+
+
+def sound(metrics):
+    return math.isfinite(metrics["actor/grad_norm"]) and metrics["hdpo/tool_calls/executed"] > 0
+
+
+@pytest.mark.timeout(3600)
+def test_one_training_goes_through_four_deaths_and_trains_no_step_twice(train):
+    """On two FSDP2 ranks. Three deaths end a run, whose checkpoint the next one resumes; the fourth verl gets over."""
+    saved = [*STALE, "trainer.save_freq=1", "trainer.resume_mode=auto"]
+    done = 0
+    for part, name in FATAL.items():
+        killer = Killer(name)
+        run = train(
+            part.replace(" ", "-"),
+            *saved,
+            "trainer.total_training_steps=9",
+            world_size=2,
+            after_step={done + 1: killer},
+        )
+        assert killer.at is not None, f"{part}: the run did not get to step {done + 1}, only to {sorted(run.steps)}"
+        assert run.code != 0
+        assert time.monotonic() - killer.at < SECONDS_TO_END
+        assert not processes_of_runs()
+        tail = run.log.read_text()[-20000:]
+        assert "a worker died" in tail or "Error: " in tail, f"{part}: {tail[-2000:]}"
+        assert list(run.steps) == list(range(done + 1, done + 1 + len(run.steps)))
+        assert all(map(sound, run.steps.values()))
+        # verl saves a step before it logs it, so one that was saved and not logged may follow the last that was.
+        done = max(int(p.name.rpartition("_")[2]) for p in run.checkpoints.glob("global_step_*"))
+
+    killer = Killer("ray::RewardLoopWorker")
+    run = train(
+        "to-the-end",
+        *saved,
+        "reward.num_workers=3",
+        f"trainer.total_training_steps={done + 3}",
+        world_size=2,
+        after_step={done + 1: killer},
+    ).succeeded()
+    assert killer.at is not None
+    assert list(run.steps) == [done + 1, done + 2, done + 3]
+    assert all(map(sound, run.steps.values()))
+    # Groups that lost a rollout with the reward worker were dropped and refilled, so those that are left are whole.
+    assert run.steps[done + 3]["training/rollout_failure/evicted_samples"] > 0
+    for metrics in run.steps.values():
+        assert metrics["hdpo/groups_incomplete"] == metrics["hdpo/rollouts_missing"] == 0
+        assert metrics["hdpo/unknown_rate"] == 0

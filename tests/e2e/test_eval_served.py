@@ -1,0 +1,80 @@
+"""``verl-hdpo eval`` of a checkpoint, through vLLM that it starts and through an endpoint, beside verl's validation."""
+
+import json
+import math
+import subprocess
+
+import pytest
+from run_processes import COMMAND, MARKED, processes_of_runs
+from test_modes import OWN_PARTS
+
+from verl_hdpo.cli.run_config import compose
+from verl_hdpo.cli.served_model import served
+from verl_hdpo.cpu.settings import cpu_overrides
+
+EVAL = [*COMMAND, "eval", "--cpu"]
+KINDS = ("not_needed", "needed")
+QUESTIONS, ROLLOUTS = 4, 16  # of each kind, of each question
+SAMPLED = [f"actor_rollout_ref.rollout.val_kwargs.{setting}" for setting in ("do_sample=True", "temperature=1.0")]
+STANDARD_ERRORS = 4
+"""Two samples of the same may be this far apart."""
+
+
+@pytest.fixture(scope="module")
+def evaluate(task, pipeline, tmp_path_factory):
+    """``evaluate(name, *options)``: the command's figures by kind of question, and its folder."""
+
+    def run(name, *options):
+        out = tmp_path_factory.mktemp(name)
+        model = ["--model", f"taught={task / 'model'}", "--data", str(task / "validation.parquet")]
+        command = [*EVAL, *model, "-n", str(ROLLOUTS), "--out", str(out), *options, "--", *pipeline, *SAMPLED]
+        done = subprocess.run(command, capture_output=True, text=True, env=MARKED)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert not processes_of_runs() or "--endpoint" in options
+        figures = json.loads((out / "figures.json").read_text())["models"]["taught"]
+        return {kind: {name: estimate["value"] for name, estimate in figures[kind].items()} for kind in KINDS}, out
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def from_own_server(evaluate):
+    return evaluate("own-server", "--without", "token")
+
+
+def test_needless_use_is_found_in_a_model_that_knows_the_answers(from_own_server):
+    figures, out = from_own_server
+    known = figures["not_needed"]  # conftest's model calls for half of these, and was taught them by heart
+    assert 0 < known["tool_use_rate"] < 1
+    assert known["accuracy_without"] > 0.5 and known["accuracy_forced"] > 0.5
+    assert known["needless"] > 0
+    assert figures["needed"]["accuracy_without"] < known["accuracy_without"]
+    lines = (out / "taught" / "records.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines[1:]]
+    assert len(records) == 3 * len(KINDS) * QUESTIONS * ROLLOUTS
+    assert all(record["calls"] == 0 for record in records if record["arm"] == "without")
+    assert all(record["calls"] > 0 for record in records if record["arm"] == "forced")
+
+
+def test_figures_are_those_of_the_run_s_own_validation(train, task, pipeline, evaluate, from_own_server, tmp_path):
+    validated = train(
+        "validation",
+        *OWN_PARTS,
+        *SAMPLED,
+        f"actor_rollout_ref.rollout.val_kwargs.n={ROLLOUTS}",
+        "trainer.val_before_train=True",
+        "trainer.val_only=True",
+    ).succeeded()
+    trainers = {
+        kind: {name: validated.steps[0][f"val-hdpo/{kind}/{name}"] for name in ("tool_use_rate", "accuracy")}
+        for kind in KINDS
+    }
+    config = compose("ppo_trainer", None, None, [*cpu_overrides(), *pipeline])
+    with served(str(task / "model"), config, tmp_path / "vllm.log", cpu=True) as url:
+        from_endpoint, _ = evaluate("endpoint", "--arms", "free", "--endpoint", url)
+    samples = QUESTIONS * ROLLOUTS
+    for figures in (from_own_server[0], from_endpoint):
+        for kind in KINDS:
+            for name, expected in trainers[kind].items():
+                error = math.sqrt(2 * max(expected * (1 - expected), 1 / samples) / samples)
+                assert figures[kind][name] == pytest.approx(expected, abs=STANDARD_ERRORS * error), f"{kind}: {name}"
