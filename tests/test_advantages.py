@@ -78,8 +78,8 @@ def test_two_correct_rollouts_are_told_apart_whatever_the_gap(more_calls):
     torch.testing.assert_close(got, torch.tensor([0.5**0.5, -(0.5**0.5)]), atol=1e-5, rtol=0)
 
 
-def test_against_the_plain_loop_on_thousands_of_batches():
-    for groups, tool_calls, correct, known, rewards in random_batches(2000):
+def test_against_the_plain_loop_on_hundreds_of_batches():
+    for groups, tool_calls, correct, known, rewards in random_batches(500):
         for norm in (True, False):
             torch.testing.assert_close(
                 efficiency_advantages(tool_efficiency(tool_calls), groups, correct, norm),
@@ -102,7 +102,7 @@ def test_against_the_plain_loop_on_thousands_of_batches():
 def test_accuracy_channel_is_verls_grpo_bit_for_bit(norm_by_std):
     from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage
 
-    for groups, _, _, known, rewards in random_batches(1500, seed=1):
+    for groups, _, _, known, rewards in random_batches(400, seed=1):
         for scores in (rewards, torch.rand(len(rewards))):
             verls, _ = compute_grpo_outcome_advantage(
                 token_level_rewards=scores[:, None].clone(),

@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import copy
-import functools
 import logging
 
 import pytest
-from omegaconf import OmegaConf
+from composed import composed
 from verl.utils.config import validate_config
 
 from verl_hdpo.adapters import check
-from verl_hdpo.adapters.check import check_run, hdpo_settings
-from verl_hdpo.cli.run_config import compose
+from verl_hdpo.adapters.check import check_run, estimator_settings, hdpo_settings
 from verl_hdpo.config import HDPOConfig, HDPOConfigError
+from verl_hdpo.estimators import ESTIMATORS
 
+RIVALS = [name for name in ESTIMATORS if name != "hdpo"]
 RUN = ("algorithm.adv_estimator=hdpo", "actor_rollout_ref.rollout.n=4", "actor_rollout_ref.actor.use_dynamic_bsz=true")
 ENGINES = ("ppo_trainer", "ppo_megatron_trainer")
-
-
-@functools.cache
-def stock(name: str):
-    return compose(name, None, None, [])
-
-
-def composed(*overrides: str, name: str = "ppo_trainer"):
-    """verl's config with ``overrides``; composed once per file, as hydra takes a second or more for each."""
-    config = copy.deepcopy(stock(name))
-    OmegaConf.set_struct(config, False)
-    config.merge_with_dotlist([override.removeprefix("+") for override in overrides])
-    return config
 
 
 def refusal(*overrides: str, name: str = "ppo_trainer") -> str:
@@ -83,6 +69,10 @@ CASES = {
         ["not exact for the policy loss kl_cov", "use tool_loss_norm=all"],
     ),
     "distillation": (["distillation.enabled=true"], ["distillation.enabled=true", "turn one of them off"]),
+    "costs of tools that are not told apart": (
+        ["+algorithm.hdpo.tool_costs.search=3", "actor_rollout_ref.rollout.agent.default_agent_loop=tool_agent"],
+        ["agent loop tool_agent does not tell which tools were called", "default_agent_loop=hdpo_tool_agent"],
+    ),
     "misspelt setting": (
         ["+algorithm.hdpo.w_tols=0.1"],
         ["unknown setting algorithm.hdpo.w_tols", "did you mean algorithm.hdpo.w_tool?"],
@@ -184,3 +174,67 @@ def test_a_setting_that_the_agent_loop_ignores_is_warned_of(name, caplog):
         check_run(composed(*RUN, f"+algorithm.hdpo.{name}={value}", f"{loop}=tool_agent"))
     assert caplog.messages[0].startswith(f"algorithm.hdpo.{name} has no effect in agent loop tool_agent")
     assert f"set {loop}=hdpo_tool_agent" in caplog.messages[0]
+
+
+@pytest.mark.parametrize("name", RIVALS)
+@pytest.mark.parametrize("mode", check.TRAINER_MODES)
+def test_every_rival_passes_on_every_trainer(name, mode, caplog):
+    with caplog.at_level(logging.WARNING, logger="verl_hdpo"):
+        check_run(composed(*RUN, f"algorithm.adv_estimator={name}", f"trainer.v1.trainer_mode={mode}"))
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize("name", RIVALS)
+def test_a_rival_is_refused_where_it_cannot_act(name):
+    message = refusal(
+        f"algorithm.adv_estimator={name}",
+        "actor_rollout_ref.rollout.n=1",
+        "critic.enable=true",
+        "trainer.use_v1=false",
+        "distillation.enabled=true",
+        "algorithm.filter_groups.enable=true",
+        "algorithm.filter_groups.metric=hdpo_signal",
+    )
+    assert message.startswith(f"algorithm.adv_estimator={name} cannot run with this config:")
+    assert message.count("\n  - ") == 5
+    for part in (f"{name} has no critic", "use 2 or more", "turn the filter off", f"policy loss that {name} acts"):
+        assert part in message
+
+
+@pytest.mark.parametrize("name", RIVALS)
+def test_kl_in_the_reward_needs_an_estimator_that_looks_at_the_reward(name):
+    kl = ("algorithm.use_kl_in_reward=true", f"algorithm.adv_estimator={name}")
+    if ESTIMATORS[name].uses_reward:
+        check_run(composed(*RUN, *kl))
+    else:
+        message = refusal(*kl)
+        assert f"{name} makes a reward of its own" in message
+        assert "use actor_rollout_ref.actor.use_kl_loss=true instead" in message
+
+
+def test_settings_of_a_rival_are_checked_whether_it_is_chosen_or_not(caplog):
+    own = "+algorithm.grpo_penalty"
+    config = composed(*RUN, "algorithm.adv_estimator=grpo_penalty", f"{own}.a=0.5", f"{own}.form=linear")
+    assert (estimator_settings(config).a, estimator_settings(config).form) == (0.5, "linear")
+    for chosen in ("grpo_penalty", "hdpo", "grpo"):
+        with pytest.raises(HDPOConfigError, match=r"did you mean algorithm\.grpo_penalty\.gated"):
+            check_run(composed(*RUN, f"algorithm.adv_estimator={chosen}", f"{own}.gate=true"))
+    with caplog.at_level(logging.WARNING, logger="verl_hdpo"):
+        check_run(composed(*RUN, f"{own}.a=0.5"))
+    assert "algorithm.grpo_penalty is set, but algorithm.adv_estimator=hdpo makes no use of it" in caplog.text
+
+
+def test_how_outcomes_are_read_is_said_under_hdpo_for_every_rival(caplog):
+    """One word differs between two runs of a comparison; whatever else is set stays where it is."""
+    shared = ("+algorithm.hdpo.correct_key=score", "+algorithm.hdpo.w_tool=0.3", "+algorithm.hdpo.norm_by_std=false")
+    with caplog.at_level(logging.WARNING, logger="verl_hdpo"):
+        for name in ESTIMATORS:
+            config = composed(*RUN, *shared, f"algorithm.adv_estimator={name}")
+            check_run(config)
+            assert hdpo_settings(config) == HDPOConfig(correct_key="score", w_tool=0.3, norm_by_std=False)
+    assert not caplog.messages
+
+
+def test_verl_s_own_estimators_have_no_settings_here():
+    assert estimator_settings(composed("algorithm.adv_estimator=grpo", "+algorithm.hdpo.observe=true")) is None
+    assert estimator_settings(composed("algorithm.adv_estimator=gdpo")) is None

@@ -19,18 +19,21 @@ import pytest
 import torch
 import verl
 from omegaconf import OmegaConf
-from verl_versions import SUPPORTED, environment, installed
+from verl_versions import SUPPORTED, UNDER_TEST, environment, installed
 
-UNDER_TEST = "VERL_CONTRACT_RELEASE"
-"""Set in the processes that ``test_the_other_releases`` starts."""
+from verl_hdpo.loss_norm import HOMOGENEOUS_LOSSES
 
 
-def test_this_process_tests_the_release_it_was_asked_to():
+def test_this_process_tests_the_verl_it_was_asked_to():
     assert verl.__version__ == os.environ.get(UNDER_TEST, installed())
-    assert verl.__version__ in SUPPORTED, f"verl {verl.__version__}: add it to tests/verl_versions.py and run this file"
+
+
+def test_the_installed_release_is_among_the_supported():
+    assert installed() in SUPPORTED, f"verl {installed()}: add it to tests/verl_versions.py and run this file"
 
 
 @pytest.mark.skipif(UNDER_TEST in os.environ, reason="runs once, from the installed release")
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("release", [release for release in SUPPORTED if release != installed()])
 def test_the_other_releases(release):
@@ -70,6 +73,8 @@ SIGNATURES = [
     (f"{V1}:register_trainer", "name", "refuses a name twice, so plugin.py sets the entry"),
     (f"{V1}:PPOTrainer.__init__", "self config", "adapters/trainer.py extends it"),
     (f"{V1}:PPOTrainer._setup", "self", "adapters/trainer.py sets the loss after it"),
+    (f"{V1}:PPOTrainer.step", "self metrics timing_raw", "adapters/trainer.py combines its updates' metrics"),
+    (f"{V1}:PPOTrainer._step_once", "self metrics timing_raw sample_batch_size", "adapters/trainer.py, the same"),
     (f"{V1}:PPOTrainer._compute_advantage", "self batch metrics", "adapters/trainer.py extends it"),
     (f"{V1}:PPOTrainer._update_actor", "self batch metrics", "adapters/trainer.py extends it"),
     (
@@ -96,6 +101,11 @@ SIGNATURES = [
     ("verl.trainer.ppo.reward:resolve_reward_manager_cls", "config", "doctor"),
     ("verl.trainer.ppo.reward:get_custom_reward_fn", "config", "doctor"),
     ("verl.tools.tool_registry:load_all_tools", "tool_config_path function_tool_path", "doctor"),
+    ("verl.tools.base_tool:BaseTool.__init__", "self config tool_schema", "verl_hdpo/tools extend it"),
+    ("verl.tools.base_tool:BaseTool.create", "self instance_id kwargs", "verl_hdpo/tools extend it"),
+    ("verl.tools.base_tool:BaseTool.execute", "self instance_id parameters kwargs", "verl_hdpo/tools implement it"),
+    ("verl.tools.base_tool:BaseTool.release", "self instance_id kwargs", "verl_hdpo/tools extend it"),
+    ("verl.utils.rollout_trace:rollout_trace_op", "func", "verl_hdpo/tools trace their calls as verl's do"),
     (f"{LOOP}:resolve_config_path", "config_path", "doctor"),
     ("verl.utils.distributed:initialize_global_process_group_ray", "timeout_second backend", "cpu/patches.py"),
     ("verl.trainer.ppo.v1.replay_buffer:ReplayBuffer.__init__", "self poll_interval", "cpu/patches.py"),
@@ -124,6 +134,10 @@ SYMBOLS = [
     (f"{TOOL_LOOP}:AgentState", "adapters/agent_loop.py"),
     ("verl.experimental.agent_loop.tool_parser:FunctionCall", "adapters/agent_loop.py"),
     ("verl.tools.schemas:ToolResponse", "adapters/agent_loop.py answers for a stopped call"),
+    ("verl.tools.schemas:OpenAIFunctionToolSchema", "tools/schema.py"),
+    ("verl.tools.schemas:OpenAIFunctionSchema", "tools/json_schema.py extends it"),
+    ("verl.tools.schemas:OpenAIFunctionParametersSchema", "tools/json_schema.py extends it"),
+    ("verl.tools.schemas:OpenAIFunctionPropertySchema", "tools/json_schema.py extends it"),
     ("verl.workers.config:ActorConfig", "adapters/loss.py"),
     ("verl:DataProto", "adapters/reward_manager.py"),
     ("verl.utils.metric:AggregationType.SUM", "adapters/loss.py"),
@@ -174,6 +188,15 @@ SOURCES = [
         "agent_data.tool_calls[: self.max_parallel_calls]",
         "calls beyond it are dropped",
     ),
+    (
+        f"{TOOL_LOOP}:ToolAgentLoop._call_tool",
+        'tool.create(create_kwargs=kwargs.get("create_kwargs", {}))',
+        "tools/image_search.py reads the sample's key",
+    ),
+    (f"{TOOL_LOOP}:ToolAgentLoop._call_tool", "instance_id, tool_args, agent_data=agent_data", "tools see the prompt"),
+    (f"{TOOL_LOOP}:ToolAgentLoop.run", "messages=messages,", "tools see the prompt's own images"),
+    ("verl.utils.dataset.rl_dataset:RLHFDataset._build_messages", '{"type": "image", **image}', "with their bytes"),
+    ("verl.tools.tool_registry:initialize_tools_from_config", "tool_config.config.type", "the key left to verl"),
     (f"{TOOL_LOOP}:ToolAgentLoop.__init__", "self.tool_parser = ", "reads the calls of a cut-off response"),
     ("verl.trainer.ppo.reward:load_reward_manager", "compute_score=final_compute_score", "the custom reward function"),
 ]
@@ -244,8 +267,6 @@ def policy_losses() -> list[str]:
 
 
 def test_the_policy_losses_known_to_be_homogeneous_exist():
-    from verl_hdpo.loss_norm import HOMOGENEOUS_LOSSES
-
     assert set(HOMOGENEOUS_LOSSES) <= set(policy_losses())
 
 
@@ -262,6 +283,37 @@ def test_every_policy_loss_is_called_with_the_same_keywords(name):
         config=None,
     )
     call(rollout_is_weights=None)
+
+
+@pytest.mark.parametrize("name", HOMOGENEOUS_LOSSES)
+def test_the_aggregation_that_qualifying_counts_by_is_the_one_the_policy_loss_goes_by(name):
+    """adapters/loss.py, ``aggregation``: some losses average over sequences whatever loss_agg_mode says."""
+    from verl.workers.config import ActorConfig
+    from verl.workers.config.actor import PolicyLossConfig
+
+    from verl_hdpo.adapters.loss import aggregation
+
+    mask = torch.tensor([[1, 0, 0], [1, 1, 1]])
+    values, actors = {}, {}
+    for mode in ("token-mean", "seq-mean-token-mean"):
+        actors[mode] = ActorConfig(
+            strategy="fsdp",
+            rollout_n=1,
+            ppo_micro_batch_size_per_gpu=1,
+            loss_agg_mode=mode,
+            policy_loss=PolicyLossConfig(loss_mode=name),
+        )
+        values[mode], _ = resolve(f"{CORE}:get_policy_loss_fn")(name)(
+            old_log_prob=torch.full((2, 3), -1.0),
+            log_prob=torch.full((2, 3), -1.0),
+            advantages=torch.tensor([[1.0], [2.0]]).expand(2, 3),
+            response_mask=mask,
+            loss_agg_mode=mode,
+            config=actors[mode],
+        )
+    ignores_the_mode = values["token-mean"] == values["seq-mean-token-mean"]
+    assert (aggregation(actors["token-mean"]) == "seq-mean-token-mean") == ignores_the_mode
+    assert aggregation(actors["seq-mean-token-mean"]) == "seq-mean-token-mean"
 
 
 def test_ppo_loss_calls_the_policy_loss_as_we_do():
@@ -284,9 +336,10 @@ def test_the_loss_is_handed_to_the_workers_and_called_with_these_keywords():
     from verl.workers.engine_workers import ActorRolloutRefWorker
 
     assert "loss_fn" in inspect.signature(ActorRolloutRefWorker.set_loss_fn).parameters
-    source = inspect.getsource(resolve("verl.workers.engine.fsdp.transformer_impl"))
-    assert "loss_function(" in source
-    assert "model_output=model_output, data=micro_batch, dp_group=" in source
+    for engine, data in (("fsdp", "micro_batch"), ("megatron", "data")):  # the second is not imported without Megatron
+        source = (Path(verl.__file__).parent / "workers" / "engine" / engine / "transformer_impl.py").read_text()
+        assert "loss_function(" in source
+        assert f"model_output=model_output, data={data}, dp_group=" in source
 
 
 def test_metric_holds_what_we_read_of_it():

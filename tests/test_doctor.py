@@ -12,15 +12,17 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 from click.testing import CliRunner
+from composed import without_hydra
 from tiny import tiny_tokenizer
 
 from verl_hdpo import __version__
 from verl_hdpo.cli import doctor as doctor_module
-from verl_hdpo.cli import environment, registrations
+from verl_hdpo.cli import environment, registrations, run_config
 from verl_hdpo.cli.finding import Finding, report, verdict
 from verl_hdpo.cli.main import main
 from verl_hdpo.cli.run_config import check_composed
 from verl_hdpo.cli.run_files import first_row
+from verl_hdpo.cli.verl_command import VerlConfig
 
 ROW = {
     "data_source": "toy",
@@ -81,18 +83,25 @@ def overrides(run: dict) -> list[str]:
     return [f"{key}={value}" for key, value in run.items()]
 
 
-def findings(run: dict, config_name: str = "ppo_trainer", config_dir=None) -> dict[str, Finding]:
+def composed_findings(run: dict, config_name: str = "ppo_trainer", config_dir=None) -> dict[str, Finding]:
     """The last finding on each subject."""
     return {f.subject: f for f in check_composed(config_name, None, config_dir, overrides(run))}
 
 
-def failed(run: dict, **kwargs) -> dict[str, Finding]:
-    return {subject: finding for subject, finding in findings(run, **kwargs).items() if finding.mark == "FAIL"}
+def findings(run: dict) -> dict[str, Finding]:
+    """``composed_findings`` without hydra, for overrides that it accepts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_config, "compose", without_hydra)
+        return composed_findings(run)
+
+
+def failed(run: dict) -> dict[str, Finding]:
+    return {subject: finding for subject, finding in findings(run).items() if finding.mark == "FAIL"}
 
 
 @pytest.mark.parametrize("config_name", ["ppo_trainer", "ppo_megatron_trainer"])
 def test_a_complete_run_passes_and_says_which_algorithm_it_is(run, config_name):
-    found = findings(run, config_name)
+    found = composed_findings(run, config_name)
     assert {finding.mark for finding in found.values()} == {"ok"}
     assert found["algorithm"].found == (
         "HDPO: w_acc=1, w_tool=0.1, combine=loss, tool_loss_norm=all, advantages over std, T=attempted calls, "
@@ -101,6 +110,27 @@ def test_a_complete_run_passes_and_says_which_algorithm_it_is(run, config_name):
     assert found["tools"].found == "add"
     assert found["reward function"].found.endswith("reward.py: compute_score")
     assert found["data.train_files"].found.endswith("train.parquet: 8 rows, data_source 'toy'")
+
+
+def test_a_rival_is_named_with_its_settings(run):
+    run = {**run, "algorithm.adv_estimator": "grpo_penalty", "+algorithm.grpo_penalty.gated": "true"}
+    run["+algorithm.hdpo.tool_costs"] = "{add: 2.5}"
+    assert findings(run)["algorithm"].found == (
+        "grpo_penalty: a=0.15, form=inverse, gated=True, advantages over std, T=attempted calls, add costs 2.5, "
+        "correct if acc > 0.5"
+    )
+
+
+def test_an_algorithm_that_nobody_has_is_refused_with_those_there_are(run):
+    found = failed({**run, "algorithm.adv_estimator": "hpdo"})["algorithm"]
+    assert found.found == "algorithm.adv_estimator=hpdo is not registered"
+    assert "hdpo" in found.advice[0] and "grpo" in found.advice[0]
+
+
+def test_verls_gdpo_is_pointed_to_the_one_that_runs(run):
+    found = findings({**run, "algorithm.adv_estimator": "gdpo"})["algorithm"]
+    assert (found.mark, found.found) == ("warn", "stock gdpo: HDPO not chosen")
+    assert "algorithm.adv_estimator=tool_gdpo" in found.advice[0]
 
 
 def test_a_run_without_hdpo_is_told_so(run):
@@ -121,9 +151,21 @@ def test_observing_is_said(run):
     assert findings(run)["algorithm"].found == "stock grpo; HDPO observes only (hdpo/ metrics)"
 
 
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"algorithm.nothing": 1}, "algorithm.nothing"),
+        ({"algorithm.adv_estimator": "[hdpo"}, "no viable alternative at input '[hdpo'"),
+    ],
+)
+def test_what_hydra_refuses_is_named(run, change, text):
+    (found,) = composed_findings({**run, **change}).values()
+    assert (found.subject, found.mark) == ("config", "FAIL")
+    assert text in found.found
+    assert "Traceback" not in found.found
+
+
 CONFIGS = {
-    "unknown key": ({"algorithm.nothing": 1}, "config", "algorithm.nothing"),
-    "unparsable": ({"algorithm.adv_estimator": "[hdpo"}, "config", "no viable alternative at input '[hdpo'"),
     "interpolation": ({"trainer.project_name": "${nowhere}"}, "config", "nowhere"),
     "hdpo's check": ({"actor_rollout_ref.rollout.n": 1}, "validate_config", "use 2 or more"),
     "hdpo's setting": ({"+algorithm.hdpo.w_tols": 1}, "validate_config", "did you mean algorithm.hdpo.w_tool?"),
@@ -155,6 +197,11 @@ CONFIGS = {
         {"actor_rollout_ref.rollout.multi_turn.function_tool_path": "/no/tools.py"},
         "tools",
         "/no/tools.py",
+    ),
+    "cost of no tool": (
+        {"+algorithm.hdpo.tool_costs": "{subtract: 3}"},
+        "tools",
+        "algorithm.hdpo.tool_costs names subtract, and the tools are add",
     ),
     "no reward function": ({"reward.custom_reward_function.path": "/no/reward.py"}, "reward function", "/no/reward.py"),
     "another function": ({"reward.custom_reward_function.name": "score"}, "reward function", "score"),
@@ -210,7 +257,7 @@ def test_a_config_of_one_s_own(run, tmp_path):
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf" / "mine.yaml").write_text("defaults: [ppo_trainer, _self_]\nalgorithm: {hdpo: {w_tool: 0.2}}\n")
     del run["+algorithm.hdpo.w_tool"]
-    found = findings(run, "mine", str(tmp_path / "conf"))
+    found = composed_findings(run, "mine", str(tmp_path / "conf"))
     assert "w_tool=0.2" in found["algorithm"].found
 
 
@@ -366,10 +413,11 @@ def test_help_and_version_are_quick_and_complete():
 )
 def test_a_verl_command_line_can_be_pasted(monkeypatch, arguments, name, expected):
     asked = {}
-    monkeypatch.setattr(doctor_module, "_probe", lambda request: asked.update(request) or [])
+    monkeypatch.setattr(doctor_module, "probe", lambda config, runs: asked.update(config=config, runs=runs) or [])
     result = CliRunner().invoke(main, ["doctor", *arguments])
     assert result.exit_code == 0, result.output
-    assert (asked["config_name"], asked["overrides"]) == (name, expected)
+    assert asked["config"].config_name == name
+    assert asked["runs"] == ({} if expected is None else {"": tuple(expected)})
 
 
 def doctor(*arguments: str, **env: str) -> subprocess.CompletedProcess:
@@ -377,6 +425,7 @@ def doctor(*arguments: str, **env: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_the_command_on_a_complete_run(run):
     done = doctor("--", *overrides(run))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -386,6 +435,7 @@ def test_the_command_on_a_complete_run(run):
     assert "HDPO: w_acc=1, w_tool=0.1" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_command_where_the_plugin_is_turned_off(run):
     done = doctor("--", *overrides(run), VERL_USE_EXTERNAL_PLUGINS="none")
     assert done.returncode == 1
@@ -398,7 +448,7 @@ def test_the_command_where_the_plugin_is_turned_off(run):
 def test_a_process_that_dies_is_reported(monkeypatch, tmp_path):
     (tmp_path / "torch.py").write_text("import os, sys; print('as broken packages do', file=sys.stderr); os._exit(3)")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    *_, last = doctor_module._probe({"overrides": None})
+    *_, last = doctor_module.probe(VerlConfig(), {})
     assert last.mark == "FAIL"
     assert "ended with status 3" in last.found
     assert "as broken packages do" in last.found

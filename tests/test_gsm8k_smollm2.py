@@ -1,4 +1,4 @@
-"""The GSM8K example's parts: its chat template in verl's own hands, its dialogues, its calculator, its messages."""
+"""The GSM8K example's parts: its chat template in verl's own hands, its dialogues, its messages."""
 
 import asyncio
 import copy
@@ -85,9 +85,10 @@ def test_a_direct_dialogue_has_no_annotation_left(gsm8k, problem):
 
 def test_a_solution_that_the_calculator_does_not_confirm_is_left_out(gsm8k, tool):
     rounded = gsm8k._problem({"question": "?", "answer": "<<10/3=3>>3\n#### 3"}, "here")
+    no_arithmetic = gsm8k._problem({"question": "?", "answer": "<<x/3=3>>3\n#### 3"}, "here")
     bare = gsm8k._problem({"question": "?", "answer": "It is three.\n#### 3"}, "here")
-    assert gsm8k.calling_dialogue(rounded, tool.name, tool.fn) is None
-    assert gsm8k.calling_dialogue(bare, tool.name, tool.fn) is None
+    for problem in (rounded, no_arithmetic, bare):
+        assert gsm8k.calling_dialogue(problem, tool.name, tool.fn) is None
 
 
 def test_a_rendered_call_is_read_back_by_verls_hermes_parser(tokenizer, dialogue, schemas):
@@ -142,30 +143,6 @@ def test_the_share_of_direct_dialogues(parts, problem, tool):
     made = parts["sft"].dialogues([problem] * 400, tool, 0.25, random.Random(0))
     assert len(made) == 400
     assert 60 < sum(len(messages) == 2 for messages in made) < 140
-
-
-@pytest.mark.parametrize(
-    ("expression", "result"),
-    [
-        ("48/2", "24"),
-        ("100-50-30-15", "5"),
-        ("2*(3+4)/7", "2"),
-        (".5*20", "10"),
-        ("0.1+0.2", "0.3"),
-        ("10/3", "3.3333"),
-        ("-3*-2", "6"),
-        ("$1,200 + 34", "1234"),
-        ("1/0", "error: division by zero"),
-        ("2*(3", "error: a bracket is not closed"),
-        ("2**3", "error: unexpected '*'"),
-        ("__import__('os')", "error: unexpected '_'"),
-        ("1+", "error: it ends too early"),
-        ("(" * 64, "error: it ends too early"),
-        ("9" * 65, "error: more than 64 characters"),
-    ],
-)
-def test_the_calculator(tool, expression, result):
-    assert tool.fn(expression) == result
 
 
 def test_questions_are_rows_for_verl(gsm8k, problem):

@@ -19,7 +19,8 @@ MODULES = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 HOSTS = ("verl", "ray", "vllm", "tensordict", "transfer_queue", "omegaconf", "hydra", "transformers")
-OUTER = ("verl_hdpo.adapters", "verl_hdpo.cpu", "verl_hdpo.cli", "verl_hdpo.plugin")
+ADAPTERS = ("verl_hdpo.adapters", "verl_hdpo.tools")
+OUTER = (*ADAPTERS, "verl_hdpo.cpu", "verl_hdpo.cli", "verl_hdpo.plugin")
 MAX_LINES = 400
 
 
@@ -43,7 +44,7 @@ PURE = [name for name in MODULES if not within(name, *OUTER)]
 
 
 def test_the_package_is_all_here():
-    assert {"verl_hdpo.advantages", "verl_hdpo.config", "verl_hdpo.rollouts"} <= set(PURE)
+    assert {"verl_hdpo.advantages", "verl_hdpo.config", "verl_hdpo.rollouts", "verl_hdpo.estimators"} <= set(PURE)
     assert any(within(name, "verl_hdpo.adapters") for name in MODULES)
 
 
@@ -53,7 +54,13 @@ def test_pure_modules_know_no_host_and_no_adapter(module):
     assert not wrong, f"{module} is pure, and imports {', '.join(wrong)}; move that part to verl_hdpo/adapters"
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if within(name, "verl_hdpo.adapters")])
+@pytest.mark.parametrize("module", [name for name in MODULES if within(name, "verl_hdpo.estimators")])
+def test_estimators_need_torch_and_nothing_else(module):
+    tops = {name.partition(".")[0] for name in imports(MODULES[module])}
+    assert tops - set(sys.stdlib_module_names) <= {"torch", "verl_hdpo"}
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if within(name, *ADAPTERS)])
 def test_adapters_know_neither_cli_nor_cpu_nor_plugin(module):
     wrong = sorted(
         name for name in imports(MODULES[module]) if within(name, "verl_hdpo.cli", "verl_hdpo.cpu", "verl_hdpo.plugin")

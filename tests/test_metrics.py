@@ -3,7 +3,14 @@
 import pytest
 import torch
 
-from verl_hdpo.metrics import advantage_metrics, ledger_metrics, per_source, tool_use_metrics
+from verl_hdpo.metrics import (
+    advantage_metrics,
+    combined,
+    completeness_metrics,
+    ledger_metrics,
+    per_source,
+    tool_use_metrics,
+)
 from verl_hdpo.rollouts import Outcomes
 from verl_hdpo.tool_ledger import ToolLedger, ToolTally
 
@@ -62,3 +69,19 @@ def test_signal_of_each_channel():
     assert got["acc/groups_with_signal"] == pytest.approx(1 / 3)
     assert got["tool/groups_with_signal"] == pytest.approx(1 / 3)
     assert got["tool/advantage_std"] == pytest.approx((0.98 / 6) ** 0.5)
+
+
+def test_groups_that_arrive_short_or_not_at_all_are_counted():
+    group_B = torch.tensor([0, 0, 0, 1, 2, 2, 2])  # of four groups of three, one lacks two and one lacks all
+    assert completeness_metrics(group_B, groups=4, group_size=3) == {"groups_incomplete": 2, "rollouts_missing": 5}
+    assert completeness_metrics(group_B, groups=2, group_size=1) == {"groups_incomplete": 0, "rollouts_missing": 0}
+
+
+def test_updates_of_one_step_are_combined_by_rollouts():
+    got = combined(
+        [
+            (30, {"tools/minimum/seconds": 1.0, "tool_calls/max": 3, "rollouts_missing": 2, "accuracy": 1.0}),
+            (10, {"tools/minimum/seconds": 5.0, "tool_calls/max": 2, "rollouts_missing": 1}),
+        ]
+    )
+    assert got == {"tools/minimum/seconds": 2.0, "tool_calls/max": 3, "rollouts_missing": 3, "accuracy": 1.0}

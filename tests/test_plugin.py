@@ -42,7 +42,9 @@ seen["after import verl"] = adapters()
 
 from verl.trainer.ppo import core_algos
 seen["after core_algos"] = adapters()
-seen["estimator"] = "hdpo" in core_algos.ADV_ESTIMATOR_REGISTRY
+from verl_hdpo.estimators import ESTIMATORS
+seen["estimators"] = [name in core_algos.ADV_ESTIMATOR_REGISTRY for name in ESTIMATORS]
+seen["verl's gdpo"] = core_algos.get_adv_estimator_fn("gdpo").__module__
 
 from verl.experimental.reward_loop import reward_manager
 seen["reward manager"] = reward_manager.get_reward_manager_cls("hdpo").__name__
@@ -87,10 +89,12 @@ seen["sync"] = type(get_trainer_cls("sync")(config=trainer("grpo", "sync"))) is 
 seen["unused settings"] = type(get_trainer_cls("sync")(config=trainer("grpo", "sync", w_tool=0.1))) is PPOTrainerSync
 
 import torch
-try:
-    core_algos.get_adv_estimator_fn("hdpo")(token_level_rewards=torch.ones(2, 3), response_mask=torch.ones(2, 3))
-except RuntimeError as error:
-    seen["outside the trainer"] = str(error)
+seen["outside the trainer"] = {}
+for name in ESTIMATORS:
+    try:
+        core_algos.get_adv_estimator_fn(name)(token_level_rewards=torch.ones(2, 3), response_mask=torch.ones(2, 3))
+    except RuntimeError as error:
+        seen["outside the trainer"][name] = str(error)
 print(json.dumps(seen))
 """
 
@@ -107,7 +111,8 @@ def test_import_verl_loads_the_plugin_and_no_adapter(registration):
 
 def test_each_part_comes_with_its_module(registration):
     assert registration["after core_algos"] == ["estimator"]
-    assert registration["estimator"]
+    assert registration["estimators"] == [True] * 8
+    assert registration["verl's gdpo"] == "verl.trainer.ppo.core_algos"
     assert registration["reward manager"] == "HDPORewardManager"
     assert registration["agent loop"] == "verl_hdpo.adapters.agent_loop.HDPOToolAgentLoop"
     assert registration["config check"]
@@ -130,10 +135,11 @@ def test_a_run_with_another_estimator_gets_verl_s_own_trainer_made_once(registra
 
 
 def test_the_estimator_outside_the_trainer_says_what_to_do(registration):
-    message = registration["outside the trainer"]
-    assert "called by a trainer that does not know HDPO" in message
-    assert "trainer.use_v1=true" in message
-    assert "install verl-hdpo on every node" in message
+    assert len(registration["outside the trainer"]) == 8
+    for name, message in registration["outside the trainer"].items():
+        assert f"algorithm.adv_estimator={name} was called by a trainer that does not know HDPO" in message
+        assert "trainer.use_v1=true" in message
+        assert "install verl-hdpo on every node" in message
 
 
 def test_turned_off_verl_is_stock():

@@ -123,6 +123,14 @@ def test_calls_are_counted_as_configured(policy, calls):
     assert info["tool_calls"] == calls and info["tool_reward"] == 1 / (calls + 1)
 
 
+def test_costs_of_tools_weigh_in_the_tool_reward_and_the_filter_metric():
+    ledger = ledger_with(executed=2)
+    for costs, cost in (({}, 2), ({"python": 3}, 6), ({"python": 0}, 0), ({"search": 3}, 2)):
+        _, info = score(rollout("c", "o", RIGHT, ledger=ledger), hdpo={"tool_costs": costs})
+        assert (info["tool_calls"], info["tool_reward"]) == (2, 1 / (cost + 1))
+        assert info["hdpo_signal"] == hdpo_signal(1.0, True, cost)
+
+
 def test_weights_and_pattern_are_configurable():
     kwargs = {"answer_weight": 0.5, "format_weight": 0.25, "answer_pattern": r"\\boxed\{([^}]*)\}"}
     reward, info = score(rollout("so \\boxed{4}", ledger=ToolLedger()), reward_kwargs=kwargs)

@@ -37,6 +37,13 @@ def test_a_group_has_spread_in_the_signal_exactly_when_a_reward_differs(group):
     assert (float(np.std(signal)) == 0.0) == (len(rewards) == 1)
 
 
+@given(group=st.lists(st.tuples(st.booleans(), st.sampled_from([0, 0.1, 0.5, 1, 2.5, 3])), min_size=2, max_size=16))
+def test_costs_that_are_no_whole_numbers_are_told_apart_as_well(group):
+    signal = [hdpo_signal(accuracy_reward(a, 1), a, cost) for a, cost in group]
+    rewards = {(a, tool_reward(a, cost)) for a, cost in group}
+    assert (float(np.std(signal)) == 0.0) == (len(rewards) == 1)
+
+
 def test_the_two_rewards_added_as_fractions_would_keep_constant_groups():
     assert np.std([900.0 + 0.1] * 3 + [900.0 + 0.1] * 4) == pytest.approx(0.0)
     assert np.std([0.1] * 3) != 0.0

@@ -90,3 +90,30 @@ def test_calls_that_the_reward_manager_reports_stand_in_for_a_missing_ledger():
 
 def test_a_validity_flag_that_other_samples_have_and_this_one_lacks_is_no_verdict():
     assert read({"acc": 1.0, "outcome_known": None}).known_B.tolist() == [True]
+
+
+def test_costs_per_tool_take_the_place_of_calls():
+    fields = {LEDGER_KEY: ledger(calc=["executed", "failed"], search=["executed", "dropped"]).to_dict()}
+    for costs, expected in (({}, 4), ({"search": 3}, 8), ({"search": 0}, 2), ({"calc": 0, "search": 0}, 0)):
+        config = HDPOConfig(tool_costs=costs)
+        outcomes = Outcomes.read([{"reward_extra_info": {"acc": 1}, **fields}], [2], config)
+        assert outcomes.cost(config).tolist() == [expected]
+        assert outcomes.tool_calls_B.tolist() == [4]
+
+
+def test_costs_without_a_ledger_are_refused():
+    config = HDPOConfig(tool_costs={"search": 3})
+    outcomes = Outcomes.read([{"reward_extra_info": {"acc": 1}}], [4], config)
+    assert outcomes.cost(HDPOConfig()).tolist() == [1.0]
+    with pytest.raises(OutcomeError, match=r"tool_costs needs to know which tools.*default_agent_loop=hdpo_tool_agent"):
+        outcomes.cost(config)
+
+
+def test_the_format_is_known_where_every_rollout_reports_it():
+    def format_ok(*values):
+        infos = [{"acc": 1} if value is None else {"acc": 1, "format": value} for value in values]
+        fields = [{"reward_extra_info": info} for info in infos]
+        return Outcomes.read(fields, [2] * len(fields), HDPOConfig()).format_ok_B
+
+    assert format_ok(1.0, 0.0, True).tolist() == [True, False, True]
+    assert format_ok(1.0, None) is None

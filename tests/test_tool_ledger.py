@@ -43,3 +43,22 @@ def test_counting_policies():
 @pytest.mark.parametrize(("num_turns", "rounds"), [(0, 0), (2, 0), (4, 1), (6, 2)])
 def test_rounds_of_the_stock_loop(num_turns, rounds):
     assert rounds_from_num_turns(num_turns) == rounds
+
+
+def test_costs_weigh_the_calls_of_each_tool():
+    recorded = [("python", "executed"), ("python", "failed"), ("search", "executed"), ("search", "dropped")]
+    ledger = ledger_of([(*call, 0.0) for call in recorded], rounds=2)
+    assert ledger.cost("attempted", {"search": 3}) == 2 + 6
+    assert ledger.cost("executed", {"search": 3}) == 1 + 3
+    assert ledger.cost("attempted", {"search": 0, "python": 0.25}) == 0.5  # a free tool costs nothing
+    assert ledger.cost("attempted", {"mcp": 9}) == 4
+    assert ToolLedger().cost("attempted", {"search": 3}) == 0
+
+
+@given(recorded=calls, rounds=st.integers(0, 9))
+def test_without_costs_or_with_costs_of_one_it_is_the_count(recorded, rounds):
+    ledger = ledger_of(recorded, rounds)
+    for policy in COUNT_POLICIES:
+        assert ledger.cost(policy, {}) == ledger.count(policy)
+    for policy in ("attempted", "executed"):
+        assert ledger.cost(policy, {"python": 1, "search": 1.0}) == ledger.count(policy)

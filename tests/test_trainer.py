@@ -3,7 +3,6 @@
 No worker group runs here; ``_compute_advantage`` is verl's own, extended, on an object that skips verl's set-up.
 """
 
-import functools
 import shutil
 import tempfile
 from types import SimpleNamespace
@@ -13,13 +12,17 @@ import pytest
 import ray
 import torch
 import transfer_queue as tq
-from hydra import compose, initialize_config_module
+from composed import composed
+from plain_estimators import PLAIN
+from plain_estimators import Row as PlainRow
 from tensordict import NonTensorStack, TensorDict
 from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1 import PPOTrainerSync, get_trainer_cls  # the registry already holds the HDPO-aware classes
 from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 
 from verl_hdpo.adapters.check import hdpo_settings
+from verl_hdpo.estimators import ESTIMATORS
+from verl_hdpo.rollouts import OutcomeError
 from verl_hdpo.tool_ledger import LEDGER_KEY, ToolLedger, ToolTally
 
 
@@ -34,21 +37,18 @@ def transfer_queue():
     shutil.rmtree(directory, ignore_errors=True)
 
 
-@functools.cache  # composing takes longer than the tests
-def make_config(*overrides):
-    with initialize_config_module("verl.trainer.config", version_base=None):
-        return compose("ppo_trainer", ["actor_rollout_ref.rollout.n=4", *overrides])
-
-
 def make_trainer(*overrides, estimator="hdpo"):
-    config = make_config(f"algorithm.adv_estimator={estimator}", *overrides)
+    config = composed("actor_rollout_ref.rollout.n=4", f"algorithm.adv_estimator={estimator}", *overrides)
     if hdpo_settings(config) is None:
         trainer = object.__new__(PPOTrainerSync)
     else:
         trainer = object.__new__(get_trainer_cls("sync"))
-        trainer.hdpo, trainer.hdpo_trains = hdpo_settings(config), estimator == "hdpo"
-    trainer.config = config
+        trainer.hdpo = hdpo_settings(config)
+    trainer.config, trainer.parameter_sync_step = config, 1
     return trainer
+
+
+RIVALS = [name for name in ESTIMATORS if name != "hdpo"]
 
 
 class Row:
@@ -58,10 +58,10 @@ class Row:
         self, uid, session, acc=1.0, calls=0, index=0, known=1.0, padding=False, length=4, source="s", score=None
     ):
         self.key, self.uid, self.padding, self.length = f"{uid}_{session}_{index}", uid, padding, length
-        self.score = acc if score is None else score
+        self.score, self.correct, self.calls = acc if score is None else score, acc > 0.5 and known, calls
         ledger = ToolLedger(rounds=min(calls, 1), tools={"calc": ToolTally(executed=calls)})
         self.extra_fields = {
-            "reward_extra_info": {"acc": acc, "outcome_known": known},
+            "reward_extra_info": {"acc": acc, "outcome_known": known, "format": 1.0},
             LEDGER_KEY: ledger.to_dict(),
         }
         self.source = source
@@ -213,6 +213,123 @@ def test_without_normalisation_by_std():
     _, _, data = advantage_step(make_trainer("algorithm.norm_adv_by_std_in_grpo=False"), MIXED)
     np.testing.assert_allclose(per_row(data, "advantages")[:4], [0.25, 0.25, 0.25, -0.75], atol=1e-6)
     torch.testing.assert_close(data["tool_advantages"][:3], torch.tensor([7 / 18, -2 / 18, -5 / 18]))
+
+
+def plain(name, rows, **knobs):
+    """The plain implementation on what those rows report; one row per rollout."""
+    return PLAIN[name](
+        [
+            PlainRow(r.score, ord(r.uid), bool(info["outcome_known"]), bool(r.correct), float(r.calls))
+            for r in rows
+            for info in [r.extra_fields["reward_extra_info"]]
+        ],
+        **knobs,
+    )
+
+
+@pytest.mark.parametrize("name", RIVALS)
+def test_a_rival_writes_its_own_advantage_and_no_second_channel(name):
+    rows = [*MIXED, Row("a", 4, acc=0.0, known=0.0, calls=7, score=-50.0)]
+    batch, metrics, data = advantage_step(make_trainer(estimator=name), rows)
+    assert "tool_advantages" not in batch.fields
+    np.testing.assert_allclose(per_row(data, "advantages")[:6], plain(name, rows)[:6], atol=1e-4)
+    for field in ("response_mask", "loss_mask", "advantages"):
+        assert not data[field].unbind()[6].any()
+    assert data["advantages"].dtype == torch.float32
+    assert metrics["hdpo/tool_use_rate"] == pytest.approx(5 / 7)
+    assert metrics["hdpo/unknown_rate"] == pytest.approx(1 / 7)
+    assert metrics["hdpo/s/accuracy"] == pytest.approx(4 / 6)
+
+
+@pytest.mark.parametrize("name", RIVALS)
+def test_a_rival_knows_padding_and_sessions_of_several_outputs(name):
+    """As if only the last output of each session were there; its earlier ones share its advantage."""
+    rows = [
+        Row("a", 0, calls=0),
+        Row("a", 1, calls=9, acc=0.0),
+        Row("pad", 0, padding=True),
+        Row("a", 1, calls=2, index=1, length=6),
+        Row("a", 2, calls=1, acc=0.0),
+    ]
+    _, _, data = advantage_step(make_trainer(estimator=name), rows)
+    first, second, third = plain(name, [rows[0], rows[3], rows[4]])
+    expected = [first, second, 0, second, third]
+    got = [row[0].item() for row in data["advantages"].unbind()]
+    np.testing.assert_allclose(got, expected, atol=1e-4)
+
+
+def test_a_rival_takes_its_own_settings_and_the_shared_ones():
+    own = ("+algorithm.grpo_penalty.a=2", "+algorithm.grpo_penalty.gated=true")
+    trainer = make_trainer(*own, "+algorithm.hdpo.norm_by_std=false", estimator="grpo_penalty")
+    _, _, data = advantage_step(trainer, MIXED)
+    rewards = np.array([3, 2, 5 / 3, 0])  # group a: 1 + 2/(T + 1) for the correct
+    np.testing.assert_allclose(per_row(data, "advantages")[:4], rewards - rewards.mean(), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["hdpo", "grpo_penalty"])
+def test_costs_of_tools_take_the_place_of_calls(name):
+    costly, _, _ = rows = [Row("a", 0, calls=1), Row("a", 1, calls=3), Row("a", 2, acc=0.0)]
+    costly.extra_fields[LEDGER_KEY] = ToolLedger(1, tools={"search": ToolTally(executed=1)}).to_dict()
+    field = {"hdpo": "tool_advantages", "grpo_penalty": "advantages"}[name]
+
+    def first_two(*overrides):
+        _, metrics, data = advantage_step(make_trainer(*overrides, estimator=name), rows)
+        values = [row.flatten()[0].item() for row in data[field].unbind()[:2]]
+        return values, metrics
+
+    (cheap, dear), metrics = first_two()
+    assert cheap > dear
+    assert "hdpo/tool_cost/mean" not in metrics
+    (dear, cheap), metrics = first_two("+algorithm.hdpo.tool_costs={search: 7, calc: 0.5}")
+    assert cheap > dear
+    assert metrics["hdpo/tool_cost/mean"] == pytest.approx((7 + 1.5) / 3)
+    (one, other), _ = first_two("+algorithm.hdpo.tool_costs={search: 3}")
+    assert one == pytest.approx(other)  # three calls of cost 1, one call of cost 3
+    assert (one == 0) == (name == "hdpo")
+
+
+def test_costs_need_a_ledger():
+    rows = [Row("a", i) for i in range(2)]
+    for row in rows:
+        del row.extra_fields[LEDGER_KEY]
+    with pytest.raises(OutcomeError, match="tool_costs needs to know which tools"):
+        advantage_step(make_trainer("+algorithm.hdpo.tool_costs={search: 3}"), rows)
+
+
+def test_verls_own_gdpo_cannot_run_on_this_trainer():
+    """Why there is a tool_gdpo. Once verl's runs here, the docs that say otherwise have to change."""
+    overrides = ["+algorithm.gdpo_reward_keys=[acc]"]
+    with pytest.raises(KeyError, match="prompts"):
+        advantage_step(make_trainer(*overrides, estimator="gdpo"), MIXED)
+
+
+def test_a_group_that_arrives_short_keeps_its_statistics_and_is_counted():
+    trainer = make_trainer("data.train_batch_size=3", "actor_rollout_ref.rollout.n=4")
+    _, metrics, data = advantage_step(trainer, MIXED)
+    assert (metrics["hdpo/groups_incomplete"], metrics["hdpo/rollouts_missing"]) == (2, 2 + 4)
+    assert data["tool_advantages"][:3].sum().item() == pytest.approx(0, abs=1e-6)
+    assert metrics["hdpo/qualifying_rate"] == pytest.approx((3 / 4 + 1 / 2) / 2)
+
+
+def test_several_updates_between_weight_syncs_are_one_step_of_metrics():
+    """verl's own ``step`` and aggregator, around updates of 6 and of 2 rollouts; "s" is a data source."""
+    trainer = make_trainer("data.train_batch_size=4")
+    trainer.parameter_sync_step = 2
+    trainer.prepare_step = dict
+    updates = iter([MIXED, [Row("c", 0, calls=9, source="minimal"), Row("c", 1, calls=0, source="minimal")]])
+
+    def stock_step_once(self, metrics, timing_raw, sample_batch_size):
+        batch, ours, _ = advantage_step(self, next(updates))
+        metrics.update(ours)
+        return batch
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PPOTrainer, "_step_once", stock_step_once)
+        trainer.step(metrics := {}, {})
+    assert metrics["hdpo/tool_use_rate"] == pytest.approx((6 * 4 / 6 + 2 * 1 / 2) / 8)
+    assert metrics["hdpo/tool_calls/max"] == 9
+    assert metrics["hdpo/minimal/tool_use_rate"] == 0.5
+    assert metrics["hdpo/rollouts_missing"] == 2 + (2 + 4)
 
 
 def test_observing_a_grpo_run_adds_metrics_and_nothing_else():

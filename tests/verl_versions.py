@@ -11,6 +11,8 @@ from pathlib import Path
 
 SUPPORTED = ("0.9.0", "0.9.1")
 CACHE = Path(__file__).parents[1] / "outputs" / "verl"
+UNDER_TEST = "VERL_CONTRACT_RELEASE"
+"""Set, to the version, in processes that test another verl than the one that is installed."""
 
 
 def installed() -> str:

@@ -1,0 +1,294 @@
+"""``verl-hdpo compare``: its algorithms, runs, curves and report, and the command with a trainer that only logs."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import sys
+
+import pandas
+import pytest
+from click.testing import CliRunner
+
+from verl_hdpo.cli import compare as compare_module
+from verl_hdpo.cli import training_run
+from verl_hdpo.cli.finding import Finding
+from verl_hdpo.cli.main import main
+from verl_hdpo.compare import report as report_module
+from verl_hdpo.compare.curves import CurvesError, at_end, before, table
+from verl_hdpo.compare.plan import METRICS, PlanError, plan
+from verl_hdpo.compare.progress import Clock, duration
+from verl_hdpo.compare.report import write_report
+from verl_hdpo.compare.variant import VariantError, parse_variants
+
+TRAINER = """
+import json, os, pathlib, sys
+
+values = dict(part.lstrip("+").split("=", 1) for part in sys.argv[1:] if "=" in part)
+seed, name = int(values["data.seed"]), values["algorithm.adv_estimator"]
+start = int(values.get("fake.start", 0))
+checkpoints = pathlib.Path(values["trainer.default_local_dir"])
+if (checkpoints / "latest_checkpointed_iteration.txt").exists():
+    start = int((checkpoints / "latest_checkpointed_iteration.txt").read_text())
+with open(os.environ["VERL_FILE_LOGGER_PATH"], "w") as out:
+    for step in range(start, 5):
+        use = 1.0 - 0.1 * step if name == "hdpo" else 1.0
+        data = {"timing_s/step": 2.0 + seed} if step else {}
+        for prefix in ["hdpo/a/b/", "hdpo/"] * (step > 0) + ["val-hdpo/a/b/"] * (step in (0, 4)):
+            data |= {prefix + "tool_use_rate": use, prefix + "tool_calls/mean": use}
+            data[prefix + "accuracy"] = 0.5 + 0.1 * seed
+        out.write(json.dumps({"step": step, "data": data}) + "\\n")
+        if (stop := values.get("fake.stop")) and f"{name}{seed}@{step}" == stop:
+            sys.exit("stopped")
+"""
+
+
+@pytest.fixture
+def run_compare(tmp_path, monkeypatch):
+    """``run_compare(*arguments)``: the command, with a trainer that logs what a run would and a check that passes."""
+    (tmp_path / "fake_trainer.py").write_text(TRAINER)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.delenv("VERL_PLATFORM", raising=False)
+    monkeypatch.setattr(training_run, "LAUNCHER", "fake_trainer")
+    monkeypatch.setattr(training_run, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(compare_module, "probe", lambda config, runs: [Finding("Run", "ok", "training steps", "4")])
+
+    def run(*arguments: str):
+        return CliRunner().invoke(main, ["compare", "--out", str(tmp_path / "out"), *arguments])
+
+    return run
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """They are drawn after every run, which takes a second each time."""
+    monkeypatch.setattr(report_module, "draw", lambda curves, folder: {})
+
+
+def test_variants_and_their_overrides():
+    stock, penalty, gdpo, hdpo = parse_variants(
+        "grpo, grpo_penalty[a=0.5,gated=true],gdpo,hdpo[tool_costs={a:1,b:2},actor.optim.lr=1e-5]"
+    )
+    assert stock.overrides == ["algorithm.adv_estimator=grpo"]
+    assert penalty.overrides == [
+        "algorithm.adv_estimator=grpo_penalty",
+        "++algorithm.grpo_penalty.a=0.5",
+        "++algorithm.grpo_penalty.gated=true",
+    ]
+    assert (penalty.label, penalty.folder) == ("grpo_penalty[a=0.5,gated=true]", "grpo_penalty_a-0.5_gated-true")
+    assert (gdpo.algorithm, gdpo.alias) == ("tool_gdpo", "gdpo")
+    assert hdpo.overrides[1:] == ["++algorithm.hdpo.tool_costs={a:1,b:2}", "++actor.optim.lr=1e-5"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "at least one"),
+        ("hdpo,hdpo", "hdpo is named twice"),
+        ("gdpo,tool_gdpo", "tool_gdpo is named twice"),
+        ("grpo penalty", "is not an algorithm"),
+        ("grpo_penalty[a]", "'a' in 'grpo_penalty[a]' is not key=value"),
+        ("grpo_penalty[a=1,a=2]", "a is given twice"),
+        ("grpo_penalty[strength=1]", "has no setting strength; known: a, form, gated"),
+        ("grpo[w=1]", "grpo has no settings of its own"),
+    ],
+)
+def test_a_variant_that_cannot_be_read(text, message):
+    with pytest.raises(VariantError, match=re.escape(message)):
+        parse_variants(text)
+
+
+def planned(tmp_path, algos="grpo,hdpo", seeds=(1, 2), overrides=("data.train_files=d{seed}.parquet",), config=()):
+    return plan(parse_variants(algos), list(seeds), list(overrides), list(config), tmp_path)
+
+
+def test_runs_of_one_seed_differ_in_the_algorithm_alone(tmp_path):
+    runs = planned(tmp_path, config=["--config-name=mine"])
+    assert [run.label for run in runs] == ["grpo seed 1", "hdpo seed 1", "grpo seed 2", "hdpo seed 2"]
+    assert len({run.folder for run in runs}) == 4
+    one, other = (set(run.arguments) for run in runs[:2])
+    keys = {part.lstrip("+").partition("=")[0] for part in one ^ other}
+    assert keys == {"algorithm.adv_estimator", "trainer.default_local_dir", "trainer.experiment_name"}
+    assert "data.train_files=d2.parquet" in runs[2].arguments
+    assert {"data.seed=2", "actor_rollout_ref.rollout.seed=2"} < set(runs[2].arguments)
+    assert runs[0].arguments[-1] == "--config-name=mine"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("algorithm.adv_estimator=grpo", "--algos"),
+        ("data.seed=1", "--seeds"),
+        ("trainer.logger=[console]", "file logger"),
+        ("+trainer.default_local_dir=x", "checkpoints"),
+        ("whatever", "write key=value"),
+    ],
+)
+def test_an_override_that_the_comparison_sets_is_refused(tmp_path, override, message):
+    with pytest.raises(PlanError, match=message):
+        planned(tmp_path, overrides=[override])
+
+
+def test_a_run_knows_how_far_it_came(tmp_path):
+    run = planned(tmp_path)[0]
+    assert run.state == "new"
+    assert not run.prepare()
+    assert run.state == "unfinished"
+    (run.folder / METRICS).write_text("old")
+    assert not run.prepare()
+    assert run.metrics_files() == [], "without a checkpoint it begins anew"
+    (run.folder / METRICS).write_text("old")
+    (run.folder / "checkpoints").mkdir()
+    (run.folder / "checkpoints" / "latest_checkpointed_iteration.txt").write_text("3")
+    assert run.prepare()
+    (run.folder / METRICS).write_text("later")
+    assert [path.read_text() for path in run.metrics_files()] == ["old", "later"]
+    run.finish({"seconds": 1})
+    assert run.state == "finished"
+    with pytest.raises(PlanError, match=re.escape("holds a run with other settings (a.b=1)")):
+        _ = planned(tmp_path, overrides=["data.train_files=d{seed}.parquet", "a.b=1"])[0].state
+
+
+def test_time_left():
+    now = [0.0]
+    clock = Clock(3, 10, now=lambda: now[0])
+    assert clock.left is None
+    now[0] = 20.0
+    clock.at(2)
+    assert clock.left == pytest.approx(80 + 200)
+    now[0] = 120.0
+    clock.end()
+    clock.start()
+    now[0] = 150.0
+    assert clock.left == pytest.approx(90 + 120)
+    assert [duration(s) for s in (None, 45, 700, 11100)] == ["unknown", "45 s", "12 min", "3 h 05 min"]
+
+
+def logged(run, rows):
+    run.prepare()
+    (run.folder / METRICS).write_text("".join(json.dumps({"step": s, "data": d}) + "\n" for s, d in rows))
+    run.finish({})
+
+
+def test_where_runs_ended_is_the_last_validation_only_if_all_validated(tmp_path):
+    one, other = planned(tmp_path, seeds=[1])
+    train = [(s, {"hdpo/tool_use_rate": s / 100, "hdpo/accuracy": 1.0, "timing_s/step": 1.0}) for s in range(1, 21)]
+    logged(one, [(0, {"val-hdpo/q/accuracy": 0.1}), *train, (20, {"val-hdpo/q/accuracy": 0.7})])
+    logged(other, train)
+    both = table([one, other])
+    assert before(both).value.tolist() == [0.1]
+    ended = at_end(both)
+    assert set(ended.phase) == {"train"}
+    uses = ended[(ended.variant == "hdpo") & (ended.metric == "tool_use_rate")]
+    assert uses.value.tolist() == [pytest.approx(0.195)], "steps 19 and 20 are the last tenth"
+    alone = at_end(table([one]))
+    assert (alone.phase.unique().tolist(), alone.value.tolist()) == (["validation"], [0.7])
+
+
+def test_a_run_without_our_metrics_is_refused(tmp_path):
+    run = planned(tmp_path, seeds=[1])[0]
+    logged(run, [(1, {"critic/score/mean": 1.0})])
+    with pytest.raises(CurvesError, match="no hdpo/ metrics"):
+        table([run])
+
+
+def test_the_command_trains_and_reports(run_compare, tmp_path):
+    done = run_compare("--algos", "gdpo,hdpo", "--seeds", "1,3", "--", "data.train_files=x")
+    assert done.exit_code == 0, done.output
+    assert "gdpo is run as tool_gdpo" in done.output
+    assert "[4/4] hdpo seed 3: step 4/4" in done.output
+    curves = pandas.read_csv(tmp_path / "out" / "metrics.csv")
+    assert set(curves.source) == {"a/b", "all"}
+    use = curves[(curves.variant == "hdpo") & (curves.metric == "tool_use_rate") & (curves.source == "a/b")]
+    assert use[(use.phase == "train") & (use.seed == 3)].value.tolist() == pytest.approx([0.9, 0.8, 0.7, 0.6])
+    summary = pandas.read_csv(tmp_path / "out" / "summary.csv").set_index(["variant", "metric"])
+    assert summary.loc[("hdpo", "accuracy"), ["mean", "min", "max", "count"]].tolist() == pytest.approx(
+        [0.7, 0.6, 0.8, 2]
+    )
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "4 of 4 runs." in page and "70.0 (60.0 to 80.0)" in page
+    pictures = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
+    assert len(pictures) == 3
+    assert all(base64.b64decode(picture).startswith(b"\x89PNG") for picture in pictures)
+    assert not re.search(r'(src|href)="(?!data:)', page), "nothing is loaded from elsewhere"
+
+
+def test_a_stopped_comparison_goes_on_where_it_stopped(run_compare, no_pictures, tmp_path):
+    arguments = ["--algos", "grpo,hdpo", "--seeds", "2", "--", "a.b=1"]
+    halted = run_compare(*arguments, "fake.stop=hdpo1@2")
+    assert halted.exit_code == 1
+    assert "hdpo seed 1 failed with exit code 1" in halted.output
+    assert "1 of 4 runs failed: hdpo seed 1" in halted.output
+    assert "3 of 4 runs." in (tmp_path / "out" / "report.html").read_text()
+    finished = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("done.json")}
+    again = run_compare(*arguments, "fake.stop=hdpo1@2", "--dry-run")
+    assert again.output.count("-m verl.trainer.main_ppo") == 1
+    checkpoints = tmp_path / "out" / "runs" / "hdpo" / "seed1" / "checkpoints"
+    checkpoints.mkdir()
+    (checkpoints / "latest_checkpointed_iteration.txt").write_text("3")
+    done = run_compare(*arguments, "fake.stop=hdpo1@2")
+    assert done.exit_code == 0, done.output
+    assert "hdpo seed 1: going on from its checkpoint" in done.output
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished, "no finished run was touched"
+    curves = pandas.read_csv(tmp_path / "out" / "metrics.csv")
+    steps = curves[(curves.variant == "hdpo") & (curves.seed == 1) & (curves.metric == "step_seconds")].step
+    assert steps.tolist() == [1, 2, 3, 4], "both attempts' steps"
+
+
+def test_a_first_run_that_fails_stops_all(run_compare):
+    halted = run_compare("--algos", "grpo,hdpo", "--seeds", "1", "--", "fake.stop=grpo1@0")
+    assert halted.exit_code == 1
+    assert "the first run failed; no other was started" in halted.output
+    assert "hdpo seed 1: starting" not in halted.output
+
+
+def test_nothing_starts_on_a_config_that_fails(run_compare, monkeypatch):
+    finding = Finding("Files hdpo seed 1", "FAIL", "data.train_files", "x does not exist", ("give a file",))
+    monkeypatch.setattr(compare_module, "probe", lambda config, runs: [finding])
+    done = run_compare("--algos", "hdpo", "--", "data.train_files=x")
+    assert done.exit_code == 1
+    assert "x does not exist" in done.output and "nothing was started" in done.output
+    assert "starting" not in done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--algos", "hdpo", "--seeds", "x"], "neither a number of seeds nor a list"),
+        (["--algos", "hdpo", "--seeds", "0"], "number >= 1"),
+        (["--algos", "hdpo", "--seeds", "2,2"], "different numbers"),
+        (["--algos", "hdpo[x=1]"], "--algos: hdpo has no setting x"),
+        ([], "--algos"),
+    ],
+)
+def test_a_command_line_that_makes_no_sense(run_compare, arguments, message):
+    done = run_compare(*arguments)
+    assert done.exit_code == 2
+    assert message in done.output
+
+
+def test_configs_are_checked_once_per_algorithm_and_once_per_seed_that_they_name(run_compare, monkeypatch):
+    asked = {}
+    monkeypatch.setattr(compare_module, "probe", lambda config, runs: asked.update(runs) or [])
+    run_compare("--algos", "grpo,hdpo", "--seeds", "3", "--dry-run", "--", "a=1")
+    assert list(asked) == ["grpo seed 1", "hdpo seed 1"]
+    asked.clear()
+    run_compare("--algos", "grpo,hdpo", "--seeds", "3", "--dry-run", "--", "--config-name=mine", "a={seed}")
+    assert list(asked) == ["grpo seed 1", "hdpo seed 1", "grpo seed 2", "grpo seed 3"]
+    assert not any(part.startswith("--") for run in asked.values() for part in run)
+
+
+def test_a_missing_package_is_missed_before_anything_starts(run_compare, monkeypatch):
+    monkeypatch.delitem(sys.modules, "verl_hdpo.compare.report")
+    monkeypatch.delattr("verl_hdpo.compare.report", raising=False)
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    done = run_compare("--algos", "hdpo", "--", "a=1")
+    assert done.exit_code == 1
+    assert "jinja2 is not installed: pip install 'verl-hdpo[report]'" in done.output
+
+
+def test_a_report_needs_no_validation(tmp_path):
+    run = planned(tmp_path, seeds=[1])[0]
+    logged(run, [(1, {"hdpo/tool_use_rate": 1.0, "hdpo/accuracy": 0.5})])
+    assert "The last tenth of the training steps" in write_report([run], tmp_path).read_text()

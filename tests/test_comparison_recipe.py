@@ -1,0 +1,63 @@
+"""The comparison's mixed task: its questions, and a calculator that errs."""
+
+import random
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import pytest
+from verl.tools.function_tool import load_function_tools_from_path
+
+ROOT = Path(__file__).parents[1]
+RECIPE = ROOT / "recipes" / "comparison"
+
+
+@pytest.fixture
+def mixed(monkeypatch):
+    """``mixed`` and ``questions``, which are scripts and in no package."""
+    for folder in (ROOT / "examples" / "quickstart", RECIPE):
+        monkeypatch.syspath_prepend(str(folder))
+    import mixed
+    import questions
+
+    yield mixed, questions
+    for name in ("mixed", "questions", "cold_start", "tokenizer"):
+        sys.modules.pop(name, None)
+
+
+def test_the_questions_are_the_quickstart_s_by_three_kinds(mixed):
+    mixed, questions = mixed
+    ours, theirs = mixed.mixed(1), questions.split(1)
+    for stage in ("train", "validation"):
+        assert [q.expression for q in getattr(ours, stage)] == [q.expression for q in getattr(theirs, stage)]
+        assert [q.answer for q in getattr(ours, stage)] == [q.answer for q in getattr(theirs, stage)]
+        assert {q.kind for q in getattr(ours, stage)} == set(mixed.SOURCES)
+    for question in ours.validation:
+        product = bool(set("*/") & set(question.expression))
+        assert question.kind == "needed" or (question.kind == "half_known") == product
+        assert question.text.startswith("How much" if question.kind == "half_known" else "What")
+    assert mixed.mixed(1) == ours
+    assert mixed.mixed(2) != ours
+
+
+def test_the_cold_start_is_shown_one_wrong_answer_in_its_share(mixed):
+    mixed, questions = mixed
+    right = {q.expression: q.answer for q in questions.split(1).known}
+    shown = defaultdict(Counter)
+    for question in mixed.mixed(1).known:
+        shown[question.kind, question.expression][question.answer] += 1
+    assert {expression for _, expression in shown} == set(right)
+    for (kind, expression), answers in shown.items():
+        times_right, times_wrong = mixed.COPIES[kind]
+        assert len(answers) == 2
+        assert answers[right[expression]] * times_wrong == (answers.total() - answers[right[expression]]) * times_right
+        assert answers.total() == 10
+
+
+def test_one_result_in_five_is_wrong(monkeypatch):
+    monkeypatch.setattr("verl.tools.function_tool.FUNCTION_TOOL_REGISTRY", {})
+    (tool,) = load_function_tools_from_path(str(RECIPE / "flaky_calculator.py"))
+    random.seed(0)
+    results = Counter(tool.fn("48/2") for _ in range(2000))
+    assert 0.17 < 1 - results["24"] / 2000 < 0.23
+    assert all(result[0] == "2" and len(result) == 2 for result in results)

@@ -1,0 +1,251 @@
+"""``verl-hdpo eval``: verl's own loop, tools and reward, over HTTP to a scripted model of known habits."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from click.testing import CliRunner
+from completions_server import serving
+from composed import without_hydra
+from tiny import tiny_tokenizer
+from transformers import Qwen3Config
+
+from verl_hdpo.cli import run_config
+from verl_hdpo.cli.main import main
+from verl_hdpo.evaluation import endpoint as endpoint_module
+
+TOOLS = '''
+from verl.tools.function_tool import function_tool
+
+@function_tool()
+def plus(a: int, b: int) -> str:
+    """Add two numbers.
+
+    Args:
+        a: the one
+        b: the other
+    """
+    return str(a + b)
+'''
+QUESTIONS = {"known": (2, 2), "needed": (70, 81), "missed": (30, 51)}
+
+
+def write(prompt: str, request: dict) -> str:
+    """Knows 2+2 and calls for it all the same; calls for 70+81, which it does not know; guesses at 30+51."""
+    kind, a, b = re.findall(r"(\w+): (\d+)\+(\d+)\?", prompt)[-1]
+    if result := re.search(r"<tool_response>\n(\w+)\n", prompt):
+        return f"<answer>{result[1]}</answer>"
+    call = f'\n{{"name": "plus", "arguments": {{"a": {a}, "b": {b}}}}}\n</tool_call>'
+    if prompt.endswith("<tool_call>"):
+        return call
+    if kind != "missed" and "plus" in prompt and not request.get("logit_bias"):
+        return f"<tool_call>{call}"
+    return f"<answer>{4 if kind == 'known' else 0}</answer>"
+
+
+def row(kind: str, a: int, b: int) -> dict:
+    return {
+        "data_source": kind,
+        "prompt": [{"role": "user", "content": f"{kind}: {a}+{b}?"}],
+        "reward_model": {"style": "rule", "ground_truth": str(a + b)},
+        "extra_info": {"index": a},
+    }
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("eval")
+    (path / "tools.py").write_text(TOOLS)
+    tokenizer = tiny_tokenizer()
+    config = Qwen3Config(vocab_size=len(tokenizer), num_hidden_layers=1, architectures=["Qwen3ForCausalLM"])
+    config.save_pretrained(path / "model")
+    tokenizer.save_pretrained(path / "model")
+    return path
+
+
+@pytest.fixture
+def data(tmp_path):
+    path = tmp_path / "questions.jsonl"
+    path.write_text("".join(json.dumps(row(kind, *numbers)) + "\n" for kind, numbers in QUESTIONS.items()))
+    return path
+
+
+@pytest.fixture
+def server():
+    with serving(write) as server:
+        yield server
+
+
+@pytest.fixture
+def run_eval(model, data, tmp_path, server):
+    """``run_eval(*arguments)``: the command against the scripted server."""
+
+    def run(*arguments: str, overrides=(), tools="tools.py"):
+        multi_turn = "actor_rollout_ref.rollout.multi_turn"
+        return CliRunner().invoke(
+            main,
+            [
+                "eval", "--out", str(tmp_path / "out"), "--data", str(data),
+                *(arguments if "--model" in arguments else ("--model", str(model / "model"), *arguments)),
+                *(() if "--endpoint" in arguments else ("--endpoint", server.url)),
+                "--", *([f"{multi_turn}.function_tool_path={model / tools}"] if tools else []),
+                f"{multi_turn}.format=hermes", "data.max_prompt_length=600", "data.max_response_length=400",
+                "+actor_rollout_ref.model.override_config.attn_implementation=sdpa", *overrides,
+            ],
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.fixture
+def no_hydra(monkeypatch):
+    monkeypatch.setattr(run_config, "compose", without_hydra)
+
+
+def values(tmp_path, label="model", source="all") -> dict[str, float]:
+    figures = json.loads((tmp_path / "out" / "figures.json").read_text())["models"][label][source]
+    return {name: estimate["value"] for name, estimate in figures.items()}
+
+
+@pytest.mark.parametrize("without", ["prompt", "token"])
+def test_a_model_s_habits_are_measured(run_eval, server, tmp_path, without):
+    server.tells_tokens = without == "prompt"  # with text alone the figures are the same
+    done = run_eval("--without", without, "-n", "2")
+    assert done.exit_code == 0, done.output
+    third = pytest.approx(1 / 3)
+    assert values(tmp_path) == {
+        "tool_use_rate": pytest.approx(2 / 3),
+        "calls": pytest.approx(2 / 3),
+        "accuracy": pytest.approx(2 / 3),
+        "accuracy_given_tool": 1.0,
+        "accuracy_given_no_tool": 0.0,
+        "accuracy_without": third,
+        "accuracy_forced": 1.0,
+        "gain_from_tools": third,
+        "needless": third,
+        "needless_share": 0.5,
+        "missed": third,
+        "missed_share": 1.0,
+        "unknown": 0.0,
+    }
+    assert values(tmp_path, source="known")["needless"] == 1.0
+    assert values(tmp_path, source="missed")["missed"] == 1.0
+    assert "needless: called, right without" in done.output
+    assert (tmp_path / "out" / "figures.png").read_bytes().startswith(b"\x89PNG")
+    banned = [request for request in server.requests if request.get("logit_bias")]
+    assert bool(banned) == (without == "token")
+    tools_shown = sum("plus" in tiny_tokenizer().decode(r["prompt"]) for r in server.requests)
+    # free: 2 + 2 + 1 requests of 2 rollouts; forced: 2 + 2 + 2; without, by token: 1 + 1 + 1
+    assert tools_shown == 2 * (5 + 6 + (3 if without == "token" else 0))
+
+
+def test_a_stopped_evaluation_makes_what_is_missing(run_eval, no_hydra, server, tmp_path, monkeypatch):
+    monkeypatch.setattr(endpoint_module, "wait_random_exponential", lambda max: 0)
+    server.failures = [503, 200 + 200]
+    halted = run_eval("--concurrency", "1", "--arms", "free,without")
+    assert halted.exit_code == 1
+    assert "answered HTTP 400" in halted.output and "Traceback" not in halted.output
+    server.failures = [503]
+    assert run_eval("--arms", "free,without", "--concurrency", "1").exit_code == 0
+    path = tmp_path / "out" / "model" / "records.jsonl"
+    records = [json.loads(line) for line in path.read_text().splitlines()[1:]]
+    assert len({(r["arm"], r["question"]) for r in records}) == len(records) == 6
+    path.write_text("\n".join(path.read_text().splitlines()[:-1]) + '\n{"arm": "fr')
+    before = len(server.requests)
+    assert run_eval("--arms", "free,without").exit_code == 0
+    assert 0 < len(server.requests) - before <= 2, "one rollout was missing"
+    other = run_eval("--arms", "free", "--seed", "1")
+    assert other.exit_code == 1 and "other settings (seed)" in other.output
+
+
+def test_two_models_side_by_side(run_eval, no_hydra, model, server, tmp_path):
+    with serving(lambda prompt, request: write(prompt, {"logit_bias": True})) as direct:
+        done = run_eval(
+            "--model", f"before={model / 'model'}", "--model", f"after={model / 'model'}",
+            "--endpoint", server.url, "--endpoint", direct.url, "--arms", "free",
+        )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    changed = json.loads((tmp_path / "out" / "figures.json").read_text())["differences"]["before -> after"]["all"]
+    assert (changed["tool_use_rate"]["value"], changed["tool_use_rate"]["fewer"]) == (pytest.approx(-2 / 3), 2)
+    assert (changed["accuracy"]["value"], changed["accuracy"]["fewer"]) == (pytest.approx(-1 / 3), 1)
+    rows = (tmp_path / "out" / "before-after.csv").read_text()
+    assert "first_calls,second_calls" in rows and "\n1,0,needed,1,0,True,False," in rows.replace("\r", "")
+
+
+def test_a_user_s_reward_function_judges(run_eval, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "def compute_score(data_source, solution_str, ground_truth, extra_info):\n"
+        "    return None if data_source == 'known' else {'score': 1.0, 'acc': 1.0}\n"
+    )
+    done = run_eval("--arms", "free", overrides=[f"reward.custom_reward_function.path={tmp_path / 'mine.py'}"])
+    assert done.exit_code == 0, done.output
+    found = values(tmp_path)
+    assert (found["accuracy"], found["unknown"]) == (1.0, pytest.approx(1 / 3))
+
+
+WRONG = {
+    "no server": ({"arguments": ["--endpoint", "http://127.0.0.1:9"]}, "no server at http://127.0.0.1:9/v1"),
+    "no such model": ({"arguments": ["--served-name", "x"]}, "has no model x; it has scripted"),
+    "no tools": ({"tools": None}, "no tools: name them"),
+    "a loop without tools": (
+        {"overrides": ["actor_rollout_ref.rollout.agent.default_agent_loop=single_turn_agent"]},
+        "calls no tools",
+    ),
+    "one of ours that is none": ({"overrides": ["+algorithm.hdpo.w_tols=1"]}, "did you mean"),
+    "no model": ({"arguments": ["--model", "x=/no/model"]}, "cannot load the model /no/model"),
+    "no data": ({"arguments": ["--data", "/no/x.parquet"]}, "/no/x.parquet does not exist"),
+    "a template without tools": (
+        {"overrides": ["actor_rollout_ref.model.custom_chat_template='{{messages}}'"]},
+        "no tool in the prompt: the chat template shows none of plus",
+    ),
+}
+
+
+def test_a_setting_that_is_none_is_said(run_eval):
+    done = run_eval(overrides=["data.nothing=1"])
+    assert done.exit_code == 1, done.output
+    assert "do not fit verl's config" in done.output
+    assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_wrong_is_said(run_eval, no_hydra, case):
+    change, message = WRONG[case]
+    done = run_eval(*change.pop("arguments", []), **change)
+    assert done.exit_code == 1, done.output
+    assert message in done.output
+    assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([{**row("a", 1, 2), "reward_model": {}}], "row 0 has no reward_model.ground_truth"),
+        ([row("a", 1, 2), {**row("a", 1, 2), "split": "x"}], "mixed schemas: "),
+        ([{k: v for k, v in row("a", 1, 2).items() if k != "prompt"}], "has no chat under 'prompt'"),
+        ([{**row("a", 1, 2), "data_source": None}], "no text under 'data_source'"),
+        ([{**row("a", 1, 2), "extra_info": {"tool_selection": ["search"]}}], "row 0 has no tool in its prompt"),
+        ([], "no rows"),
+    ],
+)
+def test_rows_that_cannot_be_evaluated(run_eval, no_hydra, data, rows, message):
+    data.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    done = run_eval()
+    assert done.exit_code == 1, done.output
+    assert message in done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--arms", "without"], "must have free"),
+        (["--arms", "free,other"], "--arms: other"),
+        (["--model", "a", "--model", "b", "--endpoint", "x"], "give one for each"),
+        (["--model", "x/a", "--model", "y/a", "--endpoint", "x", "--endpoint", "y"], "two models are called a"),
+    ],
+)
+def test_a_command_line_that_makes_no_sense(run_eval, arguments, message):
+    done = run_eval(*arguments)
+    assert (done.exit_code, message in done.output) == (2, True), done.output
