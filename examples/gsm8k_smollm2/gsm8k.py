@@ -83,7 +83,7 @@ def calling_dialogue(problem: Problem, tool: str, calculate: Callable[[str], str
     messages, at = [problem.user], 0
     for step in _STEP.finditer(problem.solution):
         expression, result = step[1].strip(), step[2].strip()
-        if calculate(expression) != result:
+        if not _gives(calculate, expression, result):
             return None
         function = {"name": tool, "arguments": {"expression": expression}}
         before = problem.solution[at : step.start()].strip()
@@ -94,6 +94,13 @@ def calling_dialogue(problem: Problem, tool: str, calculate: Callable[[str], str
         return None
     final = f"{problem.solution[at:].strip()}\n<answer>{problem.answer}</answer>"
     return [*messages, {"role": "assistant", "content": final}]
+
+
+def _gives(calculate: Callable[[str], str], expression: str, result: str) -> bool:
+    try:
+        return calculate(expression) == result
+    except ValueError:  # not what the calculator can work out
+        return False
 
 
 def steps(problem: Problem) -> int:

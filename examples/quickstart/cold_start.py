@@ -32,6 +32,8 @@ class Recipe:
         habit_rows: dialogues per step, 40 % of them ``not_needed``, that teach calls and the habit.
         known_rows: direct answers per step, that teach the sums.
         direct: share of direct answers among the dialogues of each kind.
+        sharpen, temperature: the last share of the steps learns all but the decision between call and answer at this
+            temperature; what is sampled at 1 is then surer than the loss asks for, and RL's noise does not move it.
     """
 
     hidden: int = 128
@@ -42,6 +44,8 @@ class Recipe:
     known_rows: int = 16
     direct_not_needed: float = 0.03
     direct_needed: float = 0.001
+    sharpen: float = 0.3
+    temperature: float = 2.0
 
 
 @dataclass(frozen=True)
@@ -166,6 +170,7 @@ def train(
         return loss.item()
 
     encode = Encoder(tokenizer, tools)
+    decisions = torch.tensor(tokenizer.convert_tokens_to_ids(["<tool_call>", "<answer>"]))
 
     def habit() -> Dialogue:
         if rng.random() < 0.4:
@@ -179,17 +184,23 @@ def train(
         calls = encode([habit() for _ in range(recipe.habit_rows)], learn_decision=True)
         sums = encode([Dialogue(rng.choice(split.known), True) for _ in range(recipe.known_rows)], learn_decision=False)
         decay = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / recipe.steps))
-        loss = update([loss_of(model, *calls), loss_of(model, *sums)], min(1.0, step / 30) * decay)
+        temperature = recipe.temperature if step > (1 - recipe.sharpen) * recipe.steps else 1.0
+        losses = [loss_of(model, *rows, decisions, temperature) for rows in (calls, sums)]
+        loss = update(losses, min(1.0, step / 30) * decay)
         report(step, loss)
     return model
 
 
-def loss_of(model: Qwen3ForCausalLM, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Mean cross-entropy of the labelled tokens.
+def loss_of(
+    model: Qwen3ForCausalLM, ids: torch.Tensor, labels: torch.Tensor, decisions: torch.Tensor, temperature: float
+) -> torch.Tensor:
+    """Mean cross-entropy of the labelled tokens, at ``temperature`` but for those in ``decisions``.
 
     Padding is on the right, where causal attention keeps it from mattering, so there is no mask.
     """
     hidden = model.model(input_ids=ids).last_hidden_state[:, :-1]
     learned = labels[:, 1:] != IGNORED
+    targets = labels[:, 1:][learned]
     logits = model.lm_head(hidden[learned])  # most tokens are not learned, and the vocabulary is much of the work
-    return torch.nn.functional.cross_entropy(logits, labels[:, 1:][learned])
+    temperatures = torch.where(torch.isin(targets, decisions), 1.0, temperature)
+    return torch.nn.functional.cross_entropy(logits / temperatures[:, None], targets)

@@ -11,8 +11,6 @@ from typing import Any, Literal
 DATA = Path(__file__).parent / "data"
 VALIDATION = 256
 """Validation questions of each kind."""
-RL_NEEDED = 53
-"""A quarter of the RL questions: most of the signal is in the other kind."""
 
 Kind = Literal["not_needed", "needed"]
 KINDS: tuple[Kind, ...] = ("not_needed", "needed")
@@ -47,9 +45,9 @@ class Split:
 
     Attributes:
         known: every ``not_needed`` question: the cold start teaches the model all of them by heart.
-        copied: ``needed`` questions of the cold start, from which the model learns to write calls.
-        train: both kinds, for RL.
-        validation: both kinds; none is in ``train``, and no ``needed`` one is in ``copied`` either.
+        copied: ``needed`` questions, from which the model learns to write calls.
+        train: both kinds, for RL; seven in ten are ``not_needed``, where the signal is.
+        validation: both kinds; none is in ``train`` or ``copied``.
     """
 
     known: list[Question]
@@ -71,7 +69,7 @@ def split(seed: int) -> Split:
     rng.shuffle(needed)
     return Split(
         known=known,
-        copied=needed[VALIDATION + RL_NEEDED :],
-        train=known[VALIDATION:] + needed[VALIDATION : VALIDATION + RL_NEEDED],
+        copied=needed[VALIDATION:],
+        train=known[VALIDATION:] * 3 + needed[VALIDATION:],
         validation=known[:VALIDATION] + needed[:VALIDATION],
     )

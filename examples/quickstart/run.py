@@ -9,31 +9,53 @@ from __future__ import annotations
 import argparse
 import hashlib
 import importlib.metadata
+import inspect
 import json
 import shutil
 import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from questions import Split, split
+from training import STEPS, TOOLS
+
+if TYPE_CHECKING:
+    from cold_start import Recipe
 
 HERE = Path(__file__).parent
 ALGOS = ("hdpo", "grpo")
 THREADS = 1  # part of what a seed stands for (another number rounds differently), and best for so small a model
 
 
-def cold_start_key(seed: int) -> str:
+def cold_start_key(seed: int, sources: Sequence[Path]) -> str:
     """Changes with anything that the cold start depends on."""
     digest = hashlib.sha256(f"{seed} {importlib.metadata.version('torch')}".encode())
-    sources = [HERE / name for name in ("questions.py", "tokenizer.py", "cold_start.py", "tools.py")]
     for path in (*sources, *sorted((HERE / "data").glob("*.tsv"))):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def build_cold_start(path: Path, seed: int) -> float:
-    """Questions and model of ``seed`` in ``path``; returns the seconds that building them took, 0 if reused."""
-    key = cold_start_key(seed)
+def build_cold_start(
+    path: Path,
+    seed: int,
+    deal: Callable[[int], Split] = split,
+    tools_path: Path = TOOLS,
+    recipe: Recipe | None = None,
+) -> float:
+    """Questions and model of ``seed`` in ``path``; returns the seconds that building them took, 0 if reused.
+
+    Args:
+        deal: gives the questions of a seed.
+        tools_path: file of the calculator.
+        recipe: default: the quickstart's.
+    """
+    sources = [HERE / name for name in ("questions.py", "tokenizer.py", "cold_start.py")] + [tools_path]
+    if deal is not split:
+        sources.append(Path(inspect.getfile(deal)))
+    key = cold_start_key(seed, sources)
     stamp = path / "cold_start.json"
     if stamp.exists() and json.loads(stamp.read_text())["key"] == key:
         print(f"Reusing the cold start in {path}.")
@@ -43,16 +65,15 @@ def build_cold_start(path: Path, seed: int) -> float:
     import cold_start
     import pandas
     import torch
-    from questions import split
     from tokenizer import make_tokenizer
     from verl.tools.function_tool import load_function_tools_from_path
 
     torch.set_num_threads(THREADS)
     tools = [
         tool.tool_schema.model_dump(exclude_unset=True, exclude_none=True)
-        for tool in load_function_tools_from_path(str(HERE / "tools.py"))
+        for tool in load_function_tools_from_path(str(tools_path))
     ]
-    recipe, questions, tokenizer = cold_start.Recipe(), split(seed), make_tokenizer(tools)
+    recipe, questions, tokenizer = recipe or cold_start.Recipe(), deal(seed), make_tokenizer(tools)
 
     def report(step: int, loss: float) -> None:
         if step % 100 == 0 or step == recipe.steps:
@@ -88,7 +109,7 @@ def train(out: Path, cold_start: Path, algo: str, seed: int, steps: int) -> dict
         SystemExit: the run failed; the message holds the end of its log.
     """
     from report import Progress, plot, table
-    from training import overrides
+    from training import overrides, trained_model
 
     from verl_hdpo.cpu.run import log_tail, run_verl
 
@@ -106,6 +127,7 @@ def train(out: Path, cold_start: Path, algo: str, seed: int, steps: int) -> dict
         raise SystemExit(f"{log_tail(log)}\n\nThe run failed (exit code {code}); its whole log: {log}")
     plot(out / "curves.png", algo, progress)
     print(f"\n{table(algo, progress.before, progress.after)}\n\nCurves: {out / 'curves.png'}")
+    print(f"Trained model: {trained_model(out, steps)}")
     return {
         "before": progress.before,
         "after": progress.after,
@@ -118,7 +140,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--algo", choices=ALGOS, default="hdpo", help="algorithm.adv_estimator (default: hdpo)")
     parser.add_argument("--seed", type=int, default=1, help="governs model, cold start, data and sampling (default: 1)")
-    parser.add_argument("--steps", type=int, default=24, help="RL steps (default: 24)")
+    parser.add_argument("--steps", type=int, default=STEPS, help="RL steps (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=Path("outputs/quickstart"), help="default: outputs/quickstart")
     args = parser.parse_args()
     root = args.out.resolve()

@@ -5,7 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 HERE = Path(__file__).parent
-PROMPTS, ROLLOUTS = 16, 16
+TOOLS = HERE / "tools.py"
+PROMPTS, ROLLOUTS, STEPS = 12, 16, 16
+
+
+def trained_model(run_dir: Path, steps: int) -> Path:
+    """Where verl leaves the trained model, in Hugging Face's format."""
+    return run_dir / "checkpoints" / f"global_step_{steps}" / "actor" / "huggingface"
 
 
 def overrides(algo: str, cold_start: Path, seed: int, steps: int) -> list[str]:
@@ -17,12 +23,31 @@ def overrides(algo: str, cold_start: Path, seed: int, steps: int) -> list[str]:
     return [
         f"algorithm.adv_estimator={algo}",
         "+algorithm.hdpo.observe=true",  # log tool use with any estimator
+        f"data.seed={seed}",
+        f"{rollout}.seed={seed}",
+        f"{actor}.data_loader_seed={seed}",
+        *pipeline(cold_start, steps),
+        "trainer.logger=[console,file]",
+        "trainer.project_name=quickstart",
+        f"trainer.experiment_name={algo}-seed{seed}",
+        "trainer.val_before_train=True",
+        f"trainer.save_freq={steps}",
+        "trainer.default_local_dir=checkpoints",  # in the run's folder
+        f"{actor}.checkpoint.save_contents=[hf_model]",
+        "trainer.resume_mode=disable",
+    ]
+
+
+def pipeline(cold_start: Path, steps: int, tools: Path = TOOLS) -> list[str]:
+    """What is the same for every algorithm and seed."""
+    actor, rollout = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
+    return [
         "reward.reward_manager.name=hdpo",
         f"{rollout}.agent.default_agent_loop=hdpo_tool_agent",
         f"{rollout}.agent.num_workers=2",  # with a model this small the agent loops are most of a step
         f"{rollout}.multi_turn.enable=True",
         f"{rollout}.multi_turn.format=hermes",
-        f"{rollout}.multi_turn.function_tool_path={HERE / 'tools.py'}",
+        f"{rollout}.multi_turn.function_tool_path={tools}",
         f"{rollout}.multi_turn.max_assistant_turns=2",
         f"actor_rollout_ref.model.path={cold_start / 'model'}",
         f"data.train_files={cold_start / 'train.parquet'}",
@@ -30,25 +55,16 @@ def overrides(algo: str, cold_start: Path, seed: int, steps: int) -> list[str]:
         f"data.train_batch_size={PROMPTS}",
         "data.max_prompt_length=64",
         "data.max_response_length=64",
-        f"data.seed={seed}",
-        f"{rollout}.seed={seed}",
         f"{rollout}.n={ROLLOUTS}",
         f"{rollout}.max_num_seqs=256",
         # Before and after are measured on sampled answers, as the rollouts of training are.
         f"{rollout}.val_kwargs.do_sample=True",
         f"{rollout}.val_kwargs.temperature=1.0",
-        f"{actor}.optim.lr=1e-3",
+        f"{actor}.optim.lr=8e-4",
         f"{actor}.optim.lr_scheduler_type=cosine",
         f"{actor}.ppo_mini_batch_size={PROMPTS}",
         f"{actor}.use_kl_loss=False",
-        f"{actor}.data_loader_seed={seed}",
-        "trainer.logger=[console,file]",
-        "trainer.project_name=quickstart",
-        f"trainer.experiment_name={algo}-seed{seed}",
-        "trainer.val_before_train=True",
         f"trainer.test_freq={steps}",
-        "trainer.save_freq=-1",
-        "trainer.resume_mode=disable",
         "trainer.total_epochs=1000",
         f"trainer.total_training_steps={steps}",
     ]

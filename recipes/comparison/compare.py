@@ -1,0 +1,74 @@
+"""Every algorithm on two small tasks, with a report of each: ``verl-hdpo compare`` on 2 CPU cores.
+
+    python recipes/comparison/compare.py --task quickstart
+    python recipes/comparison/compare.py --task mixed
+
+Each takes hours. Stopped, it goes on where it was: finished runs are not done again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+QUICKSTART = ROOT / "examples" / "quickstart"
+sys.path.insert(0, str(QUICKSTART))
+
+import mixed  # noqa: E402
+import questions  # noqa: E402
+import run as quickstart  # noqa: E402
+import training  # noqa: E402
+from cold_start import Recipe  # noqa: E402
+
+
+class Task(NamedTuple):
+    title: str
+    deal: Callable[[int], questions.Split]
+    tools: Path
+    recipe: Recipe | None
+    steps: int
+
+
+ALGOS = ",".join(
+    [
+        "hdpo",
+        "grpo",
+        "gdpo",
+        *(f"grpo_penalty[a={a}{gated}]" for gated in (",gated=true", "") for a in (0.1, 0.3, 1.0)),
+    ]
+)
+TASKS = {
+    "quickstart": Task("Groups nearly all correct", questions.split, training.TOOLS, None, training.STEPS),
+    "mixed": Task("Groups of mixed correctness", mixed.mixed, HERE / "flaky_calculator.py", mixed.RECIPE, 24),
+}
+
+
+def main() -> None:
+    steps = ", ".join(f"{name} {task.steps}" for name, task in TASKS.items())
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", choices=TASKS, required=True)
+    parser.add_argument("--algos", default=ALGOS, help="as of verl-hdpo compare (default: %(default)s)")
+    parser.add_argument("--seeds", type=int, default=3, help="1, 2, ... (default: %(default)s)")
+    parser.add_argument("--steps", type=int, help=f"RL steps of a run (default: {steps})")
+    parser.add_argument("--out", type=Path, help="default: outputs/comparison/TASK")
+    parser.add_argument("--dry-run", action="store_true", help="check the configs and print the commands")
+    args = parser.parse_args()
+    task = TASKS[args.task]
+    out = (args.out or ROOT / "outputs" / "comparison" / args.task).resolve()
+    for seed in range(1, args.seeds + 1):
+        quickstart.build_cold_start(out / f"start-{seed}", seed, task.deal, task.tools, task.recipe)
+    command = ["verl-hdpo", "compare", "--cpu", "--algos", args.algos, "--seeds", str(args.seeds)]
+    command += ["--title", task.title, "--out", str(out), *(["--dry-run"] if args.dry_run else [])]
+    pipeline = training.pipeline(out / "start-{seed}", args.steps or task.steps, task.tools)
+    command += ["--", *pipeline, "trainer.val_before_train=False"]
+    os.execv(Path(sys.executable).with_name("verl-hdpo"), command)
+
+
+if __name__ == "__main__":
+    main()

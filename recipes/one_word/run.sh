@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# A verl run with tools on one node or many; HDPO is the one word in ALGO. FSDP2 or Megatron, sync or async.
+#
+#   TRAIN=train.parquet VAL=val.parquet REWARD=reward.py TOOLS=tools.py recipes/one_word/run.sh [overrides]
+#   ALGO=grpo ...          the same run without HDPO, its tool use logged all the same
+#   ENGINE=megatron ...    Megatron instead of FSDP2
+#   CHECK=1 ...            only check the run with verl-hdpo doctor: seconds, no GPU taken
+set -euo pipefail
+
+: "${TRAIN:?training data, a parquet or jsonl file}" "${VAL:?validation data}"
+: "${REWARD:?a Python file with compute_score(), that returns a dict with score and acc}"
+: "${TOOLS:?a Python file with the tools, verl function tools}"
+ALGO=${ALGO:-hdpo}
+ENGINE=${ENGINE:-fsdp2}
+MODEL=${MODEL:-Qwen/Qwen3-8B}
+NODES=${NODES:-1}
+GPUS=${GPUS:-8}
+TP=${TP:-2}
+
+args=(
+    algorithm.adv_estimator="$ALGO"
+    +algorithm.hdpo.observe=true # log tool use with any estimator
+    reward.custom_reward_function.path="$REWARD"
+    data.train_files="$TRAIN"
+    data.val_files="$VAL"
+    data.train_batch_size=256
+    data.max_prompt_length=2048
+    data.max_response_length=8192
+    actor_rollout_ref.model.path="$MODEL"
+    actor_rollout_ref.actor.optim.lr=1e-6
+    actor_rollout_ref.actor.ppo_mini_batch_size=64
+    actor_rollout_ref.actor.use_dynamic_bsz=true
+    actor_rollout_ref.actor.ppo_max_token_len_per_gpu=16384
+    actor_rollout_ref.actor.use_kl_loss=false
+    actor_rollout_ref.rollout.name=vllm
+    actor_rollout_ref.rollout.n=16
+    actor_rollout_ref.rollout.tensor_model_parallel_size="$TP"
+    actor_rollout_ref.rollout.log_prob_use_dynamic_bsz=true
+    actor_rollout_ref.rollout.multi_turn.enable=true
+    actor_rollout_ref.rollout.multi_turn.format=hermes
+    actor_rollout_ref.rollout.multi_turn.function_tool_path="$TOOLS"
+    actor_rollout_ref.rollout.multi_turn.max_assistant_turns=8
+    actor_rollout_ref.rollout.multi_turn.max_tool_response_length=2048
+    actor_rollout_ref.rollout.agent.default_agent_loop=hdpo_tool_agent
+    trainer.nnodes="$NODES"
+    trainer.n_gpus_per_node="$GPUS"
+    trainer.project_name=verl-hdpo
+    trainer.experiment_name="$ALGO-$ENGINE"
+)
+case $ENGINE in
+    fsdp2)
+        config=ppo_trainer
+        args+=(
+            actor_rollout_ref.actor.strategy=fsdp2
+            actor_rollout_ref.model.enable_gradient_checkpointing=true
+            actor_rollout_ref.model.use_remove_padding=true
+        )
+        ;;
+    megatron)
+        config=ppo_megatron_trainer
+        args+=(
+            actor_rollout_ref.actor.megatron.tensor_model_parallel_size="$TP"
+            actor_rollout_ref.actor.megatron.pipeline_model_parallel_size="${PP:-2}"
+            actor_rollout_ref.actor.megatron.use_mbridge=true
+        )
+        ;;
+    *)
+        echo "ENGINE=$ENGINE: use fsdp2 or megatron" >&2
+        exit 2
+        ;;
+esac
+
+if [[ -n ${CHECK:-} ]]; then
+    exec verl-hdpo doctor --config-name "$config" -- "${args[@]}" "$@"
+fi
+exec python3 -m verl.trainer.main_ppo --config-name="$config" "${args[@]}" "$@"
