@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 ALGO ?= hdpo
 SEED ?= 1
+QUICK := not e2e and not engines and not gpu
 
-.PHONY: help install quickstart test test-fast test-e2e lint clean
+.PHONY: help install quickstart test test-fast test-quick test-engines test-e2e test-gpu bench lint clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -16,22 +17,41 @@ install: $(VENV)/installed ## make .venv with stock verl, vLLM for the CPU and t
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -c 'import sys; assert (3, 10) <= sys.version_info < (3, 13), "Python 3.10 to 3.12 needed (make PYTHON=python3.11)"'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -e '.[cpu,dev]'
+	$(BIN)/python -m pip install --quiet -e '.[cpu,tools,report,dev]'
 	# A torchvision built for CUDA breaks every transformers model import beside a torch for the CPU.
 	$(BIN)/python -c 'import torchvision' 2>/dev/null || $(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	# Beside the rest: where verl finds Megatron it imports it, and every training worker starts 4 s later.
+	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(VENV)/megatron megatron-core==0.16.1 mbridge==0.15.1
 	touch $@
 
 quickstart: install ## train a small model with HDPO on this machine's CPU; ALGO=grpo, SEED=n
 	$(BIN)/python examples/quickstart/run.py --algo $(ALGO) --seed $(SEED)
 
-test: install ## all tests, with real training runs
-	$(BIN)/python -m pytest
+# A training run starts one process after the other, so the rest of the tests fits in beside; all go on after a failure.
+test: install ## all tests that need no GPU, with real training runs; 16 GiB of memory
+	$(MAKE) --jobs 2 --keep-going --output-sync=target test-e2e test-quick test-engines
 
-test-fast: install ## all tests but the training runs
-	$(BIN)/python -m pytest -m 'not e2e'
+test-fast: QUICK += and not slow
+test-fast: test-quick ## all tests that take seconds: not doctor as a command, not the contract with verl's other releases
+
+test-quick: install
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m '$(QUICK)'
+
+test-engines: install ## the loss in verl's FSDP and Megatron engines
+	$(BIN)/python -m pytest tests/engines
 
 test-e2e: install ## the training runs alone
 	$(BIN)/python -m pytest tests/e2e
+
+test-gpu: ## the same on a GPU, with the Python at hand: verl, flash-attn, Transformer Engine, Megatron
+	$(PYTHON) -m pytest -m gpu tests/gpu
+
+bench: install ## what HDPO costs beside GRPO, and how fast the tools are; figures in outputs/bench
+	$(BIN)/python -m pip install --quiet -e '.[bench]'
+	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/python_tool.py
+	$(BIN)/python benchmarks/search.py
+	$(BIN)/python benchmarks/soak.py
 
 lint: install ## ruff
 	$(BIN)/ruff check .
