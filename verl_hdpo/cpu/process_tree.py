@@ -12,6 +12,7 @@ import contextlib
 import os
 import re
 import signal
+from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
@@ -59,7 +60,8 @@ class ProcessTree:
     def end(self, grace: float = 5.0) -> None:
         """Ask every process to end, then kill what is left; the second round catches late children.
 
-        Shared memory that they leave is removed: Python's resource trackers, which would do so, are killed with them.
+        Python's resource trackers end by themselves after those that they serve, whose shared memory and semaphores they
+        remove. What is left where they were killed as well is removed here, as far as it has been seen.
         """
         for round_grace in (grace, 1.0):
             processes = self.alive()
@@ -67,10 +69,10 @@ class ProcessTree:
                 with contextlib.suppress(psutil.Error):
                     process.send_signal(signal.SIGTERM)
             _, stubborn = psutil.wait_procs(processes, timeout=round_grace)
-            for process in stubborn:
-                with contextlib.suppress(psutil.Error):
-                    process.kill()
-            psutil.wait_procs(stubborn, timeout=5.0)
+            _kill(process for process in stubborn if not _is_resource_tracker(process))
+            _, trackers = psutil.wait_procs(stubborn, timeout=5.0)
+            _kill(trackers)
+            psutil.wait_procs(trackers, timeout=5.0)
         in_use = set().union(*(_shared_memory(pid) for pid in psutil.pids())) if self._shared_memory else set()
         for segment in self._shared_memory - in_use:
             segment.unlink(missing_ok=True)
@@ -90,6 +92,20 @@ def _shared_memory(pid: int) -> set[Path]:
         return {Path(path) for path in _SEGMENT.findall(Path(f"/proc/{pid}/maps").read_text())}
     except OSError:
         return set()
+
+
+def _is_resource_tracker(process: psutil.Process) -> bool:
+    """multiprocessing/resource_tracker.py: it ignores SIGTERM, and ends when the last that writes to it has ended."""
+    try:
+        return any("multiprocessing.resource_tracker" in word for word in process.cmdline())
+    except (psutil.Error, OSError):
+        return False
+
+
+def _kill(processes: Iterable[psutil.Process]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
 
 
 def _is_zombie(process: psutil.Process) -> bool:
