@@ -109,6 +109,7 @@ SIGNATURES = [
     (f"{LOOP}:resolve_config_path", "config_path", "doctor"),
     ("verl.utils.distributed:initialize_global_process_group_ray", "timeout_second backend", "cpu/patches.py"),
     ("verl.trainer.ppo.v1.replay_buffer:ReplayBuffer.__init__", "self poll_interval", "cpu/patches.py"),
+    ("verl.single_controller.ray.base:get_master_addr_port._function", "master_port_range", "cpu/patches.py"),
     (
         "verl.utils.model:load_valuehead_model",
         "local_path torch_dtype model_config trust_remote_code",

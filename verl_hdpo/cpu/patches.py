@@ -9,6 +9,7 @@ import functools
 import inspect
 import logging
 from collections.abc import Callable
+from random import SystemRandom
 from types import ModuleType
 from typing import Any
 
@@ -16,6 +17,8 @@ from torch.distributed.fsdp import CPUOffloadPolicy
 from wrapt import register_post_import_hook
 
 POLL_SECONDS = 0.05
+RENDEZVOUS_PORTS = 20_000, 32_768
+"""From, to: below those that Linux hands out (net.ipv4.ip_local_port_range)."""
 logger = logging.getLogger(__name__)
 _installed = False
 
@@ -78,11 +81,31 @@ def _poll_rollouts_quickly(replay_buffer: ModuleType) -> None:
     replay_buffer.ReplayBuffer.__init__ = polling_quickly
 
 
+def _rendezvous_port_that_nobody_is_given(base: ModuleType) -> None:
+    """verl/single_controller/ray/base.py, ``get_master_addr_port``: ``s.bind(("", 0))`` finds a port, and closes it.
+
+    The first worker listens on it seconds later, when it has imported torch; until then the kernel may give the port to
+    any other process that asks for one ("address already in use"). Those of ``RENDEZVOUS_PORTS`` it gives to nobody.
+    """
+    init = base.RayWorkerGroup.__init__
+    if "master_port_range" not in inspect.getsource(init):
+        raise RuntimeError("RayWorkerGroup takes no master_port_range")
+
+    @functools.wraps(init)
+    def with_port_range(self: Any, *args: Any, **kwargs: Any) -> None:
+        low, high = RENDEZVOUS_PORTS
+        kwargs.setdefault("master_port_range", [SystemRandom().randrange(low, high - 100), high])
+        init(self, *args, **kwargs)
+
+    base.RayWorkerGroup.__init__ = with_port_range
+
+
 PATCHES: dict[str, Callable[[ModuleType], None]] = {
     "verl.utils.distributed": _process_group_over_gloo,
     "verl.workers.engine.fsdp.transformer_impl": _reference_model_unpinned,
     "verl.utils.model": _critic_with_sdpa,
     "verl.trainer.ppo.v1.replay_buffer": _poll_rollouts_quickly,
+    "verl.single_controller.ray.base": _rendezvous_port_that_nobody_is_given,
 }
 
 
