@@ -15,11 +15,12 @@ from shared_memory import segments, unused
 
 PR_SET_CHILD_SUBREAPER = 36
 SECONDS = 20.0
+"""That the last ones of a run have to end and clean up."""
 
 
 @contextlib.contextmanager
 def nothing_left() -> Iterator[None]:
-    """Fails if at its end something is there that was not there before.
+    """Fails if at its end something is there, and stays, that was not there before.
 
     Within, every orphan below this process becomes its child, however far it went, and temporary files go to a folder
     of their own.
@@ -32,8 +33,10 @@ def nothing_left() -> Iterator[None]:
         os.environ["TMPDIR"] = folder
         try:
             yield
-            left = _running(known), list(Path(folder).iterdir()), unused(segments() - shared)
-            assert not any(left), left
+            ends = time.monotonic() + SECONDS
+            while any(left := (_running(known), list(Path(folder).iterdir()), unused(segments() - shared))):
+                assert time.monotonic() < ends, left
+                time.sleep(0.1)
         finally:
             tempfile.tempdir = outside
             os.environ.pop("TMPDIR")
@@ -43,17 +46,13 @@ def nothing_left() -> Iterator[None]:
 
 
 def _running(known: set[psutil.Process]) -> list[psutil.Process]:
-    """Processes below this one, those aside that were there; the last ones of a run have a moment to end."""
-    ends = time.monotonic() + SECONDS
-    while True:
-        found = []
-        for process in set(psutil.Process().children(recursive=True)) - known:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                if process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-                elif process.ppid() == os.getpid():
-                    with contextlib.suppress(ChildProcessError):
-                        os.waitpid(process.pid, os.WNOHANG)
-        if not found or time.monotonic() > ends:
-            return found
-        time.sleep(0.1)
+    """Processes below this one, those aside that were there."""
+    found = []
+    for process in set(psutil.Process().children(recursive=True)) - known:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+            elif process.ppid() == os.getpid():
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(process.pid, os.WNOHANG)
+    return found

@@ -60,8 +60,8 @@ class ProcessTree:
     def end(self, grace: float = 5.0) -> None:
         """Ask every process to end, then kill what is left; the second round catches late children.
 
-        Python's resource trackers end by themselves after those that they serve, whose shared memory and semaphores they
-        remove. What is left where they were killed as well is removed here, as far as it has been seen.
+        Python's resource trackers end by themselves after those that they serve, and remove the shared memory and
+        semaphores of those. What is left where they were killed as well is removed here, as far as it has been seen.
         """
         for round_grace in (grace, 1.0):
             processes = self.alive()
