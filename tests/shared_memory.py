@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from pathlib import Path
 
 
@@ -18,3 +19,11 @@ def unused(found: set[Path]) -> set[Path]:
             text = maps.read_text()
             found = {segment for segment in found if f"{segment}\n" not in text}
     return {segment for segment in found if segment.exists()}
+
+
+def abandoned(before: set[Path], seconds: float = 20.0) -> set[Path]:
+    """New ones that stay :func:`unused`; those of other programs that come or go just now are soon not."""
+    ends = time.monotonic() + seconds
+    while (left := unused(segments() - before)) and time.monotonic() < ends:
+        time.sleep(0.1)
+    return left

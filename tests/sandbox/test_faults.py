@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 from pools import HERE, SMALL, make_pool, open_pool, wait
-from shared_memory import segments, unused
+from shared_memory import abandoned, segments
 
 from verl_hdpo.sandbox.zygote_client import ZygoteClient
 from verl_hdpo.tool_ledger import ToolUnavailable
@@ -144,7 +144,7 @@ asyncio.run(main())
     assert_gone(processes)
     assert not list(tmp_path.iterdir())
     assert scratch_directories() == before
-    assert not unused(segments() - shared)
+    assert not abandoned(shared)
 
 
 @pytest.mark.parametrize("mechanism", HERE)
