@@ -20,11 +20,13 @@ class CompletionsServer:
         requests: bodies of the completions asked for.
         failures: status codes to answer next, one per request.
         tells_tokens: send token ids, as vLLM does, or text alone.
+        knows: fields it takes, as OpenAI's own server, which refuses others; None: any.
     """
 
     def __init__(self, write: Callable[[str, dict], str]):
         self.write, self.requests, self.failures, self.tells_tokens = write, [], [], True
         self.models = [MODEL]
+        self.knows: set[str] | None = None
         self.url = ""
 
     def answer(self, path: str, body: dict | None) -> tuple[int, dict]:
@@ -35,6 +37,8 @@ class CompletionsServer:
         self.requests.append(body)
         if self.failures:
             return self.failures.pop(0), {"error": "scripted failure"}
+        if self.knows is not None and (others := set(body) - self.knows):
+            return 400, {"error": f"unrecognized fields: {', '.join(sorted(others))}"}
         tokenizer = tiny_tokenizer()
         text = self.write(tokenizer.decode(body["prompt"]), body)
         choice = {"index": 0, "text": text, "finish_reason": "stop"}

@@ -27,12 +27,16 @@ import json, os, pathlib, sys
 
 values = dict(part.lstrip("+").split("=", 1) for part in sys.argv[1:] if "=" in part)
 seed, name = int(values["data.seed"]), values["algorithm.adv_estimator"]
+logger = "ray_kwargs.ray_init.runtime_env.env_vars.VERL_FILE_LOGGER_PATH"
 start = int(values.get("fake.start", 0))
 checkpoints = pathlib.Path(values["trainer.default_local_dir"])
 if (checkpoints / "latest_checkpointed_iteration.txt").exists():
     start = int((checkpoints / "latest_checkpointed_iteration.txt").read_text())
-with open(os.environ["VERL_FILE_LOGGER_PATH"], "w") as out:
-    for step in range(start, 5):
+with open(os.devnull if "fake.silent" in values else values[logger], "w") as out:
+    if start:  # as verl does where it resumes, with trainer.val_before_train
+        validated = {"val-hdpo/a/b/tool_use_rate": 0.5, "val-hdpo/a/b/accuracy": 0.5}
+        out.write(json.dumps({"step": start, "data": validated}) + "\\n")
+    for step in range(start + 1 if start else 0, 5):
         use = 1.0 - 0.1 * step if name == "hdpo" else 1.0
         data = {"timing_s/step": 2.0 + seed} if step else {}
         for prefix in ["hdpo/a/b/", "hdpo/"] * (step > 0) + ["val-hdpo/a/b/"] * (step in (0, 4)):
@@ -121,6 +125,7 @@ def test_runs_of_one_seed_differ_in_the_algorithm_alone(tmp_path):
         ("algorithm.adv_estimator=grpo", "--algos"),
         ("data.seed=1", "--seeds"),
         ("trainer.logger=[console]", "file logger"),
+        ("trainer.resume_mode=disable", "goes on from its checkpoint"),
         ("+trainer.default_local_dir=x", "checkpoints"),
         ("whatever", "write key=value"),
     ],
@@ -226,7 +231,7 @@ def test_a_stopped_comparison_goes_on_where_it_stopped(run_compare, no_pictures,
     assert again.output.count("-m verl.trainer.main_ppo") == 1
     checkpoints = tmp_path / "out" / "runs" / "hdpo" / "seed1" / "checkpoints"
     checkpoints.mkdir()
-    (checkpoints / "latest_checkpointed_iteration.txt").write_text("3")
+    (checkpoints / "latest_checkpointed_iteration.txt").write_text("2")
     done = run_compare(*arguments, "fake.stop=hdpo1@2")
     assert done.exit_code == 0, done.output
     assert "hdpo seed 1: going on from its checkpoint" in done.output
@@ -234,6 +239,45 @@ def test_a_stopped_comparison_goes_on_where_it_stopped(run_compare, no_pictures,
     curves = pandas.read_csv(tmp_path / "out" / "metrics.csv")
     steps = curves[(curves.variant == "hdpo") & (curves.seed == 1) & (curves.metric == "step_seconds")].step
     assert steps.tolist() == [1, 2, 3, 4], "both attempts' steps"
+
+
+def test_a_validation_of_a_resumed_run_is_not_its_end(tmp_path):
+    run = planned(tmp_path, seeds=[1])[0]
+    train = [(s, {"hdpo/tool_use_rate": s / 10, "hdpo/accuracy": 1.0}) for s in range(1, 5)]
+    logged(run, [*train[:2], (2, {"val-hdpo/q/accuracy": 0.2}), *train[2:]])
+    curves = table([run])
+    assert curves[(curves.phase == "train") & (curves.metric == "tool_use_rate")].step.tolist() == [1, 2, 3, 4]
+    assert set(at_end(curves).phase) == {"train"}
+
+
+def test_a_run_is_not_gone_on_with_on_other_files(tmp_path):
+    reward, model = tmp_path / "reward.py", tmp_path / "model"
+    reward.write_text("one")
+    model.mkdir()
+    (model / "weights").write_text("one")
+    overrides = [f"reward.custom_reward_function.path={reward}", f"actor_rollout_ref.model.path={model}"]
+    run = planned(tmp_path, overrides=overrides)[0]
+    run.prepare()
+    assert run.state == "unfinished"
+    for changed, named in ((reward, reward), (model / "weights", model)):
+        changed.write_text("another")
+        with pytest.raises(PlanError, match=re.escape(f"other settings (another {named})")):
+            _ = run.state
+        changed.write_text("one")
+    assert run.state == "unfinished"
+
+
+def test_a_run_that_logged_nothing_has_failed(run_compare):
+    done = run_compare("--algos", "hdpo", "--seeds", "1", "--", "fake.silent=1")
+    assert done.exit_code == 1
+    assert "hdpo seed 1 logged nothing into" in done.output
+
+
+def test_after_one_run_has_got_through_another_s_failure_stops_none(run_compare, no_pictures):
+    arguments = ["--algos", "grpo,hdpo", "--seeds", "2", "--", "fake.stop=hdpo1@1"]
+    run_compare(*arguments)
+    again = run_compare(*arguments[:-2], "--", "fake.stop=hdpo1@1")
+    assert "[1/1] hdpo seed 1: starting" in again.output and "no other was started" not in again.output
 
 
 def test_a_first_run_that_fails_stops_all(run_compare):

@@ -203,6 +203,26 @@ WRONG = {
 }
 
 
+def test_a_server_that_knows_openai_s_fields_alone_is_asked_with_those(run_eval, server, tmp_path):
+    server.tells_tokens = False
+    server.knows = {"model", "prompt", "max_tokens", "temperature", "top_p", "seed", "logit_bias"}
+    done = run_eval("--without", "token")
+    assert done.exit_code == 0, done.output
+    assert values(tmp_path)["tool_use_rate"] == pytest.approx(2 / 3)
+
+
+def test_the_first_questions_are_asked_whatever_the_model(run_eval, tmp_path, model, data, server):
+    rows = [row("known" if n % 2 else "needed", n, 1) for n in range(1, 9)]
+    data.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    twice = [word for label in "ab" for word in ("--model", f"{label}={model / 'model'}", "--endpoint", server.url)]
+    done = run_eval("--arms", "free", "--samples", "3", *twice)
+    assert done.exit_code == 0, done.output
+    for label in "ab":
+        _, *lines = (tmp_path / "out" / label / "records.jsonl").read_text().splitlines()
+        sources = {record["question"]: record["source"] for record in map(json.loads, lines)}
+        assert sources == {0: "known", 1: "needed", 2: "known"}
+
+
 def test_a_setting_that_is_none_is_said(run_eval):
     done = run_eval(overrides=["data.nothing=1"])
     assert done.exit_code == 1, done.output
@@ -213,7 +233,7 @@ def test_a_setting_that_is_none_is_said(run_eval):
 @pytest.mark.parametrize("case", WRONG)
 def test_what_is_wrong_is_said(run_eval, no_hydra, case):
     change, message = WRONG[case]
-    done = run_eval(*change.pop("arguments", []), **change)
+    done = run_eval(*change.get("arguments", []), **{k: v for k, v in change.items() if k != "arguments"})
     assert done.exit_code == 1, done.output
     assert message in done.output
     assert "Traceback" not in done.output

@@ -128,6 +128,8 @@ def test_wilson_s_interval_is_that_of_the_textbook():
     assert [found.low, found.high] == pytest.approx(bounds, abs=1e-6)
     several = share([4.0] * 8 + [0.0] * 2, [4.0] * 10)
     assert (several.low, several.high) == (found.low, found.high), "rollouts of a question add no questions"
+    uneven = share([16.0] * 3 + [0.0] * 13, [16.0] * 3 + [1.0] * 13)
+    assert uneven.low < 0.4, "three questions of sixteen rollouts tell little more than three questions"
     certain = share([1.0] * 10, [1.0] * 10)
     assert certain.high == pytest.approx(1.0) and certain.low < 0.75
 

@@ -2,12 +2,13 @@
 
 The calculator (``flaky_calculator.py``) gives a wrong result one time in five. Without it a sampled answer is right
 
-    known       nine times in ten    sums and differences of small numbers: a call is needless
+    known       four times in five   sums and differences of small numbers: a call gains nothing, and loses nothing
     half_known  one time in two      products and quotients of small numbers: a call gains 30 points
     needed      never                large numbers
 
 so that the rollouts of nearly every prompt are of mixed correctness. The ideal is to call for the last two only. What
-is half known is asked for in other words, since so small a model does not tell it apart by its operator.
+is half known is asked for in other words, since so small a model does not tell it apart by its operator. Were a
+direct answer to what is known more often right than a call, accuracy alone would teach the model not to call.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from dataclasses import replace
 from cold_start import Recipe
 from questions import Question, Split, split
 
-COPIES = {"known": (4, 1), "half_known": (1, 1)}
+COPIES = {"known": (2, 1), "half_known": (1, 1)}
 """How often the cold start shows the right answer and a wrong one.
 
 It learns them at temperature 2 (``cold_start.Recipe``), so that answers sampled at 1 have the square of these odds:
-16 to 1, and 1 to 1, or somewhat less where it has not quite learned them.
+4 to 1, and 1 to 1.
 """
 RECIPE = Recipe(direct_not_needed=0.3, direct_needed=0.02)
 """Enough direct answers for RL to find out what they are worth."""
@@ -58,7 +59,7 @@ def _of_kind(question: Question) -> Question:
 def _answers(question: Question, rng: random.Random) -> list[Question]:
     """Right and wrong in the shares of ``COPIES``, as many for each question."""
     right, wrong = COPIES[question.kind]
-    each = 10 // (right + wrong)
+    each = 6 // (right + wrong)
     last = str((int(question.answer[-1]) + rng.randint(1, 9)) % 10)
     other = replace(question, answer=question.answer[:-1] + last)
     return [question] * right * each + [other] * wrong * each

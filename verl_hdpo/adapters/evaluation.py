@@ -32,6 +32,9 @@ from verl_hdpo.rollouts import Outcomes
 BANNED = -100.0
 """OpenAI's logit_bias that keeps a token from being sampled."""
 
+NEUTRAL = {"logprobs": False, "top_k": -1, "repetition_penalty": 1.0}
+"""Fields that change nothing and that OpenAI's own API does not have."""
+
 _CALL_STARTS = ("tool_call_start_token", "tool_calls_section_start_token", "tool_calls_start_token")
 
 
@@ -82,7 +85,7 @@ class _Client:
         name = f"{self._seed}/{trajectory.name}/{trajectory.turn}"
         trajectory.turn += 1
         prompt_ids = [*prompt_ids, *start]
-        settings = {key: value for key, value in sampling_params.items() if key != "logprobs"}
+        settings = {key: value for key, value in sampling_params.items() if NEUTRAL.get(key) != value}
         total = self._rollout.prompt_length + self._rollout.response_length
         settings["max_tokens"] = max(1, min(self._rollout.response_length, total - len(prompt_ids)))
         settings["seed"] = zlib.crc32(name.encode()) >> 1  # a seed of its own: resumed or not, the same request
@@ -146,12 +149,14 @@ class Rollouts:
             worker.llm_client.endpoint = endpoint
 
     def questions(self, files: Sequence[str], limit: int = -1) -> Dataset:
-        """The data set as verl reads it.
+        """The first ``limit`` questions (-1: all), as verl's data set reads them.
 
         Raises:
             EvaluationError: a prompt that shows no tool.
         """
-        config = self._config.data
+        config = copy.deepcopy(self._config.data)
+        with open_dict(config):
+            config.shuffle = False  # else verl draws the first ``limit`` at random
         with redirect_stdout(StringIO()):
             data = create_rl_dataset(files, config, self.tokenizer, self._base.processor, False, limit)
         for row in range(len(data)):

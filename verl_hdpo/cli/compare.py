@@ -101,7 +101,7 @@ def compare(
             click.echo(f"\n# {run.label} ({states[run]})")
             click.echo(shlex.join(["python", "-m", LAUNCHER, *run.arguments]))
         return
-    failed = _train(todo, steps, cpu, stall_timeout, report=lambda: _report(runs, out, title, notes))
+    failed = _train(runs, todo, steps, cpu, stall_timeout, report=lambda: _report(runs, out, title, notes))
     if len(failed) < len(todo) or not todo:
         click.echo(f"Report: {_report(runs, out, title, notes)}")
     if failed:
@@ -151,11 +151,11 @@ def _once(findings: Sequence[Finding]) -> list[Finding]:
     return list(first.values())
 
 
-def _train(todo: Sequence, steps: int | None, cpu: bool, stall_timeout: float, report) -> list[str]:
-    """Train each run; returns the labels of those that failed.
+def _train(runs: Sequence, todo: Sequence, steps: int | None, cpu: bool, stall_timeout: float, report) -> list[str]:
+    """Train each run of ``todo``; returns the labels of those that failed.
 
     Raises:
-        click.ClickException: the first run failed, and so would the others.
+        click.ClickException: a run failed before any of ``runs`` got through, and so would the others.
     """
     from verl_hdpo.cli.training_run import train
     from verl_hdpo.compare.progress import Clock, duration
@@ -176,10 +176,13 @@ def _train(todo: Sequence, steps: int | None, cpu: bool, stall_timeout: float, r
 
         code = train(run.arguments, run.folder, log, cpu, stall_timeout, on_step)
         clock.end()
+        if code == 0 and not run.metrics_files():
+            click.echo(f"{run.label} logged nothing into {run.folder}; do all nodes have that folder?", err=True)
+            code = 1
         if code != 0:
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
             click.echo(f"{tail}\n{run.label} failed with exit code {code}; its log: {log}", err=True)
-            if number == 0:
+            if not any(other.state == "finished" for other in runs):
                 raise click.ClickException("the first run failed; no other was started")
             failed.append(run.label)
             continue

@@ -96,10 +96,11 @@ def evaluate(
     if api_key_env and api_key_env not in os.environ:
         raise click.UsageError(f"--api-key-env: the environment has no variable {api_key_env}")
     with needs_extra("report"):
-        from verl_hdpo.cli.evaluation_run import Model, Request, fingerprint
+        from verl_hdpo.cli.evaluation_run import Model, Request
         from verl_hdpo.cli.evaluation_run import records as make_records
         from verl_hdpo.evaluation import report as _  # noqa: F401
         from verl_hdpo.evaluation.record import RecordFile
+        from verl_hdpo.fingerprint import fingerprint, of_inputs
 
     none = [None] * len(models)
     key = os.environ.get(api_key_env) if api_key_env else None
@@ -118,7 +119,8 @@ def evaluate(
             config, data_files = _config((config_name, config_path, config_dir), given, files)
             made_of = {
                 **model.made_of, **request.made_of, "data": [fingerprint(file) for file in data_files],
-                "overrides": list(overrides), "config": [config_name, config_path, config_dir],
+                "overrides": list(overrides), "files": of_inputs(overrides),
+                "config": [config_name, config_path, config_dir],
             }  # fmt: skip
             file = RecordFile(out / model.label.replace("/", "_") / "records.jsonl", made_of)
             records[model.label] = asyncio.run(make_records(model, request, config, data_files, file))

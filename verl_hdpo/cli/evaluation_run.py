@@ -17,6 +17,7 @@ from verl_hdpo.adapters.evaluation import Rollouts, pending
 from verl_hdpo.cli.served_model import served
 from verl_hdpo.evaluation.endpoint import Endpoint
 from verl_hdpo.evaluation.record import Arm, Record, RecordFile
+from verl_hdpo.fingerprint import fingerprint
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Model:
     def parse(cls, text: str, **where: str | None) -> Model:
         """``[LABEL=]PATH``; the label is by default the folder's name."""
         label, equals, path = text.partition("=")
-        if not equals:
+        if not equals or "/" in label:
             label, path = Path(text.rstrip("/")).name or text, text
         return cls(label, path, **where)
 
@@ -95,7 +96,8 @@ async def records(
     if todo:
         log = file.path.with_name("vllm.log")
         with _server(model, config, log, request.cpu) as url:
-            endpoint = Endpoint(url, model.name, model.api_key, connections=request.concurrency)
+            name = model.name if model.url else model.path  # by name, lest another server has come to that port
+            endpoint = Endpoint(url, name, model.api_key, connections=request.concurrency)
             try:
                 name = await endpoint.connect()
                 click.echo(f"{model.label}: {len(todo)} rollouts to make, {len(file.records)} made; {name} at {url}")
@@ -108,15 +110,6 @@ async def records(
         for record in file.records.values()
         if record.arm in request.arms and record.question < len(questions) and record.rollout < request.rollouts
     ]
-
-
-def fingerprint(path: str) -> Any:
-    """Changes with the file, or with the files of a folder; of a hub id the id itself."""
-    found = Path(path).expanduser()
-    if not found.exists():
-        return path
-    files = sorted(found.iterdir()) if found.is_dir() else [found]
-    return [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files if file.is_file()]
 
 
 @contextlib.contextmanager

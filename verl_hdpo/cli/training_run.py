@@ -14,6 +14,8 @@ from verl_hdpo.compare.plan import METRICS
 
 OnStep = Callable[[int], None]
 POLL_SECONDS = 2.0
+LOGGER_PATH = "VERL_FILE_LOGGER_PATH"
+"""The variable by which verl's file logger takes its file."""
 
 
 def train(arguments: Sequence[str], folder: Path, log: Path, cpu: bool, stall_timeout: float, on_step: OnStep) -> int:
@@ -36,13 +38,15 @@ def train(arguments: Sequence[str], folder: Path, log: Path, cpu: bool, stall_ti
             stall_timeout=stall_timeout,
             cwd=Path.cwd(),
         )
-    return _launch([sys.executable, "-m", LAUNCHER, *arguments], folder, log, on_step)
+    # By way of Ray: on a cluster that is up already, a worker has not the environment of its driver.
+    logger = f"++ray_kwargs.ray_init.runtime_env.env_vars.{LOGGER_PATH}={(folder / METRICS).resolve()}"
+    return _launch([sys.executable, "-m", LAUNCHER, logger, *arguments], folder, log, on_step)
 
 
 def _launch(command: list[str], folder: Path, log: Path, on_step: OnStep) -> int:
     metrics = folder / METRICS
     with open(log, "a") as out:
-        process = start(command, out, {"VERL_FILE_LOGGER_PATH": str(metrics.resolve())})
+        process = start(command, out, {})
         seen = 0
         try:
             while process.poll() is None:

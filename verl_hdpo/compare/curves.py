@@ -55,18 +55,17 @@ def table(runs: Iterable[PlannedRun]) -> pandas.DataFrame:
 def at_end(curves: pandas.DataFrame, share: float = 0.1) -> pandas.DataFrame:
     """Where each run ended: one row per variant, seed, source and metric.
 
-    The last validation, if all runs validated after their first step; else the mean over the last ``share`` of the
-    training steps. The column ``phase`` says which.
+    The validation after the last step, if all runs have one; else the mean over the last ``share`` of the training
+    steps. The column ``phase`` says which.
     """
+    run, keys = ["variant", "seed"], ["variant", "seed", "source", "metric"]
     measured = curves[curves.metric != "step_seconds"]
-    keys = ["variant", "seed", "source", "metric"]
-    validated = measured[(measured.phase == "validation") & (measured.step > 0)]
-    every = measured[["variant", "seed"]].drop_duplicates()
-    if len(validated[["variant", "seed"]].drop_duplicates()) == len(every):
-        last = validated.groupby(["variant", "seed"]).step.transform("max")
-        return validated[validated.step == last].drop(columns="step").reset_index(drop=True)
+    last = measured.groupby(run).step.transform("max")
+    validated = measured[(measured.phase == "validation") & (measured.step == last) & (last > 0)]
+    if len(validated[run].drop_duplicates()) == len(measured[run].drop_duplicates()):
+        return validated.drop(columns="step").reset_index(drop=True)
     train = measured[measured.phase == "train"]
-    first = (1 - share) * train.groupby(["variant", "seed"]).step.transform("max")
+    first = (1 - share) * train.groupby(run).step.transform("max")
     return train[train.step > first].groupby(keys, sort=False).value.mean().reset_index().assign(phase="train")
 
 
@@ -76,7 +75,10 @@ def before(curves: pandas.DataFrame) -> pandas.DataFrame:
 
 
 def _by_step(files: Iterable[Path]) -> dict[int, dict[str, Any]]:
-    """Metrics by step; of a step that a resumed run did again, the later one stands."""
+    """Metrics by step; of what a resumed run did again, the later stands.
+
+    A run that resumes at a step may begin with a validation, which verl logs under that step, and alone.
+    """
     steps: dict[int, dict[str, Any]] = {}
     for file in files:
         for line in file.read_bytes().splitlines():
@@ -84,7 +86,7 @@ def _by_step(files: Iterable[Path]) -> dict[int, dict[str, Any]]:
                 row = json.loads(line)
             except ValueError:  # the line at which a killed run stopped
                 continue
-            steps[int(row["step"])] = row["data"]
+            steps.setdefault(int(row["step"]), {}).update(row["data"])
     return dict(sorted(steps.items()))
 
 

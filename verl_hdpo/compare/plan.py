@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from verl_hdpo.compare.variant import Variant
+from verl_hdpo.fingerprint import of_inputs
 
 State = Literal["new", "unfinished", "finished"]
 
@@ -35,12 +36,14 @@ class PlannedRun:
         seed: of data order and sampling, the same for all variants.
         folder: where it runs: ``metrics.jsonl``, ``train.log``, ``checkpoints/`` if there are any.
         arguments: of verl's launcher.
+        inputs: the overrides of all runs, whose files a run depends on.
     """
 
     variant: Variant
     seed: int
     folder: Path
     arguments: tuple[str, ...]
+    inputs: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -51,14 +54,16 @@ class PlannedRun:
         """How far it came.
 
         Raises:
-            PlanError: the folder holds a run with other arguments.
+            PlanError: the folder holds a run with other arguments, or of files that have changed since.
         """
         command = self.folder / _COMMAND
         if not command.exists():
             return "new"
-        found = json.loads(command.read_text())["arguments"]
-        if found != list(self.arguments):
-            changed = sorted(set(found) ^ set(self.arguments))
+        found = json.loads(command.read_text())
+        changed = sorted(set(found["arguments"]) ^ set(self.arguments))
+        was, now = found["files"], of_inputs(self.inputs)
+        changed += sorted(f"another {file}" for file in {*was, *now} if was.get(file) != now.get(file))
+        if changed:
             raise PlanError(
                 f"{self.folder} holds a run with other settings ({', '.join(changed)}); give another --out, or "
                 f"remove the folder"
@@ -77,7 +82,7 @@ class PlannedRun:
         if (self.folder / METRICS).exists():
             number = len(self.metrics_files())
             (self.folder / METRICS).rename(self.folder / f"metrics.{number:03}.jsonl")
-        _write(self.folder / _COMMAND, {"arguments": list(self.arguments)})
+        _write(self.folder / _COMMAND, {"arguments": list(self.arguments), "files": of_inputs(self.inputs)})
         return resumes
 
     def finish(self, facts: Mapping[str, Any]) -> None:
@@ -108,12 +113,15 @@ def plan(
         PlanError: an override that the comparison sets itself.
     """
     _check(overrides)
-    return [
-        PlannedRun(variant, seed, folder := out / "runs" / variant.folder / f"seed{seed}",
-                   tuple(_arguments(variant, seed, folder, overrides, config)))
-        for seed in seeds
-        for variant in variants
-    ]  # fmt: skip
+    runs = []
+    for seed in seeds:
+        inputs = tuple(override.replace(SEED_PLACE, str(seed)) for override in overrides)
+        for variant in variants:
+            folder = out / "runs" / variant.folder / f"seed{seed}"
+            runs.append(
+                PlannedRun(variant, seed, folder, tuple(_arguments(variant, seed, folder, inputs, config)), inputs)
+            )
+    return runs
 
 
 def _arguments(variant: Variant, seed: int, folder: Path, overrides: Sequence[str], config: Sequence[str]) -> list[str]:
@@ -121,7 +129,7 @@ def _arguments(variant: Variant, seed: int, folder: Path, overrides: Sequence[st
         "trainer.logger=[console,file]",
         "trainer.project_name=compare",
         "trainer.resume_mode=auto",
-        *(override.replace(SEED_PLACE, str(seed)) for override in overrides),
+        *overrides,
         f"trainer.default_local_dir={(folder / _CHECKPOINTS).resolve()}",
         f"trainer.experiment_name={variant.folder}-seed{seed}",
         "++algorithm.hdpo.observe=true",
@@ -140,6 +148,8 @@ def _check(overrides: Sequence[str]) -> None:
             raise PlanError(f"{override}: the algorithms are those of --algos")
         if key in SEED_KEYS:
             raise PlanError(f"{override}: the seeds are those of --seeds")
+        if key == "trainer.resume_mode":
+            raise PlanError(f"{override}: a run that was stopped goes on from its checkpoint, if it wrote any")
         if key == "trainer.default_local_dir":
             raise PlanError(f"{override}: each run keeps its checkpoints in its own folder under --out")
         if key == "trainer.logger" and not re.search(r"\bfile\b", value):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 ENVIRONMENT: dict[str, str] = {
@@ -15,7 +16,7 @@ ENVIRONMENT: dict[str, str] = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_worker_niceness": "0",  # 15 by default, for a driver that has work of its own
     "TOKENIZERS_PARALLELISM": "false",
-    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "1"),
     "OMP_NUM_THREADS": "1",
     "HYDRA_FULL_ERROR": "1",
     # verl/trainer/ppo/v1/trainer_separate_async.py:181 calls logger.info(..., flush=True), a TypeError at

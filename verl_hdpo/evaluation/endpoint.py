@@ -14,6 +14,8 @@ import httpx
 from tenacity import AsyncRetrying, RetryError, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 ATTEMPTS = 6
+EXTRAS = {"return_token_ids": True, "skip_special_tokens": False}
+"""vLLM's fields beyond OpenAI's; a server that refuses them is asked without."""
 AGAIN = (408, 409, 425, 429, 500, 502, 503, 504)
 
 
@@ -57,6 +59,7 @@ class Endpoint:
     ):  # fmt: skip
         self.url = url.rstrip("/").removesuffix("/v1") + "/v1"
         self.model = model
+        self._extras = EXTRAS
         self._client = httpx.AsyncClient(
             base_url=self.url,
             headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
@@ -98,8 +101,6 @@ class Endpoint:
         request = {
             "model": self.model,
             "prompt": list(prompt_ids),
-            "return_token_ids": True,
-            "skip_special_tokens": False,
             **settings,
         }
         try:
@@ -120,10 +121,14 @@ class Endpoint:
         await self._client.aclose()
 
     async def _ask(self, request: dict[str, Any]) -> Completion:
+        extras = self._extras
         try:
-            answer = await self._client.post("/completions", json=request)
+            answer = await self._client.post("/completions", json={**request, **extras})
         except httpx.TransportError as error:
             raise _Busy(f"{type(error).__name__}: {error}") from error
+        if answer.status_code in (400, 422) and any(name in answer.text for name in extras):
+            self._extras = {}
+            raise _Busy(f"HTTP {answer.status_code}: {answer.text[:300]}")
         if answer.status_code in AGAIN:
             raise _Busy(f"HTTP {answer.status_code}: {answer.text[:300]}")
         if answer.status_code != 200:

@@ -38,8 +38,8 @@ NOTHING = Estimate(math.nan, math.nan, math.nan, 0)
 def share(hits: Sequence[float], weights: Sequence[float]) -> Estimate:
     """``sum(hits) / sum(weights)``, one entry per question, with Wilson's interval.
 
-    With one rollout per question this is Wilson's interval of a proportion. With several the number of questions stays
-    the sample size, as if the rollouts of a question always agreed: the interval is never too narrow.
+    With one rollout per question this is Wilson's interval of a proportion. With several its sample size is (sum w)^2 /
+    sum w^2 (Kish 1965), the number of questions where all count alike: as if the rollouts of a question always agreed.
 
     Args:
         hits: of each question, a number in [0, its weight].
@@ -49,7 +49,8 @@ def share(hits: Sequence[float], weights: Sequence[float]) -> Estimate:
     if not questions:
         return NOTHING
     value = min(sum(hits) / sum(weights), 1.0)
-    low, high = proportion_confint(value * questions, questions, alpha=1 - LEVEL, method="wilson")
+    size = sum(weights) ** 2 / sum(weight**2 for weight in weights)
+    low, high = proportion_confint(value * size, size, alpha=1 - LEVEL, method="wilson")
     return Estimate(value, min(float(low), value), max(float(high), value), questions)  # rounding aside, so already
 
 

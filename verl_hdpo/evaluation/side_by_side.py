@@ -8,18 +8,19 @@ from typing import Any
 
 from verl_hdpo.evaluation.estimate import Estimate, mean
 from verl_hdpo.evaluation.record import Record, by_question
-from verl_hdpo.evaluation.tool_use import ALL, differences
+from verl_hdpo.evaluation.tool_use import ALL, differences, is_known
 
 COMPARED = {
-    "tool_use_rate": lambda r: r.calls > 0,
-    "calls": lambda r: r.calls,
-    "accuracy": lambda r: bool(r.correct),
+    "tool_use_rate": (lambda r: r.calls > 0, lambda r: True),
+    "calls": (lambda r: r.calls, lambda r: True),
+    "accuracy": (lambda r: bool(r.correct), is_known),
 }
+"""Figure -> what of a rollout, and which rollouts have it."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The second model less the first, over the questions whose outcome is known of both.
+    """The second model less the first, over the questions where both have it.
 
     Attributes:
         estimate: mean of the paired differences, with the paired bootstrap's interval.
@@ -38,8 +39,8 @@ def side_by_side(first: Sequence[Record], second: Sequence[Record], seed: int = 
     for source in [ALL, *sources] if len(sources) > 1 else sources:
         chosen = [by_question([r for r in records if source in (ALL, r.source)], "free") for records in (first, second)]
         found[source] = {}
-        for name, of in COMPARED.items():
-            paired = list(differences(chosen[1], chosen[0], of).values())
+        for name, (of, where) in COMPARED.items():
+            paired = list(differences(chosen[1], chosen[0], of, where).values())
             found[source][name] = Difference(mean(paired, seed), sum(d > 0 for d in paired), sum(d < 0 for d in paired))
     return found
 

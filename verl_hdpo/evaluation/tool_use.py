@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from verl_hdpo.evaluation.estimate import NOTHING, Estimate, mean, share
+from verl_hdpo.evaluation.estimate import Estimate, mean, share
 from verl_hdpo.evaluation.record import Record, by_question
 
 ALL = "all"
@@ -48,17 +48,17 @@ def figures(records: Sequence[Record], seed: int = 0) -> dict[str, Estimate]:
     found = {
         "tool_use_rate": _share(free, lambda r: True, _used),
         "calls": mean([sum(r.calls for r in rows) / len(rows) for rows in free.values()], seed),
-        "accuracy": _share(free, _known, _correct),
-        "accuracy_given_tool": _share(free, lambda r: _known(r) and _used(r), _correct),
-        "accuracy_given_no_tool": _share(free, lambda r: _known(r) and not _used(r), _correct),
-        "accuracy_without": _share(without, _known, _correct),
-        "accuracy_forced": _share(forced, _known, _correct),
-        "gain_from_tools": mean(list(differences(free, without, _correct).values()), seed) if without else NOTHING,
+        "accuracy": _share(free, is_known, _correct),
+        "accuracy_given_tool": _share(free, lambda r: is_known(r) and _used(r), _correct),
+        "accuracy_given_no_tool": _share(free, lambda r: is_known(r) and not _used(r), _correct),
+        "accuracy_without": _share(without, is_known, _correct),
+        "accuracy_forced": _share(forced, is_known, _correct),
+        "gain_from_tools": mean([*differences(free, without, _correct, is_known).values()], seed),
         "needless": _joint(free, right_without, lambda r: True, _used, each=True),
         "needless_share": _joint(free, right_without, _used, _used),
-        "missed": _joint(free, right_forced, _known, _direct_and_wrong, each=True),
+        "missed": _joint(free, right_forced, is_known, _direct_and_wrong, each=True),
         "missed_share": _joint(free, right_forced, _direct_and_wrong, _direct_and_wrong),
-        "unknown": _share(free, lambda r: True, lambda r: not _known(r)),
+        "unknown": _share(free, lambda r: True, lambda r: not is_known(r)),
     }
     return {name: estimate for name, estimate in found.items() if estimate.questions}
 
@@ -70,11 +70,13 @@ def per_source(records: Sequence[Record], seed: int = 0) -> dict[str, dict[str, 
     return {ALL: figures(records, seed), **found} if len(sources) > 1 else found
 
 
-def differences(one: _Questions, other: _Questions, of: Callable[[Record], float]) -> dict[int, float]:
-    """Mean of ``of`` over the known rollouts of a question in ``one``, less that in ``other``; questions of both."""
+def differences(
+    one: _Questions, other: _Questions, of: Callable[[Record], float], where: Callable[[Record], bool] = lambda r: True
+) -> dict[int, float]:
+    """Mean of ``of`` over a question's rollouts ``where`` in ``one``, less that in ``other``; questions of both."""
     found = {}
     for question in one.keys() & other.keys():
-        means = [[float(of(r)) for r in rows[question] if _known(r)] for rows in (one, other)]
+        means = [[float(of(r)) for r in rows[question] if where(r)] for rows in (one, other)]
         if all(means):
             first, second = (sum(values) / len(values) for values in means)
             found[question] = first - second
@@ -109,7 +111,7 @@ def _joint(
 
 def _right(questions: _Questions) -> dict[int, float]:
     """Share of right answers among the known ones of each question that has any."""
-    known = {question: [r for r in rows if _known(r)] for question, rows in questions.items()}
+    known = {question: [r for r in rows if is_known(r)] for question, rows in questions.items()}
     return {question: sum(map(_correct, rows)) / len(rows) for question, rows in known.items() if rows}
 
 
@@ -117,7 +119,7 @@ def _used(record: Record) -> bool:
     return record.calls > 0
 
 
-def _known(record: Record) -> bool:
+def is_known(record: Record) -> bool:
     return record.correct is not None
 
 
