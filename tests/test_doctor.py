@@ -198,6 +198,11 @@ CONFIGS = {
         "tools",
         "/no/tools.py",
     ),
+    "a template without tools": (
+        {"actor_rollout_ref.model.custom_chat_template": "'{{messages}}'"},
+        "prompt",
+        "shows none of add, so the model cannot know of them",
+    ),
     "cost of no tool": (
         {"+algorithm.hdpo.tool_costs": "{subtract: 3}"},
         "tools",
@@ -222,6 +227,14 @@ ROWS = {
     "data_source": ("no string under 'data_source'", "metrics are per source"),
     "reward_model": ("no reward_model.ground_truth", "add the column reward_model"),
 }
+
+
+def test_every_row_of_a_small_file_is_looked_at(run, tmp_path):
+    (tmp_path / "val.jsonl").write_text("".join(json.dumps(row) + "\n" for row in (ROW, {**ROW, "reward_model": {}})))
+    assert "row 1 has no reward_model.ground_truth" in failed(run)["data.val_files"].found
+    (tmp_path / "val.jsonl").write_text("".join(json.dumps(row) + "\n" for row in (ROW, {**ROW, "split": "x"})))
+    mixed = findings(run)["data.val_files"]
+    assert mixed.mark == "warn" and "mixed schemas" in mixed.found and "split" in mixed.found
 
 
 @pytest.mark.parametrize("column", ROWS)

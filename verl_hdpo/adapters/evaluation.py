@@ -24,6 +24,7 @@ from verl.experimental.reward_loop.reward_loop import RewardLoopWorker
 from verl.trainer.ppo.utils import create_rl_dataset
 from verl.workers.rollout.replica import TokenOutput
 
+from verl_hdpo.adapters.tool_prompt import shows_tools
 from verl_hdpo.config import HDPOConfig
 from verl_hdpo.evaluation.endpoint import Endpoint
 from verl_hdpo.evaluation.record import Arm, Record
@@ -236,11 +237,8 @@ class Rollouts:
             )
 
     def _check_prompt(self, messages: Sequence[Mapping[str, Any]]) -> None:
-        kwargs = dict(self._config.data.get("apply_chat_template_kwargs") or {})
-        tools = self._base.tools
-        schemas = [tool.tool_schema.model_dump(exclude_unset=True, exclude_none=True) for tool in tools]
-        shown = self.tokenizer.apply_chat_template(list(messages), tools=schemas, tokenize=False, **kwargs)
-        if not any(name in shown for name in self.tools):
+        kwargs = self._config.data.get("apply_chat_template_kwargs")
+        if not shows_tools(self.tokenizer, messages, self._base.tools, kwargs):
             raise EvaluationError(
                 f"no tool in the prompt: the chat template shows none of {', '.join(self.tools)}, so the model "
                 f"cannot know of them; use a model, or a custom_chat_template, that supports tools"

@@ -13,10 +13,14 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from verl_hdpo.adapters.tool_prompt import shows_tools
 from verl_hdpo.cli.finding import Finding
+from verl_hdpo.evaluation.rows import MixedSchemasError, RowsError, check_rows
 from verl_hdpo.tool_ledger import UNKNOWN_TOOL
 
 FILES = "Files"
+LOOKED_THROUGH = 64 << 20
+"""Bytes of a data file that takes seconds to read."""
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 REMOTE = re.compile(r"\w+://")
 
@@ -36,6 +40,7 @@ def check_files(config: DictConfig) -> Iterator[Finding]:
     checks: list[tuple[str, Callable[[DictConfig], str | None]]] = [
         ("model", _model),
         ("tools", _tools),
+        ("prompt", _prompt),
         ("reward function", _reward_function),
     ]
     for subject, check in checks:
@@ -62,6 +67,7 @@ def _data(config: DictConfig, split: str) -> Iterator[Finding]:
             rows += count
             yield Finding(FILES, "ok", name, f"{file}: {count} rows, {_checked_row(config, row)}")
             yield from _own_agent(config, name, row)
+            yield from _every_row(config, name, path)
         except _Wrong as wrong:
             yield Finding(FILES, "FAIL", name, str(wrong), (wrong.advice,))
             return
@@ -74,6 +80,18 @@ def _data(config: DictConfig, split: str) -> Iterator[Finding]:
             f"{rows} rows do not fill one batch of data.train_batch_size={wanted}, and verl drops the last",
             ("lower data.train_batch_size or give more data",),
         )
+
+
+def _every_row(config: DictConfig, name: str, path: Path) -> Iterator[Finding]:
+    """What is wrong with a row other than the first; large files and data sets of one's own are not looked through."""
+    if path.stat().st_size > LOOKED_THROUGH or (config.data.get("custom_cls") or {}).get("path"):
+        return
+    try:
+        check_rows([path], config.data.get("prompt_key", "prompt"))
+    except MixedSchemasError as error:
+        yield Finding(FILES, "warn", name, str(error))
+    except RowsError as error:
+        raise _Wrong(str(error), "write the file again, or leave the row out") from error
 
 
 def first_row(path: Path) -> tuple[int, dict[str, Any]]:
@@ -154,19 +172,12 @@ def _model(config: DictConfig) -> str:
 
 
 def _tools(config: DictConfig) -> str | None:
-    from verl.experimental.agent_loop.agent_loop import resolve_config_path
-    from verl.tools.tool_registry import load_all_tools
-
-    multi_turn = config.actor_rollout_ref.rollout.multi_turn
-    given = {name: multi_turn.get(name) for name in ("tool_config_path", "function_tool_path")}
-    if not any(given.values()):
+    given = _tool_paths(config)
+    if not given:
         return None
-    shown = ", ".join(f"{name}={path}" for name, path in given.items() if path)
+    shown = ", ".join(f"{name}={path}" for name, path in given.items())
     try:
-        with redirect_stdout(StringIO()):
-            tools = load_all_tools(
-                **{name: resolve_config_path(path) if path else None for name, path in given.items()}
-            )
+        tools = _loaded_tools(given)
     except Exception as error:  # whatever the user's file raises
         raise _Wrong(f"{shown}: {type(error).__name__}: {error}", "the file must exist and import") from error
     if not tools:
@@ -179,6 +190,52 @@ def _tools(config: DictConfig) -> str | None:
             "name a tool as the model calls it",
         )
     return ", ".join(names)
+
+
+def _prompt(config: DictConfig) -> str | None:
+    """That the chat template tells the model of the tools; None where tools, template or rows are not at hand."""
+    from transformers import AutoTokenizer
+
+    given, model = _tool_paths(config), config.actor_rollout_ref.model
+    files = config.data.train_files
+    data = Path(files[0] if isinstance(files, ListConfig | list) else files).expanduser()
+    local = Path(model.path).expanduser()
+    if not given or not (local / "tokenizer_config.json").is_file() or config.data.get("custom_cls", {}).get("path"):
+        return None
+    try:
+        tools, (_, row) = _loaded_tools(given), first_row(data)
+        messages = row[config.data.get("prompt_key", "prompt")]
+    except Exception:  # the checks of tools and data say what is wrong
+        return None
+    tokenizer = AutoTokenizer.from_pretrained(local, trust_remote_code=model.get("trust_remote_code", False))
+    if model.get("custom_chat_template"):
+        tokenizer.chat_template = model.custom_chat_template
+    try:
+        shown = shows_tools(tokenizer, messages, tools, config.data.get("apply_chat_template_kwargs"))
+    except Exception as error:  # whatever the template raises
+        raise _Wrong(f"the chat template of {model.path}: {error}", "it must take the prompts and the tools") from error
+    if not shown:
+        raise _Wrong(
+            f"the chat template of {model.path} shows none of {', '.join(tool.name for tool in tools)}, so the model "
+            f"cannot know of them",
+            "use a model, or an actor_rollout_ref.model.custom_chat_template, that supports tools",
+        )
+    return "the chat template shows the tools"
+
+
+def _tool_paths(config: DictConfig) -> dict[str, str]:
+    """verl's settings that name tools, as far as they are set."""
+    multi_turn = config.actor_rollout_ref.rollout.multi_turn
+    return {name: path for name in ("tool_config_path", "function_tool_path") if (path := multi_turn.get(name))}
+
+
+def _loaded_tools(given: dict[str, str]) -> list[Any]:
+    from verl.experimental.agent_loop.agent_loop import resolve_config_path
+    from verl.tools.tool_registry import load_all_tools
+
+    paths = {"tool_config_path": None, "function_tool_path": None, **given}
+    with redirect_stdout(StringIO()):
+        return load_all_tools(**{name: path and resolve_config_path(path) for name, path in paths.items()})
 
 
 def _reward_function(config: DictConfig) -> str | None:

@@ -1,4 +1,4 @@
-"""Check that every row of a data set has what an evaluation reads, before a model is started."""
+"""Check that every row of a data set has what verl and an evaluation read, before a model is started."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ class RowsError(ValueError):
     """Rows that cannot be evaluated; the message names the first and says what it must have."""
 
 
+class MixedSchemasError(RowsError):
+    """Rows that do not all have the same columns."""
+
+
 def check_rows(files: Sequence[str | Path], prompt_key: str = "prompt") -> int:
     """Number of rows of parquet, json or jsonl ``files``.
 
     Raises:
-        RowsError: no rows, an unreadable file, a missing column, or rows with different columns.
+        RowsError: no rows, an unreadable file, or a missing column; MixedSchemasError: rows with different columns.
     """
     first: tuple[str, set[str]] | None = None
     count = 0
@@ -28,7 +32,7 @@ def check_rows(files: Sequence[str | Path], prompt_key: str = "prompt") -> int:
             if first is None:
                 first = where, columns
             elif changed := sorted(first[1] ^ columns):
-                raise RowsError(
+                raise MixedSchemasError(
                     f"mixed schemas: {where} differs from {first[0]} in {', '.join(changed)}; give all rows the same "
                     f"columns, or evaluate the sets one by one"
                 )
