@@ -38,10 +38,16 @@ class Recipe:
     direct: float = 0.25
 
 
-def encode(tokenizer: Any, text: str) -> tuple[list[int], list[int]]:
-    """Token ids and labels of a rendered dialogue: only what the assistant wrote, with its end token, is learned."""
+def encode(tokenizer: Any, text: str, after: str = "") -> tuple[list[int], list[int]]:
+    """Token ids and labels of a rendered dialogue: only what the assistant wrote, with its end token, is learned.
+
+    Args:
+        after: what an assistant's turn may begin with that is not learned.
+    """
     found = tokenizer(text, return_offsets_mapping=True, add_special_tokens=False)
-    spans = [match.span(1) for match in _ASSISTANT.finditer(text)]
+    spans = [
+        (match.start(1) + len(after) * match[1].startswith(after), match.end(1)) for match in _ASSISTANT.finditer(text)
+    ]
     labels = [
         token if any(first <= start and end <= last for first, last in spans) else IGNORED
         for token, (start, end) in zip(found.input_ids, found.offset_mapping, strict=True)
@@ -105,8 +111,8 @@ def train(
 def loss_of(model: Any, batch: Sequence[tuple[list[int], list[int]]], pad: int) -> torch.Tensor:
     """Mean cross-entropy of the labelled tokens; padding is on the right, where causal attention does not see it."""
     longest = max(len(ids) for ids, _ in batch)
-    ids = torch.tensor([ids + [pad] * (longest - len(ids)) for ids, _ in batch])
-    labels = torch.tensor([labels + [IGNORED] * (longest - len(labels)) for _, labels in batch])
+    ids = torch.tensor([ids + [pad] * (longest - len(ids)) for ids, _ in batch], device=model.device)
+    labels = torch.tensor([labels + [IGNORED] * (longest - len(labels)) for _, labels in batch], device=model.device)
     hidden = model.model(input_ids=ids).last_hidden_state[:, :-1]
     learned = labels[:, 1:] != IGNORED
     # Most tokens are not learned, and a vocabulary of 49,152 is much of the work.

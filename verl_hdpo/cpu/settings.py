@@ -18,6 +18,9 @@ ENVIRONMENT: dict[str, str] = {
     "TOKENIZERS_PARALLELISM": "false",
     "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "1"),
     "OMP_NUM_THREADS": "1",
+    # vLLM compiles the ranks of log-probs (vllm/v1/sample/ops/logprobs.py) in C++ for every run, which takes longer
+    # than it saves.
+    "TORCHDYNAMO_DISABLE": "1",
     "HYDRA_FULL_ERROR": "1",
     # verl/trainer/ppo/v1/trainer_separate_async.py:181 calls logger.info(..., flush=True), a TypeError at
     # INFO.

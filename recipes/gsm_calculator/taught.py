@@ -1,0 +1,85 @@
+"""SmolLM2 before RL: it hands nearly every sum to the calculator, those that it knows too.
+
+Three kinds of dialogue teach it, as in the quickstart's cold start:
+    calls, on GSM8K's small sums and GSM-hard's large ones, the latter with new digits, so that it learns to copy;
+    a direct answer now and then, for RL to find;
+    the small sums by heart, with the decision between call and answer masked from the loss.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from cold_start import Dialogue, with_new_digits
+from questions import Question, Split
+from recipe import Recipe
+from sft import IGNORED, encode, loss_of
+
+ANSWER = "<answer>"
+
+
+def dialogues(split: Split, recipe: Recipe, rng: random.Random) -> Iterator[tuple[Dialogue, str]]:
+    """One step's dialogues, each with what its answer begins with that is not learned."""
+    for number in range(recipe.habit_rows):
+        if number % 2:
+            yield Dialogue(rng.choice(split.known), rng.random() < recipe.direct_not_needed), ""
+        else:
+            question = rng.choice(split.copied)
+            question = with_new_digits(question, rng) if rng.random() < 0.75 else question
+            yield Dialogue(question, rng.random() < recipe.direct_needed), ""
+    for _ in range(recipe.known_rows):
+        yield Dialogue(rng.choice(split.known), direct=True), ANSWER
+
+
+def teach(
+    model: Any, tokenizer: Any, schemas: list[dict[str, Any]], split: Split, recipe: Recipe, seed: int,
+    report: Callable[[int, float], None],
+) -> None:  # fmt: skip
+    """Train ``model`` in place; everything follows from ``seed``."""
+    torch.manual_seed(seed)
+    rng = random.Random(seed)
+    model.requires_grad_(False)
+    for module in (*model.model.layers[-recipe.trained_layers :], model.model.norm):
+        module.requires_grad_(True)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=recipe.lr, betas=(0.9, 0.98), weight_decay=0.0)
+    model.train()
+    for step in range(1, recipe.steps + 1):
+        rows = []
+        for dialogue, known in dialogues(split, recipe, rng):
+            text = tokenizer.apply_chat_template(dialogue.messages, tools=schemas, tokenize=False)
+            rows.append(encode(tokenizer, text, after=known))
+        loss = loss_of(model, rows, tokenizer.pad_token_id)
+        scale = min(1.0, step / 5) * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * step / recipe.steps)))
+        optimizer.param_groups[0]["lr"] = recipe.lr * scale
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        optimizer.step()
+        report(step, loss.item())
+    model.requires_grad_(True)
+    model.eval()
+
+
+@torch.no_grad()
+def known(
+    model: Any, tokenizer: Any, schemas: list[dict[str, Any]], questions: Sequence[Question], least: float
+) -> list[Question]:
+    """Those of ``questions`` whose right answer is ``least`` likely or more, once the model answers without a call."""
+    kept = []
+    for question in questions:
+        messages = Dialogue(question, direct=True).messages
+        ids, labels = encode(
+            tokenizer, tokenizer.apply_chat_template(messages, tools=schemas, tokenize=False), after=ANSWER
+        )
+        targets = torch.tensor(labels[1:], device=model.device)
+        right = targets != IGNORED
+        hidden = model.model(input_ids=torch.tensor([ids], device=model.device)).last_hidden_state[0, :-1]
+        log_p = model.lm_head(hidden[right]).log_softmax(-1).gather(-1, targets[right, None])
+        if log_p.sum().exp() >= least:
+            kept.append(question)
+    return kept
