@@ -60,6 +60,14 @@ CASES = {
         ["algorithm.filter_groups.enable=true", "algorithm.filter_groups.metric=acc"],
         ["algorithm.filter_groups.metric=acc drops all-correct groups", "set it to hdpo_signal"],
     ),
+    "a metric that nobody reports": (
+        ["algorithm.filter_groups.enable=true", "algorithm.filter_groups.metric=hdpo_signal"],
+        ["reward manager naive does not report", "set reward.reward_manager.name=hdpo"],
+    ),
+    "qualifying and a single loss": (
+        ["+algorithm.hdpo.tool_loss_norm=qualifying", "+algorithm.hdpo.combine=advantage"],
+        ["with combine=advantage there is but one loss", "use combine=loss or tool_loss_norm=all"],
+    ),
     "qualifying and shuffled": (
         ["+algorithm.hdpo.tool_loss_norm=qualifying", "actor_rollout_ref.actor.shuffle=true"],
         ["actor_rollout_ref.actor.shuffle=true", "use tool_loss_norm=all"],
@@ -94,18 +102,23 @@ def test_refused_with_what_to_do(case, name):
 @pytest.mark.parametrize(
     "overrides",
     [
-        ["algorithm.filter_groups.enable=true", "algorithm.filter_groups.metric=hdpo_signal"],
+        [
+            "algorithm.filter_groups.enable=true",
+            "algorithm.filter_groups.metric=hdpo_signal",
+            "reward.reward_manager.name=hdpo",
+            "actor_rollout_ref.rollout.agent.default_agent_loop=hdpo_tool_agent",
+        ],
+        [
+            "algorithm.filter_groups.enable=true",
+            "algorithm.filter_groups.metric=hdpo_signal",
+            "reward.custom_reward_function.path=reports_it.py",
+        ],
         [
             "reward.reward_model.enable=true",
             "reward.reward_model.enable_resource_pool=true",
             "reward.custom_reward_function.path=judge.py",
         ],
         ["+algorithm.hdpo.tool_loss_norm=qualifying"],
-        [
-            "+algorithm.hdpo.tool_loss_norm=qualifying",
-            "+algorithm.hdpo.combine=advantage",
-            "actor_rollout_ref.actor.shuffle=true",
-        ],
         ["actor_rollout_ref.actor.policy_loss.loss_mode=kl_cov"],
         ["actor_rollout_ref.actor.shuffle=true"],
         ["algorithm.use_kl_in_reward=true"],

@@ -260,6 +260,12 @@ def test_a_tool_file_that_raises_is_shown_with_its_error(run, tmp_path):
     assert "No module named 'nothing_of_that_name'" in failed(run)["tools"].found
 
 
+@pytest.mark.parametrize("files", ["null", "[]"])
+def test_a_run_without_data_is_told_so(run, files):
+    found = check_composed("ppo_trainer", None, None, overrides({**run, "data.train_files": files}))
+    assert not any("Traceback" in finding.found for finding in found)
+
+
 def test_a_name_on_the_hub_is_not_looked_up(run):
     found = findings({**run, "actor_rollout_ref.model.path": "Qwen/Qwen3-8B"})["model"]
     assert (found.mark, found.found.startswith("Qwen/Qwen3-8B: taken as a name on the hub")) == ("ok", True)

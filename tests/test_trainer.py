@@ -15,6 +15,7 @@ import transfer_queue as tq
 from composed import composed
 from plain_estimators import PLAIN
 from plain_estimators import Row as PlainRow
+from tenacity import retry, stop_after_attempt
 from tensordict import NonTensorStack, TensorDict
 from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1 import PPOTrainerSync, get_trainer_cls  # the registry already holds the HDPO-aware classes
@@ -29,12 +30,19 @@ from verl_hdpo.tool_ledger import LEDGER_KEY, ToolLedger, ToolTally
 @pytest.fixture(scope="module", autouse=True)
 def transfer_queue():
     directory = tempfile.mkdtemp(prefix="vh")  # Ray's sockets need a short path
-    ray.init(num_cpus=8, include_dashboard=False, log_to_driver=False, _temp_dir=directory)
+    _start_ray(directory)
     tq.init()
     yield
     tq.close()
     ray.shutdown()
     shutil.rmtree(directory, ignore_errors=True)
+
+
+@retry(stop=stop_after_attempt(3), reraise=True)
+def _start_ray(directory):
+    """Ray gives its daemons 30 s to start (ray/_private/node.py), which a busy machine may not do."""
+    ray.shutdown()
+    ray.init(num_cpus=8, include_dashboard=False, log_to_driver=False, _temp_dir=directory)
 
 
 def make_trainer(*overrides, estimator="hdpo"):
@@ -76,6 +84,9 @@ def put(rows):
         values[1] = 0  # an observation
         return values * (not row.padding)
 
+    def log_probs(row):
+        return torch.full((row.length,), -1.0)
+
     def rm_scores(row):
         scores = torch.zeros(row.length)
         scores[-1] = row.score
@@ -88,6 +99,8 @@ def put(rows):
             "loss_mask": jagged(mask),
             "responses": jagged(lambda row: torch.ones(row.length, dtype=torch.int64)),
             "rm_scores": jagged(rm_scores),
+            "rollout_log_probs": jagged(log_probs),
+            "old_log_probs": jagged(log_probs),
             "extra_fields": NonTensorStack(*[row.extra_fields for row in rows]),
             "data_source": NonTensorStack(*[row.source for row in rows]),
             "num_turns": torch.tensor([2] * len(rows)),
@@ -183,7 +196,8 @@ def test_unknown_outcomes_leave_statistics_loss_and_denominators():
 
 def test_all_unknown_is_no_advantage_anywhere():
     _, metrics, data = advantage_step(make_trainer(), [Row("a", i, known=0.0) for i in range(4)])
-    assert not data["advantages"].values().any()
+    for field in ("advantages", "response_mask", "loss_mask"):
+        assert not data[field].values().any(), field
     assert metrics["hdpo/unknown_rate"] == 1.0
     assert "hdpo/accuracy" not in metrics
 
@@ -341,8 +355,25 @@ def test_observing_a_grpo_run_adds_metrics_and_nothing_else():
     assert torch.equal(data["advantages"].values(), stock_data["advantages"].values())
 
 
-def test_validation_leaves_unknown_outcomes_out_of_verls_accuracy():
-    trainer = make_trainer()
+def test_a_user_s_own_trainer_stays_what_it_is_where_hdpo_is_not_asked_for(monkeypatch):
+    """A subclass of what the registry holds, which has to work as a subclass of verl's class."""
+
+    class Mine(get_trainer_cls("sync")):
+        pass
+
+    monkeypatch.setattr(PPOTrainer, "__init__", lambda self, config: setattr(self, "config", config))
+    trainer = Mine(config=composed("actor_rollout_ref.rollout.n=4", "algorithm.adv_estimator=grpo"))
+    assert type(trainer) is Mine
+    trainer.parameter_sync_step = 1
+    _, metrics, data = advantage_step(trainer, MIXED)
+    _, _, stock = advantage_step(make_trainer(estimator="grpo"), MIXED)
+    assert not any(name.startswith("hdpo/") for name in metrics)
+    assert torch.equal(data["advantages"].values(), stock["advantages"].values())
+
+
+@pytest.mark.parametrize(("estimator", "accuracy"), [("hdpo", 1 / 2), ("grpo", 1 / 3)])
+def test_validation_leaves_unknown_outcomes_out_of_accuracy_and_observing_leaves_verls_as_it_is(estimator, accuracy):
+    trainer = make_trainer("+algorithm.hdpo.observe=True", estimator=estimator)
     infos = {
         "reward": [1.0, 0.0, 0.0],
         "acc": [1.0, 0.0, 0.0],
@@ -353,7 +384,8 @@ def test_validation_leaves_unknown_outcomes_out_of_verls_accuracy():
     if "expected_acc_counts" in PPOTrainer._val_metrics_update.__code__.co_varnames:
         kwargs["expected_acc_counts"] = {("s", uid): 1 for uid in "xyz"}
     metrics = trainer._val_metrics_update(["s"] * 3, list("xyz"), infos, [2, 4, 4], **kwargs)
-    assert metrics["val-core/s/acc/mean@1"] == 0.5
+    assert metrics["val-core/s/acc/mean@1"] == pytest.approx(accuracy)
     assert metrics["val-hdpo/s/accuracy"] == 0.5
+    assert "val-hdpo/s/ledger_rate" not in metrics
     assert metrics["val-hdpo/s/unknown_rate"] == pytest.approx(1 / 3)
     assert metrics["val-hdpo/s/tool_use_rate"] == pytest.approx(2 / 3)

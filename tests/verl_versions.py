@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+import tempfile
 import zipfile
 from importlib.metadata import version
 from pathlib import Path
@@ -34,8 +36,14 @@ def unpacked(release: str) -> Path:
                 f"verl {release} is not in {folder} and pip could not download it; put the unpacked wheel there or go "
                 f"online once:\n{done.stderr}"
             )
-        with zipfile.ZipFile(CACHE / f"verl-{release}-py3-none-any.whl") as wheel:
-            wheel.extractall(folder)
+        with (
+            tempfile.TemporaryDirectory(dir=CACHE) as part,  # another process may be doing the same
+            zipfile.ZipFile(CACHE / f"verl-{release}-py3-none-any.whl") as wheel,
+        ):
+            wheel.extractall(part)
+            with contextlib.suppress(OSError):  # it was first
+                os.rename(part, folder)
+            os.makedirs(part, exist_ok=True)
     return folder
 
 

@@ -22,3 +22,12 @@ def processes_of_runs():
             if ours and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
     return found
+
+
+def process_of_runs(text):
+    """One of them that has ``text`` in its command line; None if there is none, or it ends just now."""
+    for process in processes_of_runs():
+        with contextlib.suppress(psutil.Error):
+            if text in " ".join(process.cmdline()):
+                return process
+    return None

@@ -7,6 +7,7 @@ import psutil
 import pytest
 
 # Times and memory; ours; the order of rows; and the age of rollouts, which a replay does not keep.
+STEPS = [1, 2, 3, 4, 5, 6]
 NOT_COMPARED = ("timing", "perf/", "actor/perf/", "hdpo/", "global_seqlen/", "training/off_policy/")
 
 
@@ -42,17 +43,19 @@ def test_zero_efficiency_weight_is_stock_grpo_and_a_killed_run_resumes_where_it_
     record = [
         "skip.rollout_tq.enable=True",
         f"skip.rollout_tq.dump_dir={tmp_path / 'rollouts'}",
-        "skip.rollout_tq.steps=[1,2,3]",
-        "trainer.total_training_steps=3",
+        f"skip.rollout_tq.steps={STEPS}",
+        f"trainer.total_training_steps={STEPS[-1]}",
     ]
     no_efficiency = ["algorithm.adv_estimator=hdpo", "+algorithm.hdpo.w_tool=0", "trainer.save_freq=1"]
     grpo = train("grpo", "algorithm.adv_estimator=grpo", *record, world_size=2).succeeded()
 
     killed = train("killed", *no_efficiency, *record, world_size=2, after_step={2: kill_everything})
     assert killed.code != 0
-    assert sorted(killed.steps) == [1, 2]
+    saved = int((killed.checkpoints / "latest_checkpointed_iteration.txt").read_text())
+    assert saved in STEPS[:-1], "it was to be killed before its end"
     resumed = train("resumed", *no_efficiency, *record, "trainer.resume_mode=auto", world_size=2).succeeded()
-    assert sorted(resumed.steps) == [3]
+    assert sorted(resumed.steps) == STEPS[saved:]
+    assert sorted({**killed.steps, **resumed.steps}) == STEPS
 
     for step, ours in {**killed.steps, **resumed.steps}.items():
         stock = grpo.steps[step]

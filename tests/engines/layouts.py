@@ -44,7 +44,7 @@ ALL = tuple(SETTINGS)
 LAYOUTS = {
     "fsdp": Layout("fsdp", ("paper", "qualifying", "everything", "seq-norm")),
     "fsdp2": Layout("fsdp2", ALL),
-    "fsdp2-padded": Layout("fsdp2", ("paper", "advantage-qualifying", "gspo", "token-sum"), packed=False),
+    "fsdp2-padded": Layout("fsdp2", ("paper", "advantage-seq-mean", "gspo", "token-sum"), packed=False),
     "fsdp2-dp2": Layout("fsdp2", ALL, world=2),
     "fsdp2-dp2-no-sync": Layout("fsdp2", ("paper", "seq-mean"), world=2, sync_every_micro_batch=True),
     "fsdp2-sp2": Layout("fsdp2", ("paper", "qualifying", "advantage", "gspo", "everything"), world=2, sp=2),
@@ -60,7 +60,7 @@ LAYOUTS = {
     "megatron-dp2-local-optimizer": Layout(
         "megatron", ("paper", "tool-only", "dppo-kl"), world=2, distributed_optimizer=False
     ),
-    "megatron-tp2-pp2": Layout("megatron", ("paper", "advantage-qualifying", "sapo"), world=4, tp=2, pp=2),
+    "megatron-tp2-pp2": Layout("megatron", ("paper", "advantage-seq-mean", "sapo"), world=4, tp=2, pp=2),
     "megatron-per-token-loss": Layout("megatron", ("paper", "seq-mean", "everything"), world=2, per_token_loss=True),
     "megatron-cp2-per-token-loss": Layout("megatron", ("paper", "qualifying"), world=2, cp=2, per_token_loss=True),
 }

@@ -29,7 +29,7 @@ SETTINGS = {
     "paper": LossSetting(w_tool=0.15),
     "no-tool": LossSetting(w_tool=0.0, entropy_coeff=0.01, kl_coef=0.1),
     "advantage": LossSetting(combine="advantage"),
-    "advantage-qualifying": LossSetting(combine="advantage", agg_mode="seq-mean-token-mean", w_acc=0.5),
+    "advantage-seq-mean": LossSetting(combine="advantage", agg_mode="seq-mean-token-mean", w_acc=0.5),
     "token-sum": LossSetting(agg_mode="token-sum", tool_loss_norm="qualifying"),
     "seq-sum": LossSetting(agg_mode="seq-mean-token-sum", tool_loss_norm="qualifying", w_acc=0.5),
     "seq-mean": LossSetting(agg_mode="seq-mean-token-mean"),

@@ -21,7 +21,9 @@ from verl_hdpo.loss_norm import HOMOGENEOUS_LOSSES
 HDPO = "hdpo"
 TRAINER_MODES = ("sync", "colocate_async", "separate_async")
 AGENT_LOOP = "hdpo_tool_agent"
+LOOPS_WITHOUT_LEDGER = ("tool_agent", "single_turn_agent")
 REWARD_MANAGER = "hdpo"
+STOCK_REWARD_MANAGERS = ("naive", "dapo", "gdpo", "rate_limited", "remote")
 SIGNAL_KEY = "hdpo_signal"
 
 logger = logging.getLogger(__name__)
@@ -129,7 +131,7 @@ def _algorithm_problems(config: DictConfig, settings: HDPOConfig) -> Iterator[st
             f"reward manager {manager} cannot tell the model's tokens from the tools' in agent loop {loop}; set "
             f"actor_rollout_ref.rollout.agent.default_agent_loop={AGENT_LOOP}"
         )
-    if settings.tool_costs and loop in ("tool_agent", "single_turn_agent"):
+    if settings.tool_costs and loop in LOOPS_WITHOUT_LEDGER:
         yield (
             f"algorithm.hdpo.tool_costs: agent loop {loop} does not tell which tools were called; set "
             f"actor_rollout_ref.rollout.agent.default_agent_loop={AGENT_LOOP}"
@@ -139,7 +141,12 @@ def _algorithm_problems(config: DictConfig, settings: HDPOConfig) -> Iterator[st
 def _hdpo_problems(config: DictConfig, settings: HDPOConfig) -> Iterator[str]:
     actor = config.actor_rollout_ref.actor
     loss_mode = actor.policy_loss.get("loss_mode", "vanilla")
-    if settings.tool_loss_norm == "qualifying" and settings.combine == "loss":
+    if settings.tool_loss_norm == "qualifying":
+        if settings.combine == "advantage":
+            yield (
+                "algorithm.hdpo.tool_loss_norm=qualifying is a denominator of the efficiency loss, and with "
+                "combine=advantage there is but one loss; use combine=loss or tool_loss_norm=all"
+            )
         if loss_mode not in HOMOGENEOUS_LOSSES:
             yield (
                 f"algorithm.hdpo.tool_loss_norm=qualifying is not exact for the policy loss {loss_mode}, "
@@ -151,7 +158,15 @@ def _hdpo_problems(config: DictConfig, settings: HDPOConfig) -> Iterator[str]:
                 "actor_rollout_ref.actor.shuffle=true makes up inside the workers; use tool_loss_norm=all"
             )
     filter_groups = config.algorithm.get("filter_groups")
-    if filter_groups and filter_groups.get("enable") and filter_groups.get("metric") != SIGNAL_KEY:
+    if not filter_groups or not filter_groups.get("enable"):
+        return
+    reward = config.reward
+    if reward.reward_manager.name in STOCK_REWARD_MANAGERS and not reward.custom_reward_function.path:
+        yield (
+            f"algorithm.filter_groups needs {SIGNAL_KEY} in reward_extra_info, which reward manager "
+            f"{reward.reward_manager.name} does not report; set reward.reward_manager.name={REWARD_MANAGER}"
+        )
+    if filter_groups.get("metric") != SIGNAL_KEY:
         yield (
             f"algorithm.filter_groups.metric={filter_groups.get('metric')} drops all-correct groups, where the "
             f"efficiency channel has most to say; set it to {SIGNAL_KEY}, which reward.reward_manager.name="
@@ -176,7 +191,7 @@ def _rival_problems(config: DictConfig) -> Iterator[str]:
 def _ignored_settings(config: DictConfig, settings: HDPOConfig) -> Iterator[str]:
     """Settings that the chosen agent loop does not act on."""
     loop, default = config.actor_rollout_ref.rollout.agent.default_agent_loop, HDPOConfig()
-    if loop == AGENT_LOOP:
+    if loop not in LOOPS_WITHOUT_LEDGER:
         return
     for name in ("count_calls", "max_tool_calls", "tool_timeout"):
         if getattr(settings, name) != getattr(default, name):

@@ -56,19 +56,23 @@ def hdpo_trainer(stock: type[PPOTrainer]) -> type[PPOTrainer]:
 
     def __new__(cls, config: DictConfig):
         """An instance of verl's own class unless the run asks for ours (Python then skips our ``__init__``)."""
-        if hdpo_settings(config) is None:
+        if cls is ours and hdpo_settings(config) is None:
             return stock(config=config)
         return stock.__new__(cls)
 
-    return type(f"HDPO{stock.__name__}", (_HDPOTrainer, stock), {"__module__": __name__, "__new__": __new__})
+    ours = type(f"HDPO{stock.__name__}", (_HDPOTrainer, stock), {"__module__": __name__, "__new__": __new__})
+    return ours
 
 
 class _HDPOTrainer:
-    """What the estimators of this package add to a V1 trainer; mixed in before verl's class."""
+    """What the estimators of this package add to a V1 trainer; mixed in before verl's class.
+
+    ``hdpo`` is None in a subclass of a user's, for a run that asks for none of it.
+    """
 
     def __init__(self, config: DictConfig):
         check_run(config)
-        self.hdpo: HDPOConfig = hdpo_settings(config)
+        self.hdpo: HDPOConfig | None = hdpo_settings(config)
         super().__init__(config)
 
     @property
@@ -104,6 +108,8 @@ class _HDPOTrainer:
         return batch
 
     def _compute_advantage(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
+        if self.hdpo is None:
+            return super()._compute_advantage(batch, metrics)
         rollouts = self._read_outcomes(batch)
         metrics.update(_prefixed("hdpo/", _tool_metrics(rollouts) | self._completeness(rollouts)))
         estimator = ESTIMATORS.get(self.config.algorithm.adv_estimator)
@@ -114,7 +120,9 @@ class _HDPOTrainer:
         cost_B = outcomes.cost(self.hdpo)
         if self.hdpo.tool_costs:
             metrics["hdpo/tool_cost/mean"] = cost_B.mean().item()
-        self._mask_unknown(batch, rollouts)
+        none_known = not outcomes.known_B.any()
+        if not none_known:
+            self._mask_unknown(batch, rollouts)
         tool_R = torch.zeros(len(batch))
 
         def score(rewards_R: Tensor) -> Tensor:
@@ -140,6 +148,8 @@ class _HDPOTrainer:
 
         with scoring(score):
             batch = super()._compute_advantage(batch, metrics)
+        if none_known:  # verl's rollout correction raises on a batch without a token (rollout_corr_helper.py)
+            self._mask_unknown(batch, rollouts)
         if not self.hdpo_trains or self.hdpo.combine == "advantage" or not self.hdpo.w_tool:
             return batch
         if self.hdpo.tool_loss_norm == "qualifying":
@@ -162,17 +172,26 @@ class _HDPOTrainer:
         return batch
 
     def _val_metrics_update(self, data_sources, sample_uids, reward_extra_infos_dict, sample_turns, **kwargs):
-        """verl's validation metrics, and the ``hdpo/`` quantities per data source under ``val-hdpo/``."""
+        """verl's validation metrics, and the ``hdpo/`` quantities per data source under ``val-hdpo/``.
+
+        verl hands on what the reward manager reported and no ledger: T is what that reports, else rounds.
+        """
+        stock = super()._val_metrics_update
+        if self.hdpo is None:
+            return stock(data_sources, sample_uids, reward_extra_infos_dict, sample_turns, **kwargs)
         extra_fields = [
             {"reward_extra_info": {key: values[i] for key, values in reward_extra_infos_dict.items()}}
             for i in range(len(data_sources))
         ]
         outcomes = Outcomes.read(extra_fields, sample_turns, self.hdpo)
-        known = outcomes.known_B.nonzero().squeeze(1).tolist()
+        if self.config.algorithm.adv_estimator in ESTIMATORS:
+            known = outcomes.known_B.nonzero().squeeze(1).tolist()
+        else:  # a run that is observed is judged as verl judges it
+            known = list(range(len(data_sources)))
         expected = kwargs.get("expected_acc_counts")  # 0.9.1: verl scores what is missing of these as wrong
-        for i in (~outcomes.known_B).nonzero().squeeze(1).tolist() if expected else ():
+        for i in set(range(len(data_sources))).difference(known) if expected else ():
             expected[str(data_sources[i]), str(sample_uids[i])] -= 1
-        metrics = super()._val_metrics_update(
+        metrics = stock(
             [data_sources[i] for i in known],
             [sample_uids[i] for i in known],
             {key: [values[i] for i in known] for key, values in reward_extra_infos_dict.items()},
@@ -180,6 +199,7 @@ class _HDPOTrainer:
             **kwargs,
         )
         for source, values in per_source(outcomes, data_sources).items():
+            del values["ledger_rate"]
             metrics.update(_prefixed(f"val-hdpo/{source}/", values))
         return metrics
 

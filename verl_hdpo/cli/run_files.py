@@ -197,17 +197,19 @@ def _prompt(config: DictConfig) -> str | None:
     from transformers import AutoTokenizer
 
     given, model = _tool_paths(config), config.actor_rollout_ref.model
-    files = config.data.train_files
-    data = Path(files[0] if isinstance(files, ListConfig | list) else files).expanduser()
-    local = Path(model.path).expanduser()
-    if not given or not (local / "tokenizer_config.json").is_file() or config.data.get("custom_cls", {}).get("path"):
+    local, files = Path(model.path).expanduser(), config.data.train_files
+    if not given or not (local / "tokenizer_config.json").is_file():
         return None
     try:
-        tools, (_, row) = _loaded_tools(given), first_row(data)
+        tools = _loaded_tools(given)
+        _, row = first_row(Path(files[0] if isinstance(files, ListConfig | list) else files).expanduser())
         messages = row[config.data.get("prompt_key", "prompt")]
     except Exception:  # the checks of tools and data say what is wrong
         return None
-    tokenizer = AutoTokenizer.from_pretrained(local, trust_remote_code=model.get("trust_remote_code", False))
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(local, trust_remote_code=model.get("trust_remote_code", False))
+    except Exception as error:  # whatever the files are
+        raise _Wrong(f"the tokenizer in {model.path}: {error}", "write the model's folder again") from error
     if model.get("custom_chat_template"):
         tokenizer.chat_template = model.custom_chat_template
     try:

@@ -36,7 +36,8 @@ STALLED = 124
 POLL_SECONDS = 1.0
 LOOK_EVERY = 5  # polls between looks at the process table, which are not free
 DEATH_GRACE = 90.0
-"""Seconds that verl has, once one of its workers is reported dead, to end by itself or to finish a step."""
+"""Seconds that verl has, once one of its workers is reported dead, to end by itself or to finish a step; twice the
+longest step so far, if that is more."""
 
 _DEATH = re.compile(r"Worker exit type: SYSTEM_ERROR|ActorDiedError|EngineDeadError|WorkerCrashedError")
 _LONGEST_SESSION_DIR = 40  # a Ray socket adds about 65 characters, and AF_UNIX takes 107
@@ -124,13 +125,17 @@ class _Follower:
         self._metrics_at, self._log_at = 0, log_path.stat().st_size
         self.steps = 0
         self.last_step_time = time.monotonic()
+        self.longest_step = 0.0
         self.death: tuple[str, float] | None = None
 
     def read(self) -> None:
         for line in self._new_lines():
             row = json.loads(line)
+            now = time.monotonic()
+            if self.steps:  # the first comes with the start-up
+                self.longest_step = max(self.longest_step, now - self.last_step_time)
             self.steps += 1
-            self.last_step_time = time.monotonic()
+            self.last_step_time = now
             if self._on_metrics is not None:
                 self._on_metrics(int(row["step"]), row["data"])
         with open(self._log_path, "rb") as log:
@@ -159,7 +164,8 @@ def _follow(process: subprocess.Popen, tree: ProcessTree, reader: _Follower, sta
         if code is not None:
             return code
         now = time.monotonic()
-        if reader.death is not None and now - max(reader.death[1], reader.last_step_time) > DEATH_GRACE:
+        grace = max(DEATH_GRACE, 2 * reader.longest_step)
+        if reader.death is not None and now - max(reader.death[1], reader.last_step_time) > grace:
             return _give_up(log, 1, f"a worker died ({reader.death[0]}) and verl neither ended nor went on")
         patience = stall_timeout * (1 if reader.steps else 2)
         if now - reader.last_step_time > patience:
