@@ -212,6 +212,7 @@ def test_the_command_trains_and_reports(run_compare, tmp_path):
         [0.7, 0.6, 0.8, 2]
     )
     page = (tmp_path / "out" / "report.html").read_text()
+    assert re.search(r"verl 0\.9\.\d.*cores of", page)
     assert "4 of 4 runs." in page and "70.0 (60.0 to 80.0)" in page
     pictures = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
     assert len(pictures) == 3

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -158,6 +157,7 @@ def _train(runs: Sequence, todo: Sequence, steps: int | None, cpu: bool, stall_t
         click.ClickException: a run failed before any of ``runs`` got through, and so would the others.
     """
     from verl_hdpo.cli.training_run import train
+    from verl_hdpo.compare.made_with import made_with
     from verl_hdpo.compare.progress import Clock, duration
 
     clock, failed = Clock(len(todo), steps), []
@@ -186,7 +186,9 @@ def _train(runs: Sequence, todo: Sequence, steps: int | None, cpu: bool, stall_t
                 raise click.ClickException("the first run failed; no other was started")
             failed.append(run.label)
             continue
-        run.finish({"seconds": round(time.monotonic() - began, 1), "resumed": resumed, "python": sys.version})
+        run.finish(
+            {"seconds": round(time.monotonic() - began, 1), "resumed": resumed, "on_cpu": cpu, "made_with": made_with()}
+        )
         report()
     return failed
 

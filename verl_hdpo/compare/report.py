@@ -43,6 +43,9 @@ pre { white-space: pre-wrap; background: #f6f6f6; padding: .7rem; }
 <figure><img alt="{{ caption }}" src="data:image/png;base64,{{ image }}"><figcaption>{{ caption }}</figcaption></figure>
 {% endfor %}
 <h2>How each run was made</h2>
+{% for made in made_with %}<p>{{ made }}.</p>
+{% endfor %}
+{% if on_cpu %}<p>On the CPU: before these the overrides of verl_hdpo.cpu.settings, and its environment.</p>{% endif %}
 {% for run, command in commands.items() %}
 <details><summary>{{ run }}</summary><pre>{{ command }}</pre></details>
 {% endfor %}
@@ -59,7 +62,7 @@ def write_report(
         CurvesError: a run without ``hdpo/`` metrics.
     """
     runs = [run for run in planned if run.state == "finished"]
-    curves = table(runs)
+    curves, facts = table(runs), [run.facts() for run in runs]
     ended, started = at_end(curves), before(curves)
     curves.to_csv(out / "metrics.csv", index=False)
     _summary(ended).to_csv(out / "summary.csv")
@@ -75,6 +78,8 @@ def write_report(
         columns=list(COLUMNS.values()),
         rows=_rows(ended, [variant for variant in curves.variant.unique()], started),
         pictures=pictures,
+        made_with=sorted({", ".join(f"{k} {v}" for k, v in f["made_with"].items()) for f in facts if "made_with" in f}),
+        on_cpu=any(f.get("on_cpu") for f in facts),
         commands={run.label: shlex.join(["python", "-m", "verl.trainer.main_ppo", *run.arguments]) for run in runs},
     )
     report = out / "report.html"
