@@ -17,7 +17,7 @@ class Recipe:
         direct_not_needed, direct_needed: share of direct answers among the dialogues of each kind.
     """
 
-    steps: int = 80
+    steps: int = 40
     lr: float = 5e-4
     habit_rows: int = 8
     known_rows: int = 8
