@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from gsm8k import Message, Problem, calling_dialogue, direct_dialogue
 from smollm2 import END, START
 
 IGNORED = -100  # the label that Hugging Face models leave out of the loss
+Row = tuple[list[int], list[int]]  # token ids and labels
 _ASSISTANT = re.compile(rf"{re.escape(START)}assistant\n(.*?{re.escape(END)})", re.DOTALL)
 
 
@@ -38,7 +40,7 @@ class Recipe:
     direct: float = 0.25
 
 
-def encode(tokenizer: Any, text: str, after: str = "") -> tuple[list[int], list[int]]:
+def encode(tokenizer: Any, text: str, after: str = "") -> Row:
     """Token ids and labels of a rendered dialogue: only what the assistant wrote, with its end token, is learned.
 
     Args:
@@ -87,16 +89,23 @@ def train(
             break
     if len(rows) < recipe.batch:
         raise ValueError(f"{len(rows)} dialogues from {len(problems)} problems; is --data GSM8K's annotated train set?")
+    taken = itertools.cycle(rows)
+    batches = ([next(taken) for _ in range(recipe.batch)] for _ in range(recipe.steps))
+    fit(model, tokenizer.pad_token_id, batches, recipe, report)
 
+
+def fit(
+    model: Any, pad: int, batches: Iterable[Sequence[Row]], recipe: Any, report: Callable[[int, float], None]
+) -> None:
+    """Train the last layers of ``model`` on a batch per step, by ``recipe``'s steps, lr and trained_layers."""
     model.requires_grad_(False)
     for module in (*model.model.layers[-recipe.trained_layers :], model.model.norm):
         module.requires_grad_(True)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=recipe.lr, betas=(0.9, 0.98), weight_decay=0.0)
     model.train()
-    for step in range(1, recipe.steps + 1):
-        batch = [rows[(step * recipe.batch + i) % len(rows)] for i in range(recipe.batch)]
-        loss = loss_of(model, batch, tokenizer.pad_token_id)
+    for step, batch in enumerate(batches, 1):
+        loss = loss_of(model, batch, pad)
         scale = min(1.0, step / 5) * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * step / recipe.steps)))
         optimizer.param_groups[0]["lr"] = recipe.lr * scale
         optimizer.zero_grad()
@@ -108,7 +117,7 @@ def train(
     model.eval()
 
 
-def loss_of(model: Any, batch: Sequence[tuple[list[int], list[int]]], pad: int) -> torch.Tensor:
+def loss_of(model: Any, batch: Sequence[Row], pad: int) -> torch.Tensor:
     """Mean cross-entropy of the labelled tokens; padding is on the right, where causal attention does not see it."""
     longest = max(len(ids) for ids, _ in batch)
     ids = torch.tensor([ids + [pad] * (longest - len(ids)) for ids, _ in batch], device=model.device)

@@ -8,7 +8,6 @@ Three kinds of dialogue teach it, as in the quickstart's cold start:
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -17,7 +16,7 @@ import torch
 from cold_start import Dialogue, with_new_digits
 from questions import Question, Split
 from recipe import Recipe
-from sft import IGNORED, encode, loss_of
+from sft import IGNORED, Row, encode, fit
 
 ANSWER = "<answer>"
 
@@ -42,27 +41,13 @@ def teach(
     """Train ``model`` in place; everything follows from ``seed``."""
     torch.manual_seed(seed)
     rng = random.Random(seed)
-    model.requires_grad_(False)
-    for module in (*model.model.layers[-recipe.trained_layers :], model.model.norm):
-        module.requires_grad_(True)
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=recipe.lr, betas=(0.9, 0.98), weight_decay=0.0)
-    model.train()
-    for step in range(1, recipe.steps + 1):
-        rows = []
+
+    def rows() -> Iterator[Row]:
         for dialogue, known in dialogues(split, recipe, rng):
             text = tokenizer.apply_chat_template(dialogue.messages, tools=schemas, tokenize=False)
-            rows.append(encode(tokenizer, text, after=known))
-        loss = loss_of(model, rows, tokenizer.pad_token_id)
-        scale = min(1.0, step / 5) * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * step / recipe.steps)))
-        optimizer.param_groups[0]["lr"] = recipe.lr * scale
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(trained, 1.0)
-        optimizer.step()
-        report(step, loss.item())
-    model.requires_grad_(True)
-    model.eval()
+            yield encode(tokenizer, text, after=known)
+
+    fit(model, tokenizer.pad_token_id, (list(rows()) for _ in range(recipe.steps)), recipe, report)
 
 
 @torch.no_grad()
