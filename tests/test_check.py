@@ -64,6 +64,14 @@ CASES = {
         ["algorithm.filter_groups.enable=true", "algorithm.filter_groups.metric=hdpo_signal"],
         ["reward manager naive does not report", "set reward.reward_manager.name=hdpo"],
     ),
+    "keys that the reward manager does not use": (
+        [
+            "reward.reward_manager.name=hdpo",
+            "actor_rollout_ref.rollout.agent.default_agent_loop=hdpo_tool_agent",
+            "+algorithm.hdpo.known_key=valid",
+        ],
+        ["reports outcomes under acc and outcome_known", "looks under acc and valid"],
+    ),
     "qualifying and a single loss": (
         ["+algorithm.hdpo.tool_loss_norm=qualifying", "+algorithm.hdpo.combine=advantage"],
         ["with combine=advantage there is but one loss", "use combine=loss or tool_loss_norm=all"],

@@ -33,6 +33,13 @@ def test_only_the_last_output_of_a_session_counts_and_all_its_rows_share_the_res
     assert index.spread(torch.tensor([True, False, True])).tolist() == [True, False, True, True, False, True, False]
 
 
+def test_a_tool_that_was_down_makes_the_outcome_unknown_whatever_the_reward_says():
+    ledger = ToolLedger(rounds=1, unavailable=1).to_dict()
+    for acc in (0.0, 1.0):
+        outcomes = read({"acc": acc}, fields={LEDGER_KEY: ledger})
+        assert (outcomes.known_B.tolist(), outcomes.correct_B.tolist()) == ([False], [False])
+
+
 def test_an_index_of_ten_comes_after_nine():
     assert RolloutIndex.from_keys(["p_0_10", "p_0_9"], [False, False]).final_B.tolist() == [0]
 

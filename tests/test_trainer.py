@@ -343,6 +343,8 @@ def test_several_updates_between_weight_syncs_are_one_step_of_metrics():
     assert metrics["hdpo/tool_use_rate"] == pytest.approx((6 * 4 / 6 + 2 * 1 / 2) / 8)
     assert metrics["hdpo/tool_calls/max"] == 9
     assert metrics["hdpo/minimal/tool_use_rate"] == 0.5
+    # Five of eight called a tool and four of those are right; a mean of the updates' rates would be (6 * 3/4 + 2) / 8.
+    assert metrics["hdpo/accuracy_given_tool"] == pytest.approx(4 / 5)
     assert metrics["hdpo/rollouts_missing"] == 2 + (2 + 4)
 
 
@@ -389,3 +391,15 @@ def test_validation_leaves_unknown_outcomes_out_of_accuracy_and_observing_leaves
     assert "val-hdpo/s/ledger_rate" not in metrics
     assert metrics["val-hdpo/s/unknown_rate"] == pytest.approx(1 / 3)
     assert metrics["val-hdpo/s/tool_use_rate"] == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("acc", [{"acc": [1.0, None]}, {}])
+def test_validation_keeps_the_scores_of_a_source_that_tells_no_outcome(acc):
+    infos = {"reward": [1.0, 0.5], **acc}
+    kwargs = {}
+    if "expected_acc_counts" in PPOTrainer._val_metrics_update.__code__.co_varnames:
+        kwargs["expected_acc_counts"] = {}
+    metrics = make_trainer()._val_metrics_update(["s", "t"], list("xy"), infos, [2, 2], **kwargs)
+    assert any(name.startswith("val-") and "/t/reward" in name for name in metrics), metrics
+    assert ("val-hdpo/s/accuracy" in metrics) == bool(acc)
+    assert "val-hdpo/t/accuracy" not in metrics

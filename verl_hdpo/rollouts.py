@@ -110,9 +110,13 @@ class Outcomes:
             OutcomeError: ``reward_extra_info`` has no ``config.correct_key``.
         """
         infos = [fields.get("reward_extra_info") or {} for fields in extra_fields]
-        correctness = [_correctness(info, config) for info in infos]
         ledgers = [
             ToolLedger.from_dict(fields[LEDGER_KEY]) if LEDGER_KEY in fields else None for fields in extra_fields
+        ]
+        correctness = [
+            # Whatever the reward manager makes of it: with the tool at hand it might have ended otherwise.
+            math.nan if ledger is not None and ledger.unavailable else _correctness(info, config)
+            for ledger, info in zip(ledgers, infos, strict=True)
         ]
         tool_calls = [
             _tool_calls(ledger, info, turns, config)
@@ -124,6 +128,16 @@ class Outcomes:
             tool_calls_B=torch.tensor(tool_calls, dtype=torch.int64),
             ledgers=ledgers,
             format_ok_B=_format_ok(infos),
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Outcomes]) -> Outcomes:
+        """Those of several batches, without what they say of the format."""
+        return cls(
+            torch.cat([part.known_B for part in parts]),
+            torch.cat([part.correct_B for part in parts]),
+            torch.cat([part.tool_calls_B for part in parts]),
+            [ledger for part in parts for ledger in part.ledgers],
         )
 
     def cost(self, config: HDPOConfig) -> Tensor:

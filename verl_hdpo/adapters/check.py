@@ -25,6 +25,7 @@ LOOPS_WITHOUT_LEDGER = ("tool_agent", "single_turn_agent")
 REWARD_MANAGER = "hdpo"
 STOCK_REWARD_MANAGERS = ("naive", "dapo", "gdpo", "rate_limited", "remote")
 SIGNAL_KEY = "hdpo_signal"
+CORRECT_KEY, KNOWN_KEY = HDPOConfig().correct_key, HDPOConfig().known_key
 
 logger = logging.getLogger(__name__)
 
@@ -131,6 +132,12 @@ def _algorithm_problems(config: DictConfig, settings: HDPOConfig) -> Iterator[st
             f"reward manager {manager} cannot tell the model's tokens from the tools' in agent loop {loop}; set "
             f"actor_rollout_ref.rollout.agent.default_agent_loop={AGENT_LOOP}"
         )
+    own = (settings.correct_key, settings.known_key)
+    if manager == REWARD_MANAGER and own != (CORRECT_KEY, KNOWN_KEY):
+        yield (
+            f"reward manager {manager} reports outcomes under {CORRECT_KEY} and {KNOWN_KEY}, and algorithm.hdpo looks "
+            f"under {' and '.join(own)}; remove correct_key and known_key"
+        )
     if settings.tool_costs and loop in LOOPS_WITHOUT_LEDGER:
         yield (
             f"algorithm.hdpo.tool_costs: agent loop {loop} does not tell which tools were called; set "
@@ -189,7 +196,13 @@ def _rival_problems(config: DictConfig) -> Iterator[str]:
 
 
 def _ignored_settings(config: DictConfig, settings: HDPOConfig) -> Iterator[str]:
-    """Settings that the chosen agent loop does not act on."""
+    """What works, and not as one might think."""
+    if config.actor_rollout_ref.actor.policy_loss.get("loss_mode") == "bypass_mode":
+        # rollout_corr_helper.py: "response_mask must contain at least one valid token"
+        yield (
+            "the policy loss bypass_mode raises on a micro-batch in which every outcome is unknown; use another one if "
+            "your judge or your tools may be down"
+        )
     loop, default = config.actor_rollout_ref.rollout.agent.default_agent_loop, HDPOConfig()
     if loop not in LOOPS_WITHOUT_LEDGER:
         return

@@ -95,23 +95,30 @@ class _HDPOTrainer:
 
     def step(self, metrics: dict, timing_raw: dict) -> KVBatchMeta:
         # With parameter_sync_step > 1, verl's MetricsAggregator (trainer/ppo/v1/utils.py) would take a metric's minimum
-        # or sum for a "min" or "sum" anywhere in its name, which a tool or a data source may have.
-        self._updates: list[tuple[int, dict[str, float]]] = []
+        # or sum for a "min" or "sum" anywhere in its name, which a tool or a data source may have; and a mean of rates
+        # is not the rate of all.
+        self._updates: list[tuple[_Batch, dict[str, float]]] = []
         batch = super().step(metrics, timing_raw)
-        metrics.update(combined(self._updates))
+        if len(self._updates) > 1:
+            metrics.update(combined([(len(rollouts.sources), own) for rollouts, own in self._updates]))
+            outcomes = Outcomes.joined([rollouts.outcomes for rollouts, _ in self._updates])
+            sources = [source for rollouts, _ in self._updates for source in rollouts.sources]
+            metrics.update(_prefixed("hdpo/", _tool_metrics(outcomes, sources)))
         return batch
 
     def _step_once(self, metrics: dict, timing_raw: dict, sample_batch_size: int) -> KVBatchMeta:
         batch = super()._step_once(metrics, timing_raw, sample_batch_size)
-        rows = sum(not tag.get("is_padding", False) for tag in batch.tags)
-        self._updates.append((rows, {name: value for name, value in metrics.items() if name.startswith("hdpo/")}))
+        if self.hdpo is not None:
+            own = {name: value for name, value in metrics.items() if name.startswith("hdpo/")}
+            self._updates.append((self._rollouts, own))
         return batch
 
     def _compute_advantage(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
         if self.hdpo is None:
             return super()._compute_advantage(batch, metrics)
-        rollouts = self._read_outcomes(batch)
-        metrics.update(_prefixed("hdpo/", _tool_metrics(rollouts) | self._completeness(rollouts)))
+        self._rollouts = rollouts = self._read_outcomes(batch)
+        tool_use = _tool_metrics(rollouts.outcomes, rollouts.sources)
+        metrics.update(_prefixed("hdpo/", tool_use | self._completeness(rollouts)))
         estimator = ESTIMATORS.get(self.config.algorithm.adv_estimator)
         if estimator is None:
             return super()._compute_advantage(batch, metrics)
@@ -167,7 +174,7 @@ class _HDPOTrainer:
         for name in [name for name in metrics if name.startswith("actor/hdpo/")]:
             metrics[name.removeprefix("actor/")] = metrics.pop(name)
         for name in ("pg_loss", "pg_clipfrac"):
-            if self.hdpo_trains and f"actor/{name}" in metrics:
+            if self.hdpo_trains and self.hdpo.combine == "loss" and f"actor/{name}" in metrics:
                 metrics[f"hdpo/acc/{name}"] = metrics[f"actor/{name}"]
         return batch
 
@@ -179,17 +186,18 @@ class _HDPOTrainer:
         stock = super()._val_metrics_update
         if self.hdpo is None:
             return stock(data_sources, sample_uids, reward_extra_infos_dict, sample_turns, **kwargs)
-        extra_fields = [
-            {"reward_extra_info": {key: values[i] for key, values in reward_extra_infos_dict.items()}}
-            for i in range(len(data_sources))
-        ]
-        outcomes = Outcomes.read(extra_fields, sample_turns, self.hdpo)
-        if self.config.algorithm.adv_estimator in ESTIMATORS:
-            known = outcomes.known_B.nonzero().squeeze(1).tolist()
-        else:  # a run that is observed is judged as verl judges it
-            known = list(range(len(data_sources)))
+        infos = [{key: values[i] for key, values in reward_extra_infos_dict.items()} for i in range(len(data_sources))]
+        # Where a source's reward tells no outcome, verl fills in None; its scores stay, and there is nothing to add.
+        told = [i for i, info in enumerate(infos) if info.get(self.hdpo.correct_key) is not None]
+        outcomes = Outcomes.read(
+            [{"reward_extra_info": infos[i]} for i in told], [sample_turns[i] for i in told], self.hdpo
+        )
+        unknown = {i for i, known in zip(told, outcomes.known_B.tolist(), strict=True) if not known}
+        if self.config.algorithm.adv_estimator not in ESTIMATORS:
+            unknown = set()  # a run that is observed is judged as verl judges it
+        known = [i for i in range(len(data_sources)) if i not in unknown]
         expected = kwargs.get("expected_acc_counts")  # 0.9.1: verl scores what is missing of these as wrong
-        for i in set(range(len(data_sources))).difference(known) if expected else ():
+        for i in unknown if expected else ():
             expected[str(data_sources[i]), str(sample_uids[i])] -= 1
         metrics = stock(
             [data_sources[i] for i in known],
@@ -198,7 +206,7 @@ class _HDPOTrainer:
             sample_turns,
             **kwargs,
         )
-        for source, values in per_source(outcomes, data_sources).items():
+        for source, values in per_source(outcomes, [data_sources[i] for i in told]).items():
             del values["ledger_rate"]
             metrics.update(_prefixed(f"val-hdpo/{source}/", values))
         return metrics
@@ -249,9 +257,9 @@ class _HDPOTrainer:
         )
 
 
-def _tool_metrics(rollouts: _Batch) -> dict[str, float]:
-    metrics = tool_use_metrics(rollouts.outcomes) | ledger_metrics(rollouts.outcomes)
-    for source, values in per_source(rollouts.outcomes, rollouts.sources).items():
+def _tool_metrics(outcomes: Outcomes, sources: Sequence[str]) -> dict[str, float]:
+    metrics = tool_use_metrics(outcomes) | ledger_metrics(outcomes)
+    for source, values in per_source(outcomes, sources).items():
         metrics.update(_prefixed(f"{source}/", values))
     return metrics
 
