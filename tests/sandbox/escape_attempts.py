@@ -5,7 +5,7 @@ They find a prelude in place: ``os``, ``ctypes``, ``libc``, ``syscall(number, *a
     CANARY    path of a file of the host, which holds SECRET        HOST_DIR  its directory
     PORT      a listening TCP port on 127.0.0.1                     SOCKET    a listening unix socket
     VICTIM    process id of another process of the host             DEADLY    the signal to kill with: 9, or 0 to try
-    LIMITS    the session's limits
+    LIMITS    the session's limits                          DATAGRAMS a unix socket that takes datagrams
 """
 
 from __future__ import annotations
@@ -130,6 +130,12 @@ NETWORK = {
     "udp": "import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', PORT)); escaped()",
     "ipv6": "import socket; socket.socket(socket.AF_INET6); escaped()",
     "unix_socket": "import socket; socket.socket(socket.AF_UNIX).connect(SOCKET); escaped()",
+    "datagram_from_a_pair": """
+        import socket
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        ours.sendto(b'x', DATAGRAMS)
+        escaped()
+    """,
     "netlink": "import socket; socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0); escaped()",
     "raw_socket": "import socket; socket.socket(socket.AF_INET, socket.SOCK_RAW, 1); escaped()",
     "http": """

@@ -14,25 +14,27 @@ SECRET = "4711-host-secret"
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory):
-    """A directory, a process, a port and a socket of the host."""
+    """A directory, a process, a port and sockets of the host."""
     directory = tmp_path_factory.mktemp("host")
     victim = subprocess.Popen(["sleep", "600"], env={**os.environ, "SECRET": SECRET})
     tcp = socket.create_server(("127.0.0.1", 0))
     unix = socket.socket(socket.AF_UNIX)
     unix.bind(str(directory / "socket"))
     unix.listen()
-    for server in (tcp, unix):
+    datagrams = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    datagrams.bind(str(directory / "datagrams"))
+    for server in (tcp, unix, datagrams):
         server.setblocking(False)
-    yield directory, victim, tcp, unix
+    yield directory, victim, tcp, unix, datagrams
     victim.kill()
     victim.wait()
-    tcp.close()
-    unix.close()
+    for server in (tcp, unix, datagrams):
+        server.close()
 
 
 @pytest.fixture
 def constants(host):
-    directory, victim, tcp, unix = host
+    directory, victim, tcp, unix, datagrams = host
     canary = directory / "canary"
     canary.write_text(SECRET)
     canary.chmod(0o600)
@@ -40,6 +42,7 @@ def constants(host):
     return {
         "CANARY": str(canary), "HOST_DIR": str(directory), "SECRET": SECRET, "PORT": tcp.getsockname()[1],
         "SOCKET": unix.getsockname(), "VICTIM": victim.pid, "LIMITS": vars(SMALL), "DEADLY": int(signal.SIGKILL),
+        "DATAGRAMS": datagrams.getsockname(),
     }  # fmt: skip
 
 
@@ -61,15 +64,17 @@ async def attempt(pool, code, constants):
 
 
 def assert_unharmed(host):
-    directory, victim, tcp, unix = host
+    directory, victim, tcp, unix, datagrams = host
     assert victim.poll() is None
-    assert sorted(os.listdir(directory)) == ["canary", "socket"]
+    assert sorted(os.listdir(directory)) == ["canary", "datagrams", "socket"]
     canary = directory / "canary"
     status = canary.stat()
     assert (status.st_mode & 0o777, status.st_mtime, canary.read_text()) == (0o600, 1000, SECRET)
     for server in (tcp, unix):
         with pytest.raises(BlockingIOError):
             server.accept()
+    with pytest.raises(BlockingIOError):
+        datagrams.recv(1)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -92,6 +97,7 @@ ALLOWED_TO_FEW = {
     "privileges-become_root", "privileges-enter_a_namespace", "privileges-new_user_namespace", "network-raw_socket",
     "privileges-new_namespace_with_a_thread", "other_processes-trace_the_parent", "network-io_uring", "network-ipv6",
     "network-x32_system_call", "processes-machine_code_of_32_bits", "proc-environment_by_libc", "processes-exec",
+    "proc-memory_of_the_parent", "other_processes-read_memory_of_another", "privileges-keyring",
 }  # fmt: skip
 """These also need rights, devices or kernel features that a host may lack, or end the interpreter if they succeed."""
 
