@@ -5,7 +5,7 @@ They find a prelude in place: ``os``, ``ctypes``, ``libc``, ``syscall(number, *a
     CANARY    path of a file of the host, which holds SECRET        HOST_DIR  its directory
     PORT      a listening TCP port on 127.0.0.1                     SOCKET    a listening unix socket
     VICTIM    process id of another process of the host             DEADLY    the signal to kill with: 9, or 0 to try
-    LIMITS    the session's limits                          DATAGRAMS a unix socket that takes datagrams
+    LIMITS    the session's limits                                  DATAGRAMS  a unix socket that takes datagrams
 """
 
 from __future__ import annotations

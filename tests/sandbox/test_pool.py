@@ -12,7 +12,7 @@ from verl_hdpo.tool_ledger import ToolUnavailable
 
 @pytest.fixture(scope="module")
 def small():
-    settings = {"modules": (), "max_sessions": 2, "max_running": 2, "wait_seconds": 0.3, "spare_sessions": 1}
+    settings = {"modules": (), "max_sessions": 2, "max_running": 2, "wait_seconds": 2, "spare_sessions": 1}
     with open_pool("auto", **settings) as pool:
         yield pool
 
@@ -54,17 +54,41 @@ def test_calls_run_in_turn_and_their_time_starts_when_they_do(small):
         sessions = [await small.session() for _ in range(2)]
         await asyncio.gather(*(small.run(s, "import time", 30) for s in sessions))
         started = time.monotonic()
-        codes = ["time.sleep(0.3); time.monotonic()"] * 3
+        codes = ["time.sleep(1); time.monotonic()"] * 3
         small._running = asyncio.Semaphore(1)
         results = await asyncio.gather(
-            *(small.run(session, code, 0.6) for session, code in zip([*sessions, sessions[0]], codes, strict=True))
+            *(
+                small.run(session, code, 2.5, ends=started + 60)
+                for session, code in zip([*sessions, sessions[0]], codes, strict=True)
+            )
         )
         small._running = asyncio.Semaphore(2)
         for session in sessions:
             session.close()
         assert [result.status for result in results] == ["ok"] * 3
         ends = [float(result.value) for result in results]
-        assert ends == sorted(ends) and ends[-1] - started >= 0.9
+        assert ends == sorted(ends) and ends[-1] - started >= 3
+
+    wait(run())
+
+
+def test_a_call_that_never_gets_its_turn_is_an_outage(small):
+    """However it waits: first for a session, then to run. The loop's own time limit would make it the model's call."""
+
+    async def run():
+        sessions = TrajectorySessions(small, idle_seconds=60)
+        trajectory, other = Trajectory(), Trajectory()
+        await sessions.run(trajectory, "x = 1", 30)
+        taken = [await small.session()]
+        small._running = asyncio.Semaphore(0)
+        waiting = [asyncio.ensure_future(sessions.run(one, "1", 30)) for one in (trajectory, other)]
+        await asyncio.sleep(0.1)
+        taken.pop().close()  # ``other`` gets it, and has the rest of its patience for its turn
+        for error in await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 30):
+            assert isinstance(error, ToolUnavailable) and "as many calls are running as may" in str(error), error
+        small._running = asyncio.Semaphore(2)
+        assert (await sessions.run(trajectory, "x", 30)).result.value == "1"
+        del trajectory, other
 
     wait(run())
 

@@ -29,19 +29,20 @@ class SandboxPool:
         self._spares: deque[Session] = deque()
         self._filling: asyncio.Task | None = None
 
-    async def session(self) -> Session:
+    def patience_ends(self) -> float:
+        """When a call that comes now has waited ``wait_seconds``, by the loop's clock."""
+        return asyncio.get_running_loop().time() + self.settings.wait_seconds
+
+    async def session(self, ends: float | None = None) -> Session:
         """An interpreter that nothing has run in; ``close`` it when done.
 
+        Args:
+            ends: of the call's patience; None: it comes now.
+
         Raises:
-            ToolUnavailable: none is free for ``wait_seconds``, or none can be started.
+            ToolUnavailable: none is free by then, or none can be started.
         """
-        try:
-            await asyncio.wait_for(self._open.acquire(), self.settings.wait_seconds)
-        except asyncio.TimeoutError:
-            raise ToolUnavailable(
-                f"all {self.settings.max_sessions} interpreters are in use, and none became free within "
-                f"{self.settings.wait_seconds:g} seconds"
-            ) from None
+        await self._wait(self._open, ends, f"all {self.settings.max_sessions} interpreters are in use")
         try:
             session = self._take_spare() or await self._start()
         except BaseException:
@@ -52,11 +53,27 @@ class SandboxPool:
         return session
 
     async def run(
-        self, session: Session, code: str, seconds: float, images: Mapping[str, Pixels] | None = None
+        self,
+        session: Session,
+        code: str,
+        seconds: float,
+        images: Mapping[str, Pixels] | None = None,
+        ends: float | None = None,
     ) -> Result:
-        """``Session.run`` when it is this call's turn to compute."""
-        async with self._running:
+        """``Session.run`` when it is this call's turn to compute.
+
+        Args:
+            session, code, seconds, images: as there.
+            ends: of the call's patience; None: it comes now.
+
+        Raises:
+            ToolUnavailable: its turn has not come by then, or the session was lost through no doing of its code.
+        """
+        await self._wait(self._running, ends, "as many calls are running as may run at a time")
+        try:
             return await session.run(code, seconds, images)
+        finally:
+            self._running.release()
 
     async def zygote(self) -> ZygoteClient:
         """The zygote; started again if it has died.
@@ -85,6 +102,18 @@ class SandboxPool:
         async with self._zygote_turn:
             if self._zygote is not None:
                 await self._zygote.close()
+
+    async def _wait(self, places: asyncio.Semaphore, ends: float | None, why: str) -> None:
+        if not places.locked():
+            await places.acquire()
+            return
+        left = (self.patience_ends() if ends is None else ends) - asyncio.get_running_loop().time()
+        try:
+            await asyncio.wait_for(places.acquire(), left)
+        except asyncio.TimeoutError:
+            raise ToolUnavailable(
+                f"{why}, and the call has waited {self.settings.wait_seconds:g} seconds for a place"
+            ) from None
 
     def _take_spare(self) -> Session | None:
         while self._spares:

@@ -22,7 +22,8 @@ class PoolSettings(Settings):
         max_sessions: open at a time; the next waits.
         max_running: calls that run at a time, first come, first served; their time limits start when they do.
             None: four for every core.
-        wait_seconds: how long to wait for a session before the tool counts as unavailable.
+        wait_seconds: how long a call waits in all, for a session and for its turn to run, before the tool counts as
+            unavailable. With the time limit of a call, less than the agent loop's ``tool_timeout``.
     """
 
     isolation: Isolation = "auto"

@@ -73,16 +73,17 @@ class TrajectorySessions:
         if held.timed_out:
             held.timed_out = False
             raise ToolUnavailable(f"the interpreter was closed after {self._idle_seconds:g} seconds without a call")
+        ends = self._pool.patience_ends()
         is_new = held.session is not None and not held.session.is_open
         if held.session is None or is_new:
-            session = await self._pool.session()
+            session = await self._pool.session(ends)
             if held.is_over:
                 session.close()
             held.session, held.images_bound = session, 0
         first = held.images_bound
         pixels = await asyncio.gather(*(asyncio.to_thread(image) for image in images[first:]))
         names = {f"image_{number}": image for number, image in enumerate(pixels, first + 1)}
-        result = await self._pool.run(held.session, code, seconds, names)
+        result = await self._pool.run(held.session, code, seconds, names, ends)
         held.images_bound = max(first, len(images))
         return Answer(result, is_new)
 

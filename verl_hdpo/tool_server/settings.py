@@ -39,13 +39,14 @@ class ClientSettings(Settings):
     Attributes:
         urls: of the servers, each a process with all the tools; a trajectory stays with one.
         token_env: environment variable with the token.
-        deadline: seconds a call may take, waiting included; then the tool is unavailable.
+        deadline: seconds a call may take, waiting included; then the tool is unavailable. Less than the agent loop's
+            ``tool_timeout``, which would make an outage a call that the model took too long with.
         reconnect_seconds: how long a server may be unreachable before the tool is unavailable.
     """
 
     urls: tuple[str, ...] = Field(min_length=1)
     token_env: str = TOKEN_ENV
-    deadline: float = Field(default=600.0, gt=0)
+    deadline: float = Field(default=300.0, gt=0)
     reconnect_seconds: float = Field(default=30.0, gt=0)
 
 
