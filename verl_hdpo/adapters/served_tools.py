@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,10 @@ from verl_hdpo.tool_server.needs import Needs
 from verl_hdpo.tool_server.sessions import ServedTool
 from verl_hdpo.tool_server.settings import ServerSettings
 from verl_hdpo.tool_settings import ToolConfigError, read_settings
+
+
+_IMAGE_THREADS = ThreadPoolExecutor(4, "verl-hdpo-images")
+"""Not the loop's own threads, where tools block: their answers would wait for them, and so would every other tool's."""
 
 
 def load_served_tools(path: Path) -> tuple[list[ServedTool], ServerSettings]:
@@ -48,7 +53,10 @@ def served(tool: BaseTool) -> ServedTool:
                 response, reward, metrics = await tool.execute(instance_id, arguments, agent_data=conversation)
             finally:
                 await tool.release(instance_id)
-            return await asyncio.to_thread(_outcome, response, reward, metrics)
+            if not response.image:
+                return _outcome(response, reward, metrics)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(_IMAGE_THREADS, _outcome, response, reward, metrics)
         except ToolUnavailable as error:
             return Outcome(status="unavailable", text=str(error))
         except Exception as error:  # the model's doing, as verl_hdpo.adapters.agent_loop takes it
