@@ -6,7 +6,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 TOOLS = HERE / "tools.py"
-PROMPTS, ROLLOUTS, STEPS = 12, 16, 24
+PROMPTS, ROLLOUTS, STEPS = 12, 16, 32
 
 
 def trained_model(run_dir: Path, steps: int) -> Path:

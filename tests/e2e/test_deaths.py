@@ -7,9 +7,15 @@ import pytest
 from run_processes import process_of_runs, processes_of_runs
 from test_modes import OWN_PARTS
 
+BASE = [
+    *OWN_PARTS,
+    "actor_rollout_ref.actor.ppo_mini_batch_size=4",
+    "algorithm.rollout_correction.rollout_is=token",
+    "trainer.save_freq=1",
+    "trainer.resume_mode=auto",
+]
 # Two updates per weight sync: rollouts are stale, partial ones are resumed, importance weights correct for both.
 STALE = [
-    *OWN_PARTS,
     "trainer.v1.trainer_mode=separate_async",
     "actor_rollout_ref.hybrid_engine=False",
     "actor_rollout_ref.rollout.nnodes=1",
@@ -18,14 +24,12 @@ STALE = [
     "actor_rollout_ref.rollout.checkpoint_engine.backend=shm",
     "actor_rollout_ref.rollout.checkpoint_engine.custom_backend_module=verl_hdpo.cpu.checkpoint_engine",
     "trainer.v1.separate_async.parameter_sync_step=2",
-    "actor_rollout_ref.actor.ppo_mini_batch_size=4",
-    "algorithm.rollout_correction.rollout_is=token",
 ]
-# Each as Ray or vLLM names the process.
+# Each as Ray or vLLM names the process, and the trainer mode that it dies in.
 FATAL = {
-    "training worker": "ray::WorkerDict",
-    "agent-loop worker": "ray::AgentLoopWorkerTQ",
-    "vLLM server": "VLLM::EngineCore",
+    "training worker": ("ray::WorkerDict", ["trainer.v1.trainer_mode=sync"]),
+    "agent-loop worker": ("ray::AgentLoopWorkerTQ", ["trainer.v1.trainer_mode=colocate_async"]),
+    "vLLM server": ("VLLM::EngineCore", STALE),
 }
 SECONDS_TO_END = 600
 
@@ -48,14 +52,17 @@ def sound(metrics):
 
 @pytest.mark.timeout(3600)
 def test_one_training_goes_through_four_deaths_and_trains_no_step_twice(train):
-    """On two FSDP2 ranks. Three deaths end a run, whose checkpoint the next one resumes; the fourth verl gets over."""
-    saved = [*STALE, "trainer.save_freq=1", "trainer.resume_mode=auto"]
+    """On two FSDP2 ranks. Three deaths end a run, whose checkpoint the next one resumes; the fourth verl gets over.
+
+    Each death is in another trainer mode; a checkpoint serves all of them.
+    """
     done = 0
-    for part, name in FATAL.items():
+    for part, (name, mode) in FATAL.items():
         killer = Killer(name)
         run = train(
             part.replace(" ", "-"),
-            *saved,
+            *BASE,
+            *mode,
             "trainer.total_training_steps=9",
             world_size=2,
             after_step={done + 1: killer},
@@ -74,7 +81,8 @@ def test_one_training_goes_through_four_deaths_and_trains_no_step_twice(train):
     killer = Killer("ray::RewardLoopWorker")
     run = train(
         "to-the-end",
-        *saved,
+        *BASE,
+        *STALE,
         "reward.num_workers=3",
         f"trainer.total_training_steps={done + 3}",
         world_size=2,
