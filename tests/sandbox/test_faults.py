@@ -16,6 +16,7 @@ import pytest
 from pools import HERE, SMALL, make_pool, open_pool, wait
 from shared_memory import abandoned, segments
 
+from verl_hdpo.sandbox import zygote_client
 from verl_hdpo.sandbox.zygote_client import ZygoteClient
 from verl_hdpo.tool_ledger import ToolUnavailable
 
@@ -159,8 +160,58 @@ def test_closing_a_pool_leaves_nothing(mechanism):
         await pool.close()
         return processes
 
-    assert_gone(wait(run()), seconds=0.1)
+    assert_gone(wait(run()), seconds=1.0)
     assert scratch_directories() == before
+
+
+@pytest.fixture
+def launchers(monkeypatch):
+    """Every launcher that is started, half a second after it was asked for."""
+    spawn, found = zygote_client._spawn, []
+
+    def slow(*args):
+        time.sleep(0.5)
+        parts = spawn(*args)
+        found.append(parts[0])
+        return parts
+
+    monkeypatch.setattr(zygote_client, "_spawn", slow)
+    return found
+
+
+@pytest.mark.parametrize("mechanism", HERE)
+def test_calls_that_give_up_while_the_zygote_starts_leave_nothing(mechanism, launchers):
+    async def run():
+        pool = await make_pool(mechanism, modules=())
+        for _ in range(2):
+            call = asyncio.ensure_future(pool.session())
+            while not launchers:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.05)
+            call.cancel()
+            await asyncio.wait({call})
+        await pool.close()
+
+    wait(run())
+    (launcher,) = launchers
+    assert launcher.poll() is not None
+
+
+@pytest.mark.parametrize("when", ["it is being spawned", "it gets ready"])
+def test_a_zygote_whose_start_is_cancelled_is_closed(when, launchers):
+    async def run():
+        start = asyncio.ensure_future(ZygoteClient.start(HERE[0], SMALL, ()))
+        await asyncio.sleep(0.1)
+        while when == "it gets ready" and not launchers:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        start.cancel()
+        await asyncio.wait({start})
+        assert start.cancelled()
+
+    wait(run())
+    (launcher,) = launchers
+    assert launcher.poll() is not None
 
 
 def test_a_closed_session_is_gone_at_once(pool):

@@ -23,7 +23,7 @@ class SandboxPool:
         self.settings = settings
         self._numbers = itertools.count()
         self._zygote: ZygoteClient | None = None
-        self._zygote_turn = asyncio.Lock()
+        self._starting: asyncio.Task[None] | None = None
         self._open = asyncio.Semaphore(settings.max_sessions)
         self._running = asyncio.Semaphore(settings.max_running or 4 * (os.cpu_count() or 1))
         self._spares: deque[Session] = deque()
@@ -81,16 +81,11 @@ class SandboxPool:
         Raises:
             SandboxRefused: nothing isolates its sessions.
         """
-        async with self._zygote_turn:
-            if self._zygote is None or self._zygote.is_lost:
-                if self._zygote is not None:
-                    await self._zygote.close()
-                settings = self.settings
-                self._zygote = await start_zygote(
-                    settings.isolation, settings.allow_unsandboxed, settings.limits, settings.modules
-                )
-                log_isolation(self._zygote.in_force)
-            return self._zygote
+        if self._starting is None and (self._zygote is None or self._zygote.is_lost):
+            self._starting = asyncio.ensure_future(self._start_zygote())
+        if self._starting is not None:
+            await asyncio.shield(self._starting)  # whoever gives up leaves it to the others
+        return self._zygote
 
     async def close(self) -> None:
         """End everything, and wait until nothing is left."""
@@ -99,9 +94,10 @@ class SandboxPool:
             await asyncio.wait({self._filling})
         while self._spares:
             self._spares.popleft().close()
-        async with self._zygote_turn:
-            if self._zygote is not None:
-                await self._zygote.close()
+        if self._starting is not None:
+            await asyncio.wait({self._starting})
+        if self._zygote is not None:
+            await self._zygote.close()
 
     async def _wait(self, places: asyncio.Semaphore, ends: float | None, why: str) -> None:
         if not places.locked():
@@ -122,6 +118,18 @@ class SandboxPool:
                 return session
             session.close()
         return None
+
+    async def _start_zygote(self) -> None:
+        try:
+            if self._zygote is not None:
+                await self._zygote.close()
+            settings = self.settings
+            self._zygote = await start_zygote(
+                settings.isolation, settings.allow_unsandboxed, settings.limits, settings.modules
+            )
+            log_isolation(self._zygote.in_force)
+        finally:
+            self._starting = None
 
     async def _start(self) -> Session:
         try:

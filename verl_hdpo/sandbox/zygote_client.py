@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -79,14 +80,19 @@ class ZygoteClient:
             StartError: it could not start, or its walls do not hold; the message says why.
         """
         loop = asyncio.get_running_loop()
-        client = cls(*await loop.run_in_executor(None, _spawn, mechanism, limits, tuple(modules)))
+        spawned = loop.run_in_executor(None, _spawn, mechanism, limits, tuple(modules))
+        try:
+            client = cls(*await asyncio.shield(spawned))
+        except asyncio.CancelledError:
+            with contextlib.suppress(StartError):
+                await cls(*await spawned).close()
+            raise
         try:
             client.in_force = await asyncio.wait_for(client._ready, START_SECONDS)
-        except asyncio.TimeoutError:
+        except BaseException as error:
             await client.close()
-            raise StartError(f"not ready after {START_SECONDS:g} seconds") from None
-        except StartError:
-            await client.close()
+            if isinstance(error, asyncio.TimeoutError):
+                raise StartError(f"not ready after {START_SECONDS:g} seconds") from None
             raise
         return client
 
