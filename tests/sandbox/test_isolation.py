@@ -6,7 +6,7 @@ import logging
 import pytest
 from pools import HERE, SMALL, make_pool, wait
 
-from verl_hdpo.sandbox import bubblewrap, isolation, zygote_client
+from verl_hdpo.sandbox import bubblewrap, isolation, launcher, zygote_client
 from verl_hdpo.sandbox.isolation import SandboxRefused, start_zygote
 from verl_hdpo.sandbox.readable import readable_view
 from verl_hdpo.sandbox.zygote_client import StartError
@@ -57,17 +57,36 @@ def test_which_isolation_is_in_force_is_logged(mechanism, caplog):
     assert f"isolated by {mechanism} with seccomp and Landlock" in record.message
 
 
-def test_walls_that_do_not_hold_are_noticed(monkeypatch, tmp_path):
-    """A wall check that finds the way out ends the zygote."""
-    from verl_hdpo.sandbox import launcher
+def boot_with(monkeypatch, *functions):
+    """Launchers whose package has other functions: pairs of a name, such as ``landlock.abi``, and what it returns."""
+    broken = "import sys; sys.path.insert(0, sys.argv[1]); from verl_hdpo.sandbox import launcher, lockdown\n"
+    broken += "".join(f"lockdown.{name} = lambda *a, **k: {value}\n" for name, value in functions)
+    monkeypatch.setattr(launcher, "_BOOT", broken + "launcher.main()")
 
-    broken = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from verl_hdpo.sandbox import launcher, lockdown, kernel\n"
-        "lockdown.seccomp.restrict = lambda *a, **k: None\nlauncher.main()"
-    )
-    monkeypatch.setattr(launcher, "_BOOT", broken.replace("{", "{{").replace("}", "}}"))
+
+def test_walls_that_do_not_hold_are_noticed(monkeypatch):
+    """A wall check that finds the way out ends the zygote."""
+    boot_with(monkeypatch, ("seccomp.restrict", None))
     with pytest.raises(StartError, match=r"opens a socket.*starts a process"):
         wait(zygote_client.ZygoteClient.start("landlock", SMALL, ()))
+
+
+@pytest.mark.skipif("namespaces" not in HERE, reason="there are no namespaces")
+@pytest.mark.parametrize("landlock_works", [True, False])
+def test_sessions_that_would_share_a_file_tree_need_landlock(monkeypatch, landlock_works):
+    broken = [("namespaces.own_scratch", "1 / 0"), ("landlock.abi", "0")]
+    boot_with(monkeypatch, *broken[: 1 if landlock_works else 2])
+
+    async def run():
+        zygote = await zygote_client.ZygoteClient.start("namespaces", SMALL, ())
+        await zygote.close()
+        return zygote.in_force["own_mounts"]
+
+    if landlock_works and "landlock" in HERE:
+        assert wait(run()) is False
+    else:
+        with pytest.raises(StartError, match="they could read each other's files"):
+            wait(run())
 
 
 def test_the_view_holds_the_interpreter_and_nothing_of_its_user():

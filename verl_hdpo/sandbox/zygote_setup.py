@@ -46,6 +46,8 @@ def set_up(settings: ZygoteSettings) -> tuple[lockdown.Walls, dict[str, Any]]:
     missing = preload(settings.modules)
     readable = landlock.open_paths(shown.path for shown in settings.view) if sealed and landlock.abi() else None
     own_mounts = is_jailed and _child_says(lambda: namespaces.own_scratch(proc_fd, 1)) == ""
+    if is_jailed and not own_mounts and readable is None:
+        raise OSError("neither user namespaces for sessions nor Landlock: they could read each other's files")
     walls = lockdown.Walls(settings.limits, sealed, proc_fd, readable, own_mounts)
     if sealed:
         _check(walls, settings.scratch)
