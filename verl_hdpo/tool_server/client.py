@@ -197,9 +197,9 @@ class ToolClient:
 
         async def send() -> None:
             try:
-                await self._transport.request(method, url, content)
-            except (Busy, ToolUnavailable) as error:
-                logger.debug("%s %s: %s", method, url, error)
+                await asyncio.wait_for(self._transport.request(method, url, content), self._settings.deadline)
+            except (asyncio.TimeoutError, Busy, ToolUnavailable) as error:
+                logger.debug("%s %s: %r", method, url, error)
 
         task = asyncio.ensure_future(send())
         self._in_background.add(task)

@@ -20,7 +20,7 @@ class SessionLost(ToolUnavailable):
 
 
 class Unreachable(Exception):
-    """No answer, or 5xx: the request may or may not have arrived."""
+    """No answer, or 5xx: the request may or may not have arrived. A proxy's 503 is one of these."""
 
 
 class Busy(Exception):
@@ -87,8 +87,9 @@ class Transport:
         said = f"{_origin(url)} answered {status}: {told}"
         if status == 404:
             raise SessionLost(f"the session on the tool server is lost: {said}")
-        if status in (429, 503):
-            raise Busy(said, retry_after(response.headers.get("retry-after")))
+        pause = response.headers.get("retry-after")
+        if status == 429 or (status == 503 and pause is not None):  # a tool server always says when to ask again
+            raise Busy(said, retry_after(pause))
         if status >= 500:
             raise Unreachable(said)
         raise ToolUnavailable(f"the tool server refuses the request: {said}")
