@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import json
+import resource
 import threading
 import time
 
 import httpx
 import pytest
 from click.testing import CliRunner
+from local_service import Answer, serving
 from tool_servers import TOKEN, breaking_line, http, in_thread, metric, plain_tool
 
 from verl_hdpo.cli.main import main
@@ -126,6 +128,20 @@ def test_a_server_without_a_token_does_not_start(tmp_path, value, message):
         (tmp_path / "token").write_text(value)
         arguments = ["tool-server", "--config", f"{tmp_path}/tools.yaml", "--token-file", f"{tmp_path}/token"]
         assert message in CliRunner().invoke(main, arguments).output
+
+
+def test_a_server_takes_all_the_descriptors_that_it_may_have(tmp_path, monkeypatch):
+    config = tmp_path / "tools.yaml"
+    config.write_text("tools: [{class_name: verl_hdpo.tools.calculator.CalculatorTool, config: {type: native}}]")
+    before, found = resource.getrlimit(resource.RLIMIT_NOFILE), []
+    monkeypatch.setattr("uvicorn.run", lambda *a, **k: found.append(resource.getrlimit(resource.RLIMIT_NOFILE)))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before[1] - 1, before[1]))
+    try:
+        done = CliRunner().invoke(main, ["tool-server", "--config", str(config)], env={TOKEN_ENV: TOKEN})
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert done.exit_code == 0, done.output
+    assert found == [(before[1], before[1])]
 
 
 def test_a_client_with_another_token_finds_the_tool_unavailable(monkeypatch):
@@ -261,6 +277,26 @@ def test_no_room_is_said_with_the_time_to_wait(monkeypatch, pool):
         assert text(post(url, "b", "b2", "gate")).endswith("call 5"), "a refused call may come again"
 
 
+def test_a_proxy_in_front_of_a_dead_server_is_an_outage_and_not_a_full_one(monkeypatch):
+    with serving(Answer({}, 503)) as (_, url):
+        client = client_of(monkeypatch, url, reconnect_seconds=0.5, deadline=50)
+        with pytest.raises(ToolUnavailable, match="gives no answer"):
+            ask(client, Trajectory(), "gate")
+
+
+def test_what_is_sent_in_the_background_is_given_up(monkeypatch):
+    def answer(asked):
+        if asked.method == "DELETE":
+            return Answer({}, 503, {"Retry-After": "0"})
+        return Answer({"lease_seconds": 60} if asked.method == "PUT" else {"status": "ok", "text": "fine"})
+
+    with serving(answer) as (service, url):
+        client = client_of(monkeypatch, url, deadline=5)
+        assert ask(client, Trajectory(), "gate") == "fine"
+        until(lambda: any(asked.method == "DELETE" for asked in service.asked))
+        until(lambda: not client._in_background)
+
+
 def test_requests_that_are_none(pool):
     gate = Gate(is_open=True)
     needs = Needs(create_kwargs=("key",))
@@ -287,7 +323,7 @@ def test_an_answer_that_is_too_long_is_an_outage(monkeypatch):
 
 def test_a_session_ends_with_its_trajectory_or_after_a_while_without_a_call(monkeypatch):
     closed = 'verl_hdpo_tool_sessions_closed_total{reason="%s"}'
-    with in_thread([plain_tool("gate", Gate(is_open=True))], idle_seconds=0.5) as url:
+    with in_thread([plain_tool("gate", Gate(is_open=True))], idle_seconds=3) as url:
         client = client_of(monkeypatch, url)
         ask(client, Trajectory(), "gate")
         until(lambda: metric(url, closed % "finished") == 1)
@@ -310,7 +346,7 @@ def test_a_vanished_client_s_call_is_cancelled(pool):
             cancelled.append(arguments)
             raise
 
-    with in_thread([plain_tool("gate", watched)], lease_seconds=0.5) as url:
+    with in_thread([plain_tool("gate", watched)], lease_seconds=5) as url:
         assert post(url, "s", "1", "gate", 7).status_code == 410
         until(lambda: cancelled == [7])
         assert metric(url, 'verl_hdpo_tool_sessions_closed_total{reason="vanished"}') == 1

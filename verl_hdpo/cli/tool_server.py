@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from pathlib import Path
 
 import click
@@ -43,5 +44,7 @@ def tool_server(config: Path, host: str, port: int, token_env: str, token_file: 
         tools, settings = load_served_tools(config)
     except (ConnectionError, OmegaConfBaseException, SandboxRefused, ToolConfigError) as error:
         raise click.ClickException(str(error)) from None
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # one per client and interpreter; often 1024 at first
     app = make_app(tools, settings, token)
     uvicorn.run(app, host=host, port=port, access_log=False, timeout_graceful_shutdown=5)
