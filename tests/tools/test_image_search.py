@@ -168,6 +168,7 @@ def test_what_is_no_file_of_results_says_how_to_make_one(tmp_path):
         ('{"key": "first", "results": []}', "'first' stands there twice"),
         ('{"key": "k", "results": [{"url": "u"}]}', "KeyError: 'title'"),
         ('{"key": "k", "results": [{"title": "t", "image": "none.png"}]}', "there is no image"),
+        ('{"query_image": "none.png", "results": []}', "line 2: ValueError: there is no image"),
     ],
 )
 def test_a_bad_line_is_named_and_nothing_is_left(folder, line, says):

@@ -96,7 +96,7 @@ def _write(results: Path, connection: sqlite3.Connection, max_side: int, progres
 
 def _key(sample: dict[str, Any], folder: Path) -> str:
     if "query_image" in sample:
-        return image_key((folder / sample["query_image"]).read_bytes())
+        return image_key(_existing(folder / sample["query_image"]).read_bytes())
     key = sample["key"]
     if not isinstance(key, str) or not key:
         raise ValueError(f"a key is a text, found {key!r}")
@@ -117,9 +117,14 @@ def _stored(
     return {"title": str(result["title"]), "url": str(result.get("url", "")), "image": number}
 
 
-def _jpeg(file: Path, max_side: int) -> bytes | None:
+def _existing(file: Path) -> Path:
     if not file.is_file():
         raise ValueError(f"there is no image {file}")
+    return file
+
+
+def _jpeg(file: Path, max_side: int) -> bytes | None:
+    _existing(file)
     try:
         with Image.open(file) as image:
             picture = image.convert("RGB")
