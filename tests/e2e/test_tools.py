@@ -5,12 +5,12 @@ import json
 import math
 import os
 import re
-import socket
 from pathlib import Path
 
 import psutil
 import pytest
 import torch
+from free_port import free_port
 from leftovers import nothing_left
 from run_processes import processes_of_runs
 from sandbox_processes import kill, sandboxes_of, wait_until_busy
@@ -81,8 +81,7 @@ class Deaths:
 
     def __init__(self, config, record):
         self._config, self._record, self._starts = config, record, 0
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self._port = free.getsockname()[1]
+        self._port = free_port()
         self.url = f"http://127.0.0.1:{self._port}"
         self.done, self.back_at = [], None
         self._start_server()

@@ -14,6 +14,7 @@ import psutil
 import pytest
 import yaml
 from click.testing import CliRunner
+from free_port import free_port
 from verl.tools.tool_registry import load_all_tools
 
 from verl_hdpo import mcp_servers
@@ -180,9 +181,7 @@ def http_server(port):
 
 
 def test_streamable_http_down_and_up_again(monkeypatch):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     server = {"url": f"http://127.0.0.1:{port}/mcp", "headers_env": {"Authorization": "MCP_TOKEN"}}
     monkeypatch.setenv("MCP_TOKEN", "token-1")
     with http_server(port):

@@ -13,6 +13,7 @@ import time
 
 import psutil
 import pytest
+from free_port import free_port
 from local_service import Answer, serving
 from PIL import Image
 from scripted_loop import FINAL, run_loop
@@ -48,7 +49,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def server(folder):
     """Process and URL."""
-    with as_process(folder / "served.yaml", folder / "log") as server:
+    with as_process(folder / "served.yaml", folder / "log", port=free_port()) as server:
         yield server
     assert TOKEN not in (folder / "log").read_text()
 

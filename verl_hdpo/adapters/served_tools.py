@@ -20,7 +20,6 @@ from verl_hdpo.tool_server.sessions import ServedTool
 from verl_hdpo.tool_server.settings import ServerSettings
 from verl_hdpo.tool_settings import ToolConfigError, read_settings
 
-
 _IMAGE_THREADS = ThreadPoolExecutor(4, "verl-hdpo-images")
 """Not the loop's own threads, where tools block: their answers would wait for them, and so would every other tool's."""
 
