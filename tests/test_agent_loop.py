@@ -4,11 +4,13 @@ import asyncio
 import inspect
 import itertools
 import json
+from types import SimpleNamespace
 
 import pytest
 import scripted_loop
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from scripted_loop import FINAL, Server, trainer_config
 from tiny import tiny_tokenizer
 from verl.experimental.agent_loop.agent_loop import DictConfigWrap, ToolListWrap, _agent_loop_registry
@@ -19,7 +21,7 @@ from verl.tools.schemas import OpenAIFunctionToolSchema, ToolResponse
 from verl.utils.dataset.rl_dataset import RLHFDataset
 
 from verl_hdpo.adapters import agent_loop
-from verl_hdpo.adapters.agent_loop import HDPOToolAgentLoop, model_spans
+from verl_hdpo.adapters.agent_loop import THIN_IMAGES_TEXT, HDPOToolAgentLoop, model_spans
 from verl_hdpo.config import HDPOConfigError
 from verl_hdpo.tool_ledger import CALL_OUTCOMES, UNKNOWN_TOOL, ToolLedger, ToolUnavailable
 
@@ -349,3 +351,15 @@ def test_model_spans_cover_exactly_the_model_tokens(mask):
 def test_the_methods_that_are_overridden_are_as_in_verl(method, parameters):
     for cls in (ToolAgentLoop, HDPOToolAgentLoop):
         assert list(inspect.signature(getattr(cls, method)).parameters)[1:] == parameters
+
+
+def test_an_image_that_no_processor_takes_is_left_out():
+    loop = object.__new__(HDPOToolAgentLoop)
+    loop.processor = SimpleNamespace(image_processor=object())
+    loop.continuous_token_builder = SimpleNamespace(supports_multimodal=lambda: True)
+    wide, thin = Image.new("L", (199, 1)), Image.new("L", (4, 800))
+    kept = loop._without_unwanted_images(ToolResponse(text="a", image=[wide]))
+    assert (kept.text, kept.image) == ("a", [wide])
+    cut = loop._without_unwanted_images(ToolResponse(text="a", image=[thin, wide]))
+    assert (cut.text, cut.image) == (f"a\n{THIN_IMAGES_TEXT}", [wide])
+    assert loop._without_unwanted_images(ToolResponse(image=[thin])).text == THIN_IMAGES_TEXT

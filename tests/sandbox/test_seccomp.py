@@ -48,7 +48,7 @@ def expected(number, a, threads):
         157: a[0] in (15, 16),
         257: not (a[2] & 0o1000 and a[2] & 3 == 0),
         53: a[0] == 1 and a[1] & 15 == 1,
-        302: a[0] == 0,
+        302: a[0] == 0 and a[1] != 0,
         62: a[0] == PID and a[1] != 9,
         234: a[0] == PID and a[2] != 9,
         56: threads and a[0] in (0x3D0F00, 0x7D0F00),

@@ -159,6 +159,7 @@ def test_escape_from_the_time_limit(name, session, monkeypatch):
         ("import ctypes; ctypes.string_at(0)", "it crashed (SIGSEGV)"),
         ("import os; os.abort()", "it crashed (SIGABRT)"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", "it crashed (SIGTERM)"),
+        ("import os; os.kill(os.getpid(), 40)", "it crashed (signal 40)"),
         ("import signal; signal.alarm(1); signal.pause()", "it crashed (SIGALRM)"),
         ("while True: pass", "its 1 seconds of CPU time are used up"),
     ],
@@ -177,10 +178,16 @@ def test_escape_by_a_faked_outage(session, call):
 
 
 @pytest.mark.parametrize(
-    "call", ["fcntl.fcntl(r, 10, 9)", "fcntl.fcntl(r, 8, os.getpid())", "ctypes.CDLL(None).prctl(22, 1)"]
+    "call",
+    [
+        "fcntl.fcntl(r, 10, 9)",
+        "fcntl.fcntl(r, 8, os.getpid())",
+        "ctypes.CDLL(None).prctl(22, 1)",
+        "resource.setrlimit(resource.RLIMIT_CPU, (1, 1))",
+    ],
 )
 def test_escape_by_a_faked_outage_from_the_kernel(session, call):
-    code = f"import ctypes, fcntl, os\nr, w = os.pipe()\nif {call} == -1: raise PermissionError"
+    code = f"import ctypes, fcntl, os, resource\nr, w = os.pipe()\nif {call} == -1: raise PermissionError"
     assert "PermissionError" in wait(session.run(code, 30)).error
 
 

@@ -36,6 +36,9 @@ TIMEOUT_TEXT = "Error: tool '{name}' was stopped because it did not finish withi
 LIMIT_TEXT = "Error: the limit of {limit} tool calls is reached, this call was not run. Give your answer now."
 
 NO_IMAGES_TEXT = "[Images are not shown to this model.]"
+THIN_IMAGES_TEXT = "[Images that are 200 times as long as wide, or more, are not shown.]"
+LONGEST_TO_SHORTEST = 200
+"""Sides of an image; Qwen-VL's processors raise on more (``smart_resize``)."""
 
 
 def model_spans(response_mask: list[int]) -> list[list[int]]:
@@ -185,11 +188,16 @@ class HDPOToolAgentLoop(ToolAgentLoop):
         return ToolResponse(text=text), 0.0, {}
 
     def _without_unwanted_images(self, response: ToolResponse) -> ToolResponse:
-        """verl fails the prompt's whole group when a tool hands an image to a model that takes none."""
-        takes_images = getattr(self.processor, "image_processor", None)
-        if not response.image or (takes_images and self.continuous_token_builder.supports_multimodal()):
+        """verl fails the prompt's whole group when a tool hands an image to a model that cannot take it."""
+        images, note = list(response.image or ()), NO_IMAGES_TEXT
+        if getattr(self.processor, "image_processor", None) and self.continuous_token_builder.supports_multimodal():
+            shown, note = [image for image in images if _fits(image)], THIN_IMAGES_TEXT
+        else:
+            shown = []
+        if len(shown) == len(images):
             return response
-        return ToolResponse(text="\n".join(filter(None, [response.text, NO_IMAGES_TEXT])))
+        text = "\n".join(filter(None, [response.text, note]))
+        return response.model_copy(update={"text": text, "image": shown or None})
 
     def _at_limit(self) -> bool:
         return self.max_tool_calls is not None and self._dispatched >= self.max_tool_calls
@@ -207,3 +215,9 @@ class HDPOToolAgentLoop(ToolAgentLoop):
         except Exception:  # a cut-off response that the parser cannot read holds no whole call
             logger.warning("could not look for tool calls in a response that was cut off", exc_info=True)
             return []
+
+
+def _fits(image: Any) -> bool:
+    """Whether the model's processor takes a tool's image; what has no size is left to it."""
+    sides = getattr(image, "size", None)
+    return not isinstance(sides, tuple) or max(sides) < LONGEST_TO_SHORTEST * max(min(sides), 1)

@@ -189,7 +189,14 @@ class Session:
             # It cannot send itself that signal: see syscalls.conditional.
             raise ToolUnavailable("the interpreter was killed from outside")
         elif ended.signal:
-            why = f"it crashed ({signal.Signals(ended.signal).name})"
+            why = f"it crashed ({_name(ended.signal)})"
         else:
             why = "the code ended it"
         return Result("killed", killed_because=why)
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # the real-time signals between the first and the last have none
+        return f"signal {number}"

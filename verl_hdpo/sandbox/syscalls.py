@@ -64,6 +64,7 @@ _AF_UNIX = 1
 _SOCK_STREAM, _SOCKET_TYPE = 1, 0xF  # the rest of the word: SOCK_NONBLOCK, SOCK_CLOEXEC
 _O_TRUNC_AND_ACCESS, _O_TRUNC_ONLY = 0o1003, 0o1000
 _SIGKILL = 9
+_RLIMIT_CPU = 0
 _PTHREAD_CREATE, _CLONE_DETACHED = 0x3D0F00, 0x400000
 _IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # TCGETS TIOCGWINSZ FIONREAD FIONBIO FIONCLEX FIOCLEX
 _FCNTLS = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1032)  # not F_SETOWN, F_SETSIG: they send signals to anyone
@@ -96,7 +97,8 @@ def conditional(pid: int, threads: bool) -> dict[int, list[list[Test]]]:
         OPENAT: [[Test(2, _O_TRUNC_ONLY, mask=_O_TRUNC_AND_ACCESS, differs=True)]],
         # sendto on a datagram socket of a pair can go to any other of the host that has a path.
         SOCKETPAIR: [[Test(0, _AF_UNIX), Test(1, _SOCK_STREAM, mask=_SOCKET_TYPE)]],
-        PRLIMIT64: [[Test(0, 0)]],
+        # Past a hard limit of CPU time that it had set itself, the kernel would send it SIGKILL.
+        PRLIMIT64: [[Test(0, 0), Test(1, _RLIMIT_CPU, differs=True)]],
         KILL: [[Test(0, pid), Test(1, _SIGKILL, differs=True)]],
         TGKILL: [[Test(0, pid), Test(2, _SIGKILL, differs=True)]],
     }

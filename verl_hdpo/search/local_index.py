@@ -67,6 +67,8 @@ class LocalIndex(Provider):
         path: the index's folder, on a disk of the node.
     """
 
+    cached = False  # another index may come to the same path, and a search takes no longer than a look into the cache
+
     kind: Literal["index"]
     path: Path
 

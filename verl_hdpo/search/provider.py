@@ -36,11 +36,13 @@ class Provider(Settings, ABC):
         kind: which provider it is.
         max_query_chars: longest query it takes.
         metered: every query is paid for, so results must be cached.
+        cached: the same query has the same answer for good.
         has_urls: sources are worth showing to the model.
     """
 
     max_query_chars: ClassVar[int] = 1000
     metered: ClassVar[bool] = False
+    cached: ClassVar[bool] = True
     has_urls: ClassVar[bool] = False
 
     kind: str

@@ -57,7 +57,7 @@ def searcher(settings: TextSearchSettings) -> Searcher:
     settings.provider.prepare()
     cache = rate_limit = None
     if settings.cache_dir is not None:
-        cache = ResultCache(settings.cache_dir / "results")
+        cache = ResultCache(settings.cache_dir / "results") if settings.provider.cached else None
         secret = settings.provider.secret() or settings.provider.model_dump_json()
         rate_limit = RateLimit(settings.cache_dir / "rate", secret, settings.requests_per_second)
     return Searcher(settings.provider, settings.topk, settings.deadline, cache, rate_limit)
