@@ -5,6 +5,7 @@ import logging
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from local_service import Answer, serving
@@ -221,3 +222,24 @@ def test_waiting_for_a_slot_counts_towards_the_deadline(tmp_path):
         with pytest.raises(ToolUnavailable, match="over the rate limit"):
             search(searcher, "b")
         assert len(service.asked) == 1
+
+
+def test_a_locked_cache_holds_up_no_other_tool():
+    locked = threading.Event()
+
+    class Locked:
+        def get(self, provider, query, topk):
+            locked.wait(60)
+            return [Passage("title", "ok")]
+
+    async def run():
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        task = asyncio.ensure_future(make("http://nowhere", cache=Locked()).search("q"))
+        await asyncio.sleep(0.05)
+        try:
+            assert await asyncio.wait_for(asyncio.to_thread(int), 10) == 0
+        finally:
+            locked.set()
+        assert await task == [Passage("title", "ok")]
+
+    asyncio.run(run())

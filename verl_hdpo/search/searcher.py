@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import tenacity
 
@@ -13,8 +16,13 @@ from verl_hdpo.search.rate_limit import RateLimit
 from verl_hdpo.search.result_cache import ResultCache
 from verl_hdpo.tool_ledger import ToolUnavailable
 
+T = TypeVar("T")
+
 FIRST_WAIT, LONGEST_WAIT = 0.5, 10.0
 """Seconds between tries: at random up to a limit that doubles from one to the other."""
+
+_THREADS = ThreadPoolExecutor(8, "verl-hdpo-search")
+"""Not the loop's own threads: a cache that another process has locked would hold up every other tool."""
 
 
 class Searcher:
@@ -63,12 +71,12 @@ class Searcher:
 
     async def _search(self, query: str) -> list[Passage]:
         if self._cache is not None:
-            found = await asyncio.to_thread(self._cache.get, self._identity, query, self._topk)
+            found = await _in_thread(self._cache.get, self._identity, query, self._topk)
             if found is not None:
                 return found
         passages = await self._ask(query)
         if self._cache is not None:
-            await asyncio.to_thread(self._cache.put, self._identity, query, self._topk, passages)
+            await _in_thread(self._cache.put, self._identity, query, self._topk, passages)
         return passages
 
     async def _ask(self, query: str) -> list[Passage]:
@@ -98,13 +106,17 @@ class Searcher:
     async def _attempt(self, query: str, ends: float) -> list[Passage]:
         if self._rate_limit is None:
             return await self._provider.search(query, self._topk)
-        await asyncio.sleep(await asyncio.to_thread(self._rate_limit.take, ends - time.monotonic()))
+        await asyncio.sleep(await _in_thread(self._rate_limit.take, ends - time.monotonic()))
         try:
             return await self._provider.search(query, self._topk)
         except TransientError as error:
             if error.retry_after:
-                await asyncio.to_thread(self._rate_limit.pause, min(error.retry_after, self._deadline))
+                await _in_thread(self._rate_limit.pause, min(error.retry_after, self._deadline))
             raise
+
+
+async def _in_thread(work: Callable[..., T], *args: Any) -> T:
+    return await asyncio.get_running_loop().run_in_executor(_THREADS, work, *args)
 
 
 _backoff = tenacity.wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT)
