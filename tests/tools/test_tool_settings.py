@@ -9,8 +9,10 @@ from pydantic import Field
 
 from verl_hdpo.image_results.settings import ImageSearchSettings
 from verl_hdpo.mcp_servers.settings import MCPSettings
+from verl_hdpo.sandbox.settings import PythonSettings
 from verl_hdpo.search.settings import TextSearchSettings, searcher
 from verl_hdpo.tool_arguments import BadCall, text_argument
+from verl_hdpo.tool_server.settings import ServerSettings
 from verl_hdpo.tool_settings import ToolConfigError, ToolSettings, read_settings
 
 
@@ -92,6 +94,11 @@ def test_a_key_that_is_not_in_the_environment_is_named(tmp_path, monkeypatch):
 def test_arguments_that_are_refused(arguments, message):
     with pytest.raises(BadCall, match=message):
         text_argument(arguments, "query", 10)
+
+
+def test_a_tool_server_has_an_interpreter_for_every_trajectory():
+    """Else newcomers, who wait for one, take up the places of calls that have one."""
+    assert PythonSettings().max_sessions >= ServerSettings().max_sessions
 
 
 def test_space_around_a_text_is_dropped():

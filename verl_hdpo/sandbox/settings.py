@@ -19,7 +19,8 @@ class PoolSettings(Settings):
         limits: of each session.
         modules: imported once, for all sessions; those not installed are left out.
         spare_sessions: kept started ahead of need.
-        max_sessions: open at a time; the next waits.
+        max_sessions: open at a time; the next waits. On a tool server no fewer than the server's, or newcomers that
+            wait take up the places of calls that have an interpreter.
         max_running: calls that run at a time, first come, first served; their time limits start when they do.
             None: four for every core.
         wait_seconds: how long a call waits in all, for a session and for its turn to run, before the tool counts as
@@ -31,7 +32,7 @@ class PoolSettings(Settings):
     limits: Limits = Limits()
     modules: tuple[str, ...] = DEFAULT_MODULES
     spare_sessions: int = Field(default=4, ge=0)
-    max_sessions: int = Field(default=256, ge=1)
+    max_sessions: int = Field(default=4096, ge=1)
     max_running: int | None = Field(default=None, ge=1)
     wait_seconds: float = Field(default=300.0, gt=0)
 
