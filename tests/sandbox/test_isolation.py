@@ -1,13 +1,15 @@
 """Without isolation there is no tool, unless that was asked for."""
 
+import ast
 import asyncio
 import logging
 
 import pytest
 from pools import HERE, SMALL, make_pool, wait
 
-from verl_hdpo.sandbox import bubblewrap, isolation, launcher, zygote_client
+from verl_hdpo.sandbox import bubblewrap, isolation, launcher, scratch, zygote_client
 from verl_hdpo.sandbox.isolation import SandboxRefused, start_zygote
+from verl_hdpo.sandbox.limits import Limits
 from verl_hdpo.sandbox.readable import readable_view
 from verl_hdpo.sandbox.zygote_client import StartError
 
@@ -87,6 +89,21 @@ def test_sessions_that_would_share_a_file_tree_need_landlock(monkeypatch, landlo
     else:
         with pytest.raises(StartError, match="they could read each other's files"):
             wait(run())
+
+
+@pytest.mark.skipif(not {"namespaces", "landlock"} <= set(HERE), reason="there are no namespaces or no Landlock")
+def test_a_scratch_that_sessions_share_outlasts_one_that_fills_its_share(monkeypatch):
+    boot_with(monkeypatch, ("namespaces.own_scratch", "1 / 0"))
+
+    async def run():
+        pool = await make_pool("namespaces", limits=Limits(), modules=())
+        session = await pool.session()
+        result = await session.run("import os; s = os.statvfs('.'); s.f_blocks * s.f_frsize >> 20, s.f_files", 30)
+        await pool.close()
+        return ast.literal_eval(result.value)
+
+    mib, files = wait(run())
+    assert mib >= 16 * Limits().scratch_mb and files >= 16 * scratch.MAX_ENTRIES
 
 
 def test_the_view_holds_the_interpreter_and_nothing_of_its_user():

@@ -13,8 +13,9 @@ _OLD = "/.old"
 _ANY = "/tmp"  # a directory to mount the tree on before it becomes the root
 
 JAIL_SCRATCH = "/session"
-JAIL_SCRATCH_MIB = 64
-"""Size of the zygote's own; a session mounts another on top."""
+JAIL_SCRATCH_MIB = 4096
+"""Size of the zygote's own. A session mounts another on top; where it cannot, all share this one, which then must hold
+far more than the one session that is killed for writing too much."""
 
 
 def leave_host() -> None:
