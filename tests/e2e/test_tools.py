@@ -23,7 +23,12 @@ from verl_hdpo.tool_server import TOKEN_ENV
 
 HERE = Path(__file__).parent
 SPARE = 1
-STEPS, ROLLOUTS = 9, 4
+STEPS, ROLLOUTS = 12, 4
+REASONS = {
+    "interpreters": "the interpreter was killed from outside",
+    "zygotes": "the process that all interpreters come from has died",
+}
+"""What dies in sandboxes, and what is said of a call that met it."""
 ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 RESPONSE = re.compile(r"<tool_response>(.*?)</tool_response>", re.DOTALL)
 
@@ -87,12 +92,14 @@ class Deaths:
         self._start_server()
 
     def after(self, step):
-        """The next one."""
-        if "interpreters" not in self.done:
-            self._kill_in_sandboxes("interpreters")
-        elif "zygotes" not in self.done:
-            self._kill_in_sandboxes("zygotes")
-        elif self.back_at is None:
+        """The next one; those in sandboxes until it is seen that calls were under way, as on a busy machine they may
+        not be when their interpreters are.
+        """
+        for kind, reason in REASONS.items():
+            if not all(self._met(tool, reason) for tool in PYTHON_TOOLS):
+                self._kill_in_sandboxes(kind)
+                return
+        if self.back_at is None:
             self._kill_server()
             self._start_server()
             self.back_at = max(row["step"] for row in rows_of(self._record)) + 2  # the one after may have begun without
@@ -102,6 +109,9 @@ class Deaths:
 
     def end(self):
         self._running.__exit__(None, None, None)
+
+    def _met(self, tool, reason):
+        return any(row["tool"] == tool and reason in row["text"] for row in rows_of(self._record))
 
     def _start_server(self):
         self._starts += 1
@@ -114,7 +124,8 @@ class Deaths:
         sandboxes = sandboxes_of(worker, self._server)
         kill(getattr(sandboxes, kind))
         assert_gone([*getattr(sandboxes, kind), *sandboxes.interpreters])
-        self.done.append(kind)
+        if kind not in self.done:
+            self.done.append(kind)
 
     def _kill_server(self):
         wait_until_busy(self._server, spare=SPARE)
@@ -228,8 +239,7 @@ def check_groups(rows):
 def check_reasons(rows):
     unknown = [row for row in rows if not row["reward"]["outcome_known"]]
     for tools, reason in (
-        (PYTHON_TOOLS, "the interpreter was killed from outside"),
-        (PYTHON_TOOLS, "the process that all interpreters come from has died"),
+        *((PYTHON_TOOLS, reason) for reason in REASONS.values()),
         (("far_python", "far_search"), "the tool server gives no answer"),
     ):
         for tool in tools:

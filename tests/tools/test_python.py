@@ -1,6 +1,7 @@
 """The python tool from verl's tool yaml, through ``hdpo_tool_agent`` and verl's own ``tool_agent``."""
 
 import asyncio
+import contextlib
 import gc
 import itertools
 import json
@@ -143,8 +144,9 @@ def busy_interpreter(tool):
     zygote = tool._sessions._pool._zygote
     processes = [] if zygote is None else psutil.Process(zygote.pid).children(recursive=True)
     for process in processes:
-        if not process.children() and process.cpu_times().user > 0.3:
-            return process
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if not process.children() and process.cpu_times().user > 0.3:
+                return process
     return None
 
 
