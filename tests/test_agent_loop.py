@@ -207,9 +207,10 @@ def test_a_call_that_ignores_its_cancellation_is_left_behind(monkeypatch):
 
 
 def test_cancelling_the_trajectory_cancels_the_call():
-    seen = []
+    seen, trajectories = [], []
 
     async def watched(x):
+        asyncio.get_running_loop().call_soon(trajectories[0].cancel)
         try:
             await asyncio.sleep(60)
         except asyncio.CancelledError:
@@ -217,8 +218,7 @@ def test_cancelling_the_trajectory_cancels_the_call():
             raise
 
     async def cancel_in_flight():
-        loop = asyncio.get_running_loop()
-        loop.call_later(0.3, asyncio.current_task().cancel)
+        trajectories.append(asyncio.current_task())
         await asyncio.to_thread(lambda: None)
         node = trainer_config()
         runner = HDPOToolAgentLoop(
