@@ -393,6 +393,15 @@ def test_validation_leaves_unknown_outcomes_out_of_accuracy_and_observing_leaves
     assert metrics["val-hdpo/s/tool_use_rate"] == pytest.approx(2 / 3)
 
 
+def test_validation_counts_an_unknown_outcome_that_comes_without_a_verdict():
+    infos = {"reward": [1.0, 0.0], "acc": [1.0, None], "outcome_known": [1.0, 0.0]}
+    kwargs = {}
+    if "expected_acc_counts" in PPOTrainer._val_metrics_update.__code__.co_varnames:
+        kwargs["expected_acc_counts"] = {("s", uid): 1 for uid in "xy"}
+    metrics = make_trainer()._val_metrics_update(["s"] * 2, list("xy"), infos, [2, 2], **kwargs)
+    assert (metrics["val-hdpo/s/unknown_rate"], metrics["val-core/s/acc/mean@1"]) == (0.5, 1.0)
+
+
 @pytest.mark.parametrize("acc", [{"acc": [1.0, None]}, {}])
 def test_validation_keeps_the_scores_of_a_source_that_tells_no_outcome(acc):
     infos = {"reward": [1.0, 0.5], **acc}

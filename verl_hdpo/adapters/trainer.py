@@ -188,7 +188,11 @@ class _HDPOTrainer:
             return stock(data_sources, sample_uids, reward_extra_infos_dict, sample_turns, **kwargs)
         infos = [{key: values[i] for key, values in reward_extra_infos_dict.items()} for i in range(len(data_sources))]
         # Where a source's reward tells no outcome, verl fills in None; its scores stay, and there is nothing to add.
-        told = [i for i, info in enumerate(infos) if info.get(self.hdpo.correct_key) is not None]
+        told = [
+            i
+            for i, info in enumerate(infos)
+            if info.get(self.hdpo.correct_key) is not None or info.get(self.hdpo.known_key) == 0
+        ]
         outcomes = Outcomes.read(
             [{"reward_extra_info": infos[i]} for i in told], [sample_turns[i] for i in told], self.hdpo
         )
