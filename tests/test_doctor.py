@@ -212,6 +212,14 @@ CONFIGS = {
 }
 
 
+def test_a_tool_that_may_wait_longer_than_a_call_may_take_is_named(run, tmp_path):
+    tools = tmp_path / "tools.yaml"
+    tools.write_text("tools: [{class_name: verl_hdpo.tools.python.PythonTool, config: {type: native, timeout: 120}}]")
+    found = failed({**run, "actor_rollout_ref.rollout.multi_turn.tool_config_path": str(tools)})
+    assert "a call of python may take 422 s" in found["tools"].found
+    assert "tools" not in failed({**run, "+algorithm.hdpo.tool_timeout": 500})
+
+
 @pytest.mark.parametrize("case", CONFIGS)
 def test_what_stands_in_the_way_is_named(run, case):
     change, subject, text = CONFIGS[case]

@@ -8,13 +8,15 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 _LOCK = threading.Lock()
 _LOOPS: list[asyncio.AbstractEventLoop] = []
+_THREADS = ThreadPoolExecutor(16, "verl-hdpo-work")
 os.register_at_fork(after_in_child=_LOOPS.clear)  # a forked child has the loop but not its thread
 
 
@@ -31,6 +33,11 @@ def io_loop() -> asyncio.AbstractEventLoop:
 async def on_io_loop(work: Coroutine[Any, Any, T]) -> T:
     """Await ``work`` on the shared loop; cancelling the caller cancels the work."""
     return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, io_loop()))
+
+
+async def in_thread(work: Callable[..., T], *args: Any) -> T:
+    """Await blocking work that ends soon; not in the loop's own threads, which look-ups at a dead DNS server fill."""
+    return await asyncio.get_running_loop().run_in_executor(_THREADS, work, *args)
 
 
 def wait_on_io_loop(work: Coroutine[Any, Any, T], seconds: float) -> T:

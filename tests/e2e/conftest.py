@@ -120,6 +120,7 @@ def train(pipeline, tmp_path):
             log_path=result.log,
             on_metrics=on_metrics,
             world_size=world_size,
+            death_grace=30.0,
             env={TEST_MARK: str(os.getpid()), **(env or {})},
         )
         return result

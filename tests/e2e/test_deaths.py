@@ -84,15 +84,15 @@ def test_one_training_goes_through_four_deaths_and_trains_no_step_twice(train):
         *BASE,
         *STALE,
         "reward.num_workers=3",
-        f"trainer.total_training_steps={done + 3}",
+        f"trainer.total_training_steps={done + 6}",  # rollouts of the first few may be there before the death
         world_size=2,
         after_step={done + 1: killer},
     ).succeeded()
     assert killer.at is not None
-    assert list(run.steps) == [done + 1, done + 2, done + 3]
+    assert list(run.steps) == list(range(done + 1, done + 7))
     assert all(map(sound, run.steps.values()))
     # Groups that lost a rollout with the reward worker were dropped and refilled, so those that are left are whole.
-    assert run.steps[done + 3]["training/rollout_failure/evicted_samples"] > 0
+    assert sum(metrics.get("training/rollout_failure/evicted_samples", 0) for metrics in run.steps.values()) > 0
     for metrics in run.steps.values():
         assert metrics["hdpo/groups_incomplete"] == metrics["hdpo/rollouts_missing"] == 0
         assert metrics["hdpo/unknown_rate"] == 0

@@ -2,7 +2,7 @@
 
 They find a prelude in place: ``os``, ``ctypes``, ``libc``, ``syscall(number, *args)`` (raises OSError), and
 
-    CANARY    path of a file of the host, which holds SECRET        HOST_DIR  its directory
+    CANARY    path of a file of the host, which holds SECRET        HOST_DIR  its directory, with a tree
     PORT      a listening TCP port on 127.0.0.1                     SOCKET    a listening unix socket
     VICTIM    process id of another process of the host             DEADLY    the signal to kill with: 9, or 0 to try
     LIMITS    the session's limits                                  DATAGRAMS  a unix socket that takes datagrams
@@ -89,6 +89,11 @@ FILES = {
     "truncate_while_reading": "os.close(os.open(CANARY, os.O_RDONLY | os.O_TRUNC)); escaped()",
     "rename": "os.rename(CANARY, CANARY + '.moved'); escaped()",
     "delete": "os.remove(CANARY); escaped()",
+    "delete_its_directory": """
+        import shutil
+        shutil.rmtree(HOST_DIR + '/tree')
+        escaped()
+    """,
     "device_node": "os.mknod('node', 0o020666, os.makedev(1, 11)); escaped()",
     "kernel_log": "os.read(os.open('/dev/kmsg', os.O_RDONLY | os.O_NONBLOCK), 9000) and escaped()",
     "memory_device": "os.open('/dev/mem', os.O_RDONLY); escaped()",
@@ -169,6 +174,7 @@ PROCESSES = {
     """,
     "vfork_by_libc": "pid = libc.fork(); pid == 0 and os._exit(0); pid > 0 and escaped()",
     "system": "os.system('true') == 0 and escaped()",
+    "system_by_another_name": "getattr(__import__('o' + 's'), 'sys' + 'tem')('true') == 0 and escaped()",
     "subprocess": "import subprocess; subprocess.run([sys.executable, '-c', '0'], check=True); escaped()",
     "spawn": "os.posix_spawn('/bin/true', ['true'], {}); escaped()",
     "multiprocessing": """
@@ -177,7 +183,7 @@ PROCESSES = {
         process.start()
         escaped()
     """,
-    "exec": "os.execv('/bin/echo', ['echo', 'ESCAPED'])",
+    "exec": "os.execv('/bin/true', ['true'])",  # which would end the interpreter
     "exec_of_its_own": """
         with open('program', 'wb') as file:
             file.write(b'#!/bin/true')
@@ -336,6 +342,11 @@ LIMITS = {
     """,
 }
 INSIDE = {
+    "shell_line_of_a_notebook": "!echo ESCAPED",
+    "shell_cell_of_a_notebook": """
+        %%bash
+        echo ESCAPED
+    """,
     "inherited_descriptors": """
         for handle in range(4, 1024):
             try:

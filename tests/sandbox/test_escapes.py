@@ -39,6 +39,7 @@ def constants(host):
     canary.write_text(SECRET)
     canary.chmod(0o600)
     os.utime(canary, (1000, 1000))
+    (directory / "tree" / "branch").mkdir(parents=True, exist_ok=True)
     return {
         "CANARY": str(canary), "HOST_DIR": str(directory), "SECRET": SECRET, "PORT": tcp.getsockname()[1],
         "SOCKET": unix.getsockname(), "VICTIM": victim.pid, "LIMITS": vars(SMALL), "DEADLY": int(signal.SIGKILL),
@@ -66,7 +67,8 @@ async def attempt(pool, code, constants):
 def assert_unharmed(host):
     directory, victim, tcp, unix, datagrams = host
     assert victim.poll() is None
-    assert sorted(os.listdir(directory)) == ["canary", "datagrams", "socket"]
+    assert sorted(os.listdir(directory)) == ["canary", "datagrams", "socket", "tree"]
+    assert os.listdir(directory / "tree") == ["branch"]
     canary = directory / "canary"
     status = canary.stat()
     assert (status.st_mode & 0o777, status.st_mtime, canary.read_text()) == (0o600, 1000, SECRET)
@@ -77,6 +79,13 @@ def assert_unharmed(host):
         datagrams.recv(1)
 
 
+MAY_BE_KILLED = {
+    "processes-machine_code_of_32_bits", "limits-cpu_time", "limits-many_files", "limits-deleted_files",
+    "limits-files_in_a_deep_tree", "limits-many_empty_files",
+}  # fmt: skip
+"""They cost the session its life: a system call of another kind, or a limit that is watched from outside."""
+
+
 @pytest.mark.parametrize("name", EVERY)
 def test_escape_fails(name, pool, host, constants, neighbours):
     zygote = wait(pool.zygote())
@@ -85,6 +94,8 @@ def test_escape_fails(name, pool, host, constants, neighbours):
         wait(neighbours[pool].run("open('of_another_session', 'w').close(); n = 0", 30.0))
     result = wait(attempt(pool, EVERY[name], constants))
     assert "ESCAPED" not in result.stdout, result
+    # One that was killed may not have come to its last line, which prints ESCAPED.
+    assert result.status != "killed" or name in MAY_BE_KILLED, result
     assert_unharmed(host)
     assert wait(neighbours[pool].run("import os; n += 1; os.listdir('.')", 30.0)).value == "['of_another_session']"
     assert wait(pool.zygote()) is zygote

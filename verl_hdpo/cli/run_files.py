@@ -15,6 +15,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from verl_hdpo.adapters.tool_prompt import shows_tools
 from verl_hdpo.cli.finding import Finding
+from verl_hdpo.config import HDPOConfig
 from verl_hdpo.evaluation.rows import MixedSchemasError, RowsError, check_rows
 from verl_hdpo.tool_ledger import UNKNOWN_TOOL
 
@@ -189,6 +190,16 @@ def _tools(config: DictConfig) -> str | None:
             f"algorithm.hdpo.tool_costs names {', '.join(unknown)}, and the tools are {', '.join(names)}",
             "name a tool as the model calls it",
         )
+    timeout = OmegaConf.select(config, "algorithm.hdpo.tool_timeout", default=HDPOConfig.tool_timeout)
+    for tool in tools:
+        # An attribute of this package's tools that may wait: seconds after which a call has an answer or none.
+        ends_within = getattr(tool, "ends_within", 0.0)
+        if isinstance(timeout, int | float) and ends_within >= timeout:
+            raise _Wrong(
+                f"a call of {tool.name} may take {ends_within:g} s, waiting included, and algorithm.hdpo.tool_timeout "
+                f"is {timeout:g} s: an outage would count as a call that the model took too long with",
+                "lower the tool's timeout, wait_seconds or deadline, or raise tool_timeout",
+            )
     return ", ".join(names)
 
 

@@ -35,10 +35,6 @@ STALLED = 124
 
 POLL_SECONDS = 1.0
 LOOK_EVERY = 5  # polls between looks at the process table, which are not free
-DEATH_GRACE = 90.0
-"""Seconds that verl has, once one of its workers is reported dead, to end by itself or to finish a step; twice the
-longest step so far, if that is more."""
-
 _DEATH = re.compile(r"Worker exit type: SYSTEM_ERROR|ActorDiedError|EngineDeadError|WorkerCrashedError")
 _LONGEST_SESSION_DIR = 40  # a Ray socket adds about 65 characters, and AF_UNIX takes 107
 logger = logging.getLogger(__name__)
@@ -52,6 +48,7 @@ def run_verl(
     env: Mapping[str, str] | None = None,
     on_metrics: OnMetrics | None = None,
     stall_timeout: float = 300.0,
+    death_grace: float = 90.0,
     world_size: int = 1,
     module: str = "verl.trainer.main_ppo",
     cwd: Path | str | None = None,
@@ -65,13 +62,15 @@ def run_verl(
         env: added to the environment, over ``settings.ENVIRONMENT``.
         on_metrics: called as ``on_metrics(step, metrics)`` in this thread for each step that verl logs.
         stall_timeout: seconds without a logged step after which the run is ended; start-up gets twice that.
+        death_grace: seconds that verl has, once one of its workers is reported dead, to end by itself or to finish a
+            step; twice the longest step so far, if that is more.
         world_size: training ranks.
         module: what is run; stock verl's trainer.
         cwd: working directory, which relative paths start from; default: ``run_dir``.
 
     Returns:
         verl's exit code; ``STALLED`` if the run was ended for want of progress; 1 if a worker died and verl
-        neither ended nor logged a step within ``DEATH_GRACE``. What was wrong is logged as an error and written
+        neither ended nor logged a step within ``death_grace``. What was wrong is logged as an error and written
         to the log.
     """
     run_dir, log_path = Path(run_dir).resolve(), Path(log_path).resolve()
@@ -104,7 +103,7 @@ def run_verl(
             )
             tree = ProcessTree(process.pid, session)
             try:
-                return _follow(process, tree, reader, stall_timeout, log)
+                return _follow(process, tree, reader, stall_timeout, death_grace, log)
             finally:
                 with _uninterrupted():
                     tree.end()
@@ -155,7 +154,14 @@ class _Follower:
         return whole.splitlines()
 
 
-def _follow(process: subprocess.Popen, tree: ProcessTree, reader: _Follower, stall_timeout: float, log: TextIO) -> int:
+def _follow(
+    process: subprocess.Popen,
+    tree: ProcessTree,
+    reader: _Follower,
+    stall_timeout: float,
+    death_grace: float,
+    log: TextIO,
+) -> int:
     for poll in itertools.count():
         code = process.poll()
         if poll % LOOK_EVERY == 0:
@@ -164,7 +170,7 @@ def _follow(process: subprocess.Popen, tree: ProcessTree, reader: _Follower, sta
         if code is not None:
             return code
         now = time.monotonic()
-        grace = max(DEATH_GRACE, 2 * reader.longest_step)
+        grace = max(death_grace, 2 * reader.longest_step)
         if reader.death is not None and now - max(reader.death[1], reader.last_step_time) > grace:
             return _give_up(log, 1, f"a worker died ({reader.death[0]}) and verl neither ended nor went on")
         patience = stall_timeout * (1 if reader.steps else 2)

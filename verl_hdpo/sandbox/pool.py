@@ -42,9 +42,10 @@ class SandboxPool:
         Raises:
             ToolUnavailable: none is free by then, or none can be started.
         """
+        ends = self.patience_ends() if ends is None else ends
         await self._wait(self._open, ends, f"all {self.settings.max_sessions} interpreters are in use")
         try:
-            session = self._take_spare() or await self._start()
+            session = self._take_spare() or await self._start_within(ends - asyncio.get_running_loop().time())
         except BaseException:
             self._open.release()
             raise
@@ -137,6 +138,12 @@ class SandboxPool:
             return await Session(zygote, next(self._numbers), self.settings.limits).start()
         except (SandboxRefused, OSError) as error:
             raise ToolUnavailable(f"no interpreter can be started: {error}") from error
+
+    async def _start_within(self, seconds: float) -> Session:
+        try:
+            return await asyncio.wait_for(self._start(), seconds)
+        except asyncio.TimeoutError:
+            raise ToolUnavailable(f"no interpreter was started within the {seconds:.0f} seconds left to wait") from None
 
     def _fill(self) -> None:
         if self._filling is None or self._filling.done():

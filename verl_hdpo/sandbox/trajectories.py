@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from verl_hdpo.io_loop import in_thread
 from verl_hdpo.sandbox.frames import Pixels
 from verl_hdpo.sandbox.pool import SandboxPool
 from verl_hdpo.sandbox.session import Result, Session
@@ -81,7 +82,7 @@ class TrajectorySessions:
                 session.close()
             held.session, held.images_bound = session, 0
         first = held.images_bound
-        pixels = await asyncio.gather(*(asyncio.to_thread(image) for image in images[first:]))
+        pixels = await asyncio.gather(*(in_thread(image) for image in images[first:]))
         names = {f"image_{number}": image for number, image in enumerate(pixels, first + 1)}
         result = await self._pool.run(held.session, code, seconds, names, ends)
         held.images_bound = max(first, len(images))

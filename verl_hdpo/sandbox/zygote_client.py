@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from verl_hdpo.io_loop import in_thread
 from verl_hdpo.sandbox import bubblewrap, launcher, scratch
 from verl_hdpo.sandbox.limits import Limits
 from verl_hdpo.sandbox.namespaces import JAIL_SCRATCH
@@ -79,8 +80,7 @@ class ZygoteClient:
         Raises:
             StartError: it could not start, or its walls do not hold; the message says why.
         """
-        loop = asyncio.get_running_loop()
-        spawned = loop.run_in_executor(None, _spawn, mechanism, limits, tuple(modules))
+        spawned = asyncio.ensure_future(in_thread(_spawn, mechanism, limits, tuple(modules)))
         try:
             client = cls(*await asyncio.shield(spawned))
         except asyncio.CancelledError:
@@ -134,13 +134,13 @@ class ZygoteClient:
         """End the zygote and its sessions, and wait until nothing is left of them."""
         self._lose(StartError("closed"))
         try:
-            await self._loop.run_in_executor(None, self._process.wait, END_SECONDS)
+            await in_thread(self._process.wait, END_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            await self._loop.run_in_executor(None, self._process.wait)
+            await in_thread(self._process.wait)
         if self._directory != JAIL_SCRATCH:
             # The launcher has done so, unless it was killed.
-            await self._loop.run_in_executor(None, scratch.remove_for_good, self._directory)
+            await in_thread(scratch.remove_for_good, self._directory)
         self._errors.close()
 
     def last_words(self) -> str:

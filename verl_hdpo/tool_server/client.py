@@ -16,7 +16,7 @@ from typing import Any
 
 from PIL import Image
 
-from verl_hdpo.io_loop import io_loop
+from verl_hdpo.io_loop import in_thread, io_loop
 from verl_hdpo.tool_ledger import ToolUnavailable
 from verl_hdpo.tool_server.messages import Call, Outcome, SentImage
 from verl_hdpo.tool_server.settings import ClientSettings
@@ -132,7 +132,7 @@ class ToolClient:
         images: Sequence[ImageSource],
     ) -> Outcome:
         first = held.images_sent
-        sent = await asyncio.gather(*(asyncio.to_thread(_sent_image, image) for image in images[first:]))
+        sent = await asyncio.gather(*(in_thread(_sent_image, image) for image in images[first:]))
         plain_kwargs = json.loads(json.dumps(dict(create_kwargs), default=_plain))
         call = Call(
             tool=tool,

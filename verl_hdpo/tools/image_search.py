@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from typing import Any
 
@@ -13,6 +12,7 @@ from verl.utils.rollout_trace import rollout_trace_op
 from verl_hdpo.image_results.sample_key import key_in_messages
 from verl_hdpo.image_results.settings import ImageSearchSettings
 from verl_hdpo.image_results.store import ImageResult, ImageResults
+from verl_hdpo.io_loop import in_thread
 from verl_hdpo.tool_arguments import check_names
 from verl_hdpo.tool_ledger import ToolUnavailable
 from verl_hdpo.tool_server.needs import Needs
@@ -59,7 +59,7 @@ class ImageSearchTool(BaseTool):
         if key is None:
             raise ToolUnavailable("image_search: the sample has neither a key nor an image with its encoded bytes")
         try:
-            results = await asyncio.to_thread(self._results.get, key, self._topk)
+            results = await in_thread(self._results.get, key, self._topk)
         except KeyError:
             raise ToolUnavailable(f"image_search: no results were stored for the sample {key}") from None
         except (OSError, ValueError, sqlite3.Error) as error:

@@ -27,6 +27,7 @@ class MCPTool(BaseTool):
 
     def __init__(self, config: dict[str, Any], tool_schema: OpenAIFunctionToolSchema | None = None):
         self._settings = settings = read_settings(MCPSettings, config, "mcp")
+        self.ends_within = settings.deadline
         settings.server.prepare()
         self._connection = connection(settings.server.model_dump_json())
         tools = wait_on_io_loop(self._connection.tools(), 2 * START_SECONDS)

@@ -16,6 +16,7 @@ from verl_hdpo.sandbox.frames import Pixels
 from verl_hdpo.sandbox.isolation import Isolation, start_zygote
 from verl_hdpo.sandbox.limits import Limits
 from verl_hdpo.sandbox.pool import SandboxPool
+from verl_hdpo.sandbox.session import GRACE_SECONDS
 from verl_hdpo.sandbox.settings import PythonSettings
 from verl_hdpo.sandbox.trajectories import Answer, ImageSource, TrajectorySessions
 from verl_hdpo.sandbox.zygote_client import START_SECONDS
@@ -50,6 +51,7 @@ class PythonTool(BaseTool):
         settings = read_settings(PythonSettings, config, "python")
         _require_isolation(settings.isolation, settings.allow_unsandboxed)
         self._settings = settings
+        self.ends_within = settings.wait_seconds + settings.timeout + GRACE_SECONDS
         self._sessions: TrajectorySessions | None = None
         self._instances: dict[str, _Instance] = {}
         super().__init__(

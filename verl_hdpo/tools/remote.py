@@ -38,6 +38,7 @@ class RemoteTool(BaseTool):
     def __init__(self, config: dict[str, Any], tool_schema: OpenAIFunctionToolSchema | None = None):
         settings = read_settings(RemoteSettings, config, "remote")
         self._tool = settings.tool
+        self.ends_within = settings.server.deadline
         self._client = _client(settings.server.model_dump_json())
         tools = {tool["name"]: tool for tool in wait_on_io_loop(self._client.tools(), START_SECONDS)}
         if settings.tool not in tools:

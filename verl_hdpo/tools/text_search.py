@@ -23,6 +23,7 @@ class TextSearchTool(BaseTool):
         settings = read_settings(TextSearchSettings, config, "text_search")
         self._provider = settings.provider
         self._searcher = searcher(settings)
+        self.ends_within = settings.deadline
         super().__init__(
             config,
             tool_schema
