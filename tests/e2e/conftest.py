@@ -1,5 +1,6 @@
 """Real training runs: stock verl's ``main_ppo`` with Ray, vLLM, TransferQueue and FSDP2 on the CPU, one at a time."""
 
+import functools
 import os
 import sys
 from dataclasses import dataclass, field
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from run_overrides import SAMPLED, VALIDATED
 from run_processes import TEST_MARK
 
 from verl_hdpo.cpu.run import log_tail, run_verl
@@ -90,12 +92,12 @@ def pipeline(task):
     ]
 
 
-@pytest.fixture
-def train(pipeline, tmp_path):
-    """``train(name, *overrides)``: a run with verl's stock tool loop and reward manager; ``after_step``: faults."""
+@pytest.fixture(scope="session")
+def train_in(pipeline):
+    """``train_in(path, name, *overrides)``: a run with verl's stock loop and reward manager; ``after_step``: faults."""
 
-    def run(name, *overrides, world_size=1, after_step=None, env=None) -> Run:
-        checkpoints = tmp_path / "checkpoints"
+    def run(path, name, *overrides, world_size=1, after_step=None, env=None) -> Run:
+        checkpoints = path / "checkpoints"
         base = [
             *pipeline,
             "data.seed=1",
@@ -107,7 +109,7 @@ def train(pipeline, tmp_path):
             "trainer.resume_mode=disable",
             f"trainer.default_local_dir={checkpoints}",
         ]
-        result = Run(-1, tmp_path / f"{name}.log", checkpoints)
+        result = Run(-1, path / f"{name}.log", checkpoints)
 
         def on_metrics(step, metrics):
             result.steps[step] = metrics
@@ -116,7 +118,7 @@ def train(pipeline, tmp_path):
 
         result.code = run_verl(
             [*base, *overrides],
-            run_dir=tmp_path / name,
+            run_dir=path / name,
             log_path=result.log,
             on_metrics=on_metrics,
             world_size=world_size,
@@ -126,3 +128,16 @@ def train(pipeline, tmp_path):
         return result
 
     return run
+
+
+@pytest.fixture
+def train(train_in, tmp_path):
+    return functools.partial(train_in, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def switched(train_in, tmp_path_factory):
+    """Stock ``tool_agent``, stock ``naive`` reward manager, the user's reward function; only the estimator is ours."""
+    validation = [*SAMPLED, f"actor_rollout_ref.rollout.val_kwargs.n={VALIDATED}", "trainer.val_before_train=True"]
+    path = tmp_path_factory.mktemp("switched")
+    return train_in(path, "switched", "algorithm.adv_estimator=hdpo", *validation, world_size=2).succeeded()

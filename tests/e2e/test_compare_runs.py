@@ -1,11 +1,11 @@
-"""``verl-hdpo compare`` with real runs: killed outright in its second, then done to its end."""
+"""``verl-hdpo compare`` with real runs: killed outright while its second starts, then done to its end."""
 
 import subprocess
 import time
 
 import pandas
-from run_processes import COMMAND, MARKED, processes_of_runs
-from test_modes import OWN_PARTS
+from run_overrides import OWN_PARTS
+from run_processes import COMMAND, MARKED, process_of_runs, processes_of_runs
 
 COMPARE = [*COMMAND, "compare", "--cpu"]
 SECONDS_TO_START = 900
@@ -19,7 +19,7 @@ def test_a_killed_comparison_goes_on_without_redoing_what_was_finished(pipeline,
 
     with subprocess.Popen(command, env=MARKED) as comparison:
         deadline = time.monotonic() + SECONDS_TO_START
-        while not (second / "metrics.jsonl").exists():
+        while not (second.exists() and process_of_runs("ray::WorkerDict")):
             assert comparison.poll() is None and time.monotonic() < deadline
             time.sleep(1)
         comparison.kill()

@@ -4,8 +4,8 @@ import math
 import time
 
 import pytest
+from run_overrides import OWN_PARTS
 from run_processes import process_of_runs, processes_of_runs
-from test_modes import OWN_PARTS
 
 BASE = [
     *OWN_PARTS,
@@ -13,6 +13,12 @@ BASE = [
     "algorithm.rollout_correction.rollout_is=token",
     "trainer.save_freq=1",
     "trainer.resume_mode=auto",
+]
+KL_AND_FILTER = [
+    "algorithm.use_kl_in_reward=True",
+    "algorithm.kl_ctrl.kl_coef=0.01",
+    "algorithm.filter_groups.enable=True",
+    "algorithm.filter_groups.metric=hdpo_signal",
 ]
 # Two updates per weight sync: rollouts are stale, partial ones are resumed, importance weights correct for both.
 STALE = [
@@ -28,7 +34,7 @@ STALE = [
 # Each as Ray or vLLM names the process, and the trainer mode that it dies in.
 FATAL = {
     "training worker": ("ray::WorkerDict", ["trainer.v1.trainer_mode=sync"]),
-    "agent-loop worker": ("ray::AgentLoopWorkerTQ", ["trainer.v1.trainer_mode=colocate_async"]),
+    "agent-loop worker": ("ray::AgentLoopWorkerTQ", ["trainer.v1.trainer_mode=colocate_async", *KL_AND_FILTER]),
     "vLLM server": ("VLLM::EngineCore", STALE),
 }
 SECONDS_TO_END = 600
@@ -46,8 +52,16 @@ class Killer:
         self.at = time.monotonic()
 
 
-def sound(metrics):
-    return math.isfinite(metrics["actor/grad_norm"]) and metrics["hdpo/tool_calls/executed"] > 0
+def check(metrics, overrides):
+    assert math.isfinite(metrics["actor/grad_norm"])
+    assert math.isfinite(metrics["hdpo/tool/pg_loss"])
+    assert metrics["hdpo/ledger_rate"] == 1
+    assert metrics["hdpo/unknown_rate"] == 0
+    assert metrics["hdpo/tool_calls/executed"] > 0
+    if "algorithm.use_kl_in_reward=True" in overrides:
+        assert math.isfinite(metrics["actor/reward_kl_penalty"])
+    if "algorithm.filter_groups.enable=True" in overrides:
+        assert metrics["hdpo/tool/groups_with_signal"] > 0
 
 
 @pytest.mark.timeout(3600)
@@ -63,7 +77,7 @@ def test_one_training_goes_through_four_deaths_and_trains_no_step_twice(train):
             part.replace(" ", "-"),
             *BASE,
             *mode,
-            "trainer.total_training_steps=9",
+            f"trainer.total_training_steps={done + 50}",  # far off, however fast its steps
             world_size=2,
             after_step={done + 1: killer},
         )
@@ -74,7 +88,8 @@ def test_one_training_goes_through_four_deaths_and_trains_no_step_twice(train):
         tail = run.log.read_text()[-20000:]
         assert "a worker died" in tail or "Error: " in tail, f"{part}: {tail[-2000:]}"
         assert list(run.steps) == list(range(done + 1, done + 1 + len(run.steps)))
-        assert all(map(sound, run.steps.values()))
+        for metrics in run.steps.values():
+            check(metrics, mode)
         # verl saves a step before it logs it, so one that was saved and not logged may follow the last that was.
         done = int((run.checkpoints / "latest_checkpointed_iteration.txt").read_text())
 
@@ -90,9 +105,8 @@ def test_one_training_goes_through_four_deaths_and_trains_no_step_twice(train):
     ).succeeded()
     assert killer.at is not None
     assert list(run.steps) == list(range(done + 1, done + 7))
-    assert all(map(sound, run.steps.values()))
     # Groups that lost a rollout with the reward worker were dropped and refilled, so those that are left are whole.
     assert sum(metrics.get("training/rollout_failure/evicted_samples", 0) for metrics in run.steps.values()) > 0
     for metrics in run.steps.values():
+        check(metrics, STALE)
         assert metrics["hdpo/groups_incomplete"] == metrics["hdpo/rollouts_missing"] == 0
-        assert metrics["hdpo/unknown_rate"] == 0

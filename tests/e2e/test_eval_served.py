@@ -5,8 +5,8 @@ import math
 import subprocess
 
 import pytest
+from run_overrides import SAMPLED, VALIDATED
 from run_processes import COMMAND, MARKED, processes_of_runs
-from test_modes import OWN_PARTS
 
 from verl_hdpo.cli.run_config import compose
 from verl_hdpo.cli.served_model import served
@@ -14,8 +14,7 @@ from verl_hdpo.cpu.settings import cpu_overrides
 
 EVAL = [*COMMAND, "eval", "--cpu"]
 KINDS = ("not_needed", "needed")
-QUESTIONS, ROLLOUTS = 4, 16  # of each kind, of each question
-SAMPLED = [f"actor_rollout_ref.rollout.val_kwargs.{setting}" for setting in ("do_sample=True", "temperature=1.0")]
+QUESTIONS = 4  # of each kind
 STANDARD_ERRORS = 4
 """Two samples of the same may be this far apart."""
 
@@ -27,7 +26,7 @@ def evaluate(task, pipeline, tmp_path_factory):
     def run(name, *options):
         out = tmp_path_factory.mktemp(name)
         model = ["--model", f"taught={task / 'model'}", "--data", str(task / "validation.parquet")]
-        command = [*EVAL, *model, "-n", str(ROLLOUTS), "--out", str(out), *options, "--", *pipeline, *SAMPLED]
+        command = [*EVAL, *model, "-n", str(VALIDATED), "--out", str(out), *options, "--", *pipeline, *SAMPLED]
         done = subprocess.run(command, capture_output=True, text=True, env=MARKED)
         assert done.returncode == 0, done.stdout + done.stderr
         assert not processes_of_runs() or "--endpoint" in options
@@ -51,28 +50,20 @@ def test_needless_use_is_found_in_a_model_that_knows_the_answers(from_own_server
     assert figures["needed"]["accuracy_without"] < known["accuracy_without"]
     lines = (out / "taught" / "records.jsonl").read_text().splitlines()
     records = [json.loads(line) for line in lines[1:]]
-    assert len(records) == 3 * len(KINDS) * QUESTIONS * ROLLOUTS
+    assert len(records) == 3 * len(KINDS) * QUESTIONS * VALIDATED
     assert all(record["calls"] == 0 for record in records if record["arm"] == "without")
     assert all(record["calls"] > 0 for record in records if record["arm"] == "forced")
 
 
-def test_figures_are_those_of_the_run_s_own_validation(train, task, pipeline, evaluate, from_own_server, tmp_path):
-    validated = train(
-        "validation",
-        *OWN_PARTS,
-        *SAMPLED,
-        f"actor_rollout_ref.rollout.val_kwargs.n={ROLLOUTS}",
-        "trainer.val_before_train=True",
-        "trainer.val_only=True",
-    ).succeeded()
+def test_figures_are_those_of_a_run_s_own_validation(switched, task, pipeline, evaluate, from_own_server, tmp_path):
     trainers = {
-        kind: {name: validated.steps[0][f"val-hdpo/{kind}/{name}"] for name in ("tool_use_rate", "accuracy")}
+        kind: {name: switched.steps[0][f"val-hdpo/{kind}/{name}"] for name in ("tool_use_rate", "accuracy")}
         for kind in KINDS
     }
     config = compose("ppo_trainer", None, None, [*cpu_overrides(), *pipeline])
     with served(str(task / "model"), config, tmp_path / "vllm.log", cpu=True) as url:
         from_endpoint, _ = evaluate("endpoint", "--arms", "free", "--endpoint", url)
-    samples = QUESTIONS * ROLLOUTS
+    samples = QUESTIONS * VALIDATED
     for figures in (from_own_server[0], from_endpoint):
         for kind in KINDS:
             for name, expected in trainers[kind].items():

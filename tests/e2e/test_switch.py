@@ -2,12 +2,14 @@
 
 import contextlib
 import math
+import shutil
+from pathlib import Path
 
 import psutil
 import pytest
 
+STEPS = [1, 2, 3, 4]
 # Times and memory; ours; the order of rows; and the age of rollouts, which a replay does not keep.
-STEPS = [1, 2, 3, 4, 5, 6]
 NOT_COMPARED = ("timing", "perf/", "actor/perf/", "hdpo/", "global_seqlen/", "training/off_policy/")
 
 
@@ -18,12 +20,10 @@ def kill_everything():
             process.kill()
 
 
-def test_one_word_switch_with_stock_parts_only(train):
-    """Stock ``tool_agent``, stock ``naive`` reward manager, the user's reward function; only the estimator is ours."""
-    run = train("switch", "algorithm.adv_estimator=hdpo", "trainer.val_before_train=True", world_size=2).succeeded()
-    assert sorted(run.steps) == [0, 1, 2]
+def test_one_word_switch_with_stock_parts_only(switched):
+    assert sorted(switched.steps) == [0, 1, 2]
     for step in (1, 2):
-        metrics = run.steps[step]
+        metrics = switched.steps[step]
         assert metrics["hdpo/ledger_rate"] == 0.0  # the stock loop keeps none: T is the number of tool rounds
         assert 0 < metrics["hdpo/tool_use_rate"] < 1
         assert math.isfinite(metrics["actor/grad_norm"])
@@ -32,30 +32,37 @@ def test_one_word_switch_with_stock_parts_only(train):
         assert "hdpo/acc/pg_loss" in metrics
         assert metrics["hdpo/tool/groups_with_signal"] > 0
         assert metrics["hdpo/tool/advantage_std"] > 0
-    assert {"val-hdpo/needed/tool_use_rate", "val-hdpo/not_needed/accuracy"} <= set(run.steps[0])
+    assert {"val-hdpo/needed/tool_use_rate", "val-hdpo/not_needed/accuracy"} <= set(switched.steps[0])
 
 
 def test_zero_efficiency_weight_is_stock_grpo_and_a_killed_run_resumes_where_it_was(train, tmp_path):
     """Two ranks. The GRPO run records its rollouts; the other replays them, is killed outright and resumes.
 
-    Rollouts are replayed (verl's ``skip.rollout_tq``) because vLLM samples differently in every run.
+    Rollouts are replayed (verl's ``skip.rollout_tq``) because vLLM samples differently in every run. The run that is
+    killed has those of two steps only, and a reward that never comes for the third: that is where it dies.
     """
-    record = [
-        "skip.rollout_tq.enable=True",
-        f"skip.rollout_tq.dump_dir={tmp_path / 'rollouts'}",
-        f"skip.rollout_tq.steps={STEPS}",
-        f"trainer.total_training_steps={STEPS[-1]}",
-    ]
-    no_efficiency = ["algorithm.adv_estimator=hdpo", "+algorithm.hdpo.w_tool=0", "trainer.save_freq=1"]
-    grpo = train("grpo", "algorithm.adv_estimator=grpo", *record, world_size=2).succeeded()
+    recorded, first_two = tmp_path / "rollouts", tmp_path / "rollouts-of-two-steps"
 
-    killed = train("killed", *no_efficiency, *record, world_size=2, after_step={2: kill_everything})
+    def replaying(rollouts):
+        return [
+            "skip.rollout_tq.enable=True",
+            f"skip.rollout_tq.dump_dir={rollouts}",
+            f"skip.rollout_tq.steps={STEPS}",
+            f"trainer.total_training_steps={STEPS[-1]}",
+        ]
+
+    no_efficiency = ["algorithm.adv_estimator=hdpo", "+algorithm.hdpo.w_tool=0", "trainer.save_freq=1"]
+    grpo = train("grpo", "algorithm.adv_estimator=grpo", *replaying(recorded), world_size=2).succeeded()
+
+    shutil.copytree(recorded, first_two, ignore=shutil.ignore_patterns("3", "4"))
+    no_reward = f"reward.custom_reward_function.path={Path(__file__).parent / 'endless_reward.py'}"
+    overrides = [*no_efficiency, *replaying(first_two), no_reward]
+    killed = train("killed", *overrides, world_size=2, after_step={2: kill_everything})
     assert killed.code != 0
-    saved = int((killed.checkpoints / "latest_checkpointed_iteration.txt").read_text())
-    assert saved in STEPS[:-1], "it was to be killed before its end"
-    resumed = train("resumed", *no_efficiency, *record, "trainer.resume_mode=auto", world_size=2).succeeded()
-    assert sorted(resumed.steps) == STEPS[saved:]
-    assert sorted({**killed.steps, **resumed.steps}) == STEPS
+    assert sorted(killed.steps) == [1, 2]
+    resume = "trainer.resume_mode=auto"
+    resumed = train("resumed", *no_efficiency, *replaying(recorded), resume, world_size=2).succeeded()
+    assert sorted(resumed.steps) == [3, 4]
 
     for step, ours in {**killed.steps, **resumed.steps}.items():
         stock = grpo.steps[step]

@@ -12,9 +12,9 @@ import pytest
 import torch
 from free_port import free_port
 from leftovers import nothing_left
+from run_overrides import OWN_PARTS
 from run_processes import processes_of_runs
 from sandbox_processes import kill, sandboxes_of, wait_until_busy
-from test_modes import OWN_PARTS
 from tool_model import GIVES_UP, HEIGHTS, PYTHON_TOOLS, SEARCH_TOOLS, questions, taught
 from tool_servers import TOKEN, as_process
 
