@@ -51,7 +51,7 @@ def test_the_cold_start_is_shown_one_wrong_answer_in_its_share(mixed):
         times_right, times_wrong = mixed.COPIES[kind]
         assert len(answers) == 2
         assert answers[right[expression]] * times_wrong == (answers.total() - answers[right[expression]]) * times_right
-        assert answers.total() == 6
+    assert len({answers.total() for answers in shown.values()}) == 1
 
 
 def test_one_result_in_five_is_wrong(monkeypatch):
