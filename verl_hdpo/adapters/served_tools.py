@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ from verl.tools.base_tool import BaseTool
 from verl.tools.schemas import ToolResponse
 from verl.tools.tool_registry import load_all_tools
 
+from verl_hdpo.io_loop import in_thread
 from verl_hdpo.tool_ledger import ToolUnavailable
 from verl_hdpo.tool_server.conversation import Conversation
 from verl_hdpo.tool_server.messages import Outcome, SentImage
@@ -19,9 +18,6 @@ from verl_hdpo.tool_server.needs import Needs
 from verl_hdpo.tool_server.sessions import ServedTool
 from verl_hdpo.tool_server.settings import ServerSettings
 from verl_hdpo.tool_settings import ToolConfigError, read_settings
-
-_IMAGE_THREADS = ThreadPoolExecutor(4, "verl-hdpo-images")
-"""Not the loop's own threads, where tools block: their answers would wait for them, and so would every other tool's."""
 
 
 def load_served_tools(path: Path) -> tuple[list[ServedTool], ServerSettings]:
@@ -54,8 +50,7 @@ def served(tool: BaseTool) -> ServedTool:
                 await tool.release(instance_id)
             if not response.image:
                 return _outcome(response, reward, metrics)
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(_IMAGE_THREADS, _outcome, response, reward, metrics)
+            return await in_thread(_outcome, response, reward, metrics)  # apart from where tools block
         except ToolUnavailable as error:
             return Outcome(status="unavailable", text=str(error))
         except Exception as error:  # the model's doing, as verl_hdpo.adapters.agent_loop takes it
