@@ -9,65 +9,25 @@ import sys
 
 import pandas
 import pytest
-from click.testing import CliRunner
+import trainer_that_logs
 
 from verl_hdpo.cli import compare as compare_module
-from verl_hdpo.cli import training_run
 from verl_hdpo.cli.finding import Finding
-from verl_hdpo.cli.main import main
-from verl_hdpo.compare import report as report_module
 from verl_hdpo.compare.curves import CurvesError, at_end, before, table
 from verl_hdpo.compare.plan import METRICS, PlanError, plan
 from verl_hdpo.compare.progress import Clock, duration
 from verl_hdpo.compare.report import write_report
 from verl_hdpo.compare.variant import VariantError, parse_variants
 
-TRAINER = """
-import json, os, pathlib, sys
-
-values = dict(part.lstrip("+").split("=", 1) for part in sys.argv[1:] if "=" in part)
-seed, name = int(values["data.seed"]), values["algorithm.adv_estimator"]
-logger = "ray_kwargs.ray_init.runtime_env.env_vars.VERL_FILE_LOGGER_PATH"
-start = int(values.get("fake.start", 0))
-checkpoints = pathlib.Path(values["trainer.default_local_dir"])
-if (checkpoints / "latest_checkpointed_iteration.txt").exists():
-    start = int((checkpoints / "latest_checkpointed_iteration.txt").read_text())
-with open(os.devnull if "fake.silent" in values else values[logger], "w") as out:
-    if start:  # as verl does where it resumes, with trainer.val_before_train
-        validated = {"val-hdpo/a/b/tool_use_rate": 0.5, "val-hdpo/a/b/accuracy": 0.5}
-        out.write(json.dumps({"step": start, "data": validated}) + "\\n")
-    for step in range(start + 1 if start else 0, 5):
-        use = 1.0 - 0.1 * step if name == "hdpo" else 1.0
-        data = {"timing_s/step": 2.0 + seed} if step else {}
-        for prefix in ["hdpo/a/b/", "hdpo/"] * (step > 0) + ["val-hdpo/a/b/"] * (step in (0, 4)):
-            data |= {prefix + "tool_use_rate": use, prefix + "tool_calls/mean": use}
-            data[prefix + "accuracy"] = 0.5 + 0.1 * seed
-        out.write(json.dumps({"step": step, "data": data}) + "\\n")
-        if (stop := values.get("fake.stop")) and f"{name}{seed}@{step}" == stop:
-            sys.exit("stopped")
-"""
-
 
 @pytest.fixture
 def run_compare(tmp_path, monkeypatch):
-    """``run_compare(*arguments)``: the command, with a trainer that logs what a run would and a check that passes."""
-    (tmp_path / "fake_trainer.py").write_text(TRAINER)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.delenv("VERL_PLATFORM", raising=False)
-    monkeypatch.setattr(training_run, "LAUNCHER", "fake_trainer")
-    monkeypatch.setattr(training_run, "POLL_SECONDS", 0.05)
-    monkeypatch.setattr(compare_module, "probe", lambda config, runs: [Finding("Run", "ok", "training steps", "4")])
-
-    def run(*arguments: str):
-        return CliRunner().invoke(main, ["compare", "--out", str(tmp_path / "out"), *arguments])
-
-    return run
+    return trainer_that_logs.command(tmp_path, monkeypatch)
 
 
 @pytest.fixture
 def no_pictures(monkeypatch):
-    """They are drawn after every run, which takes a second each time."""
-    monkeypatch.setattr(report_module, "draw", lambda curves, folder: {})
+    trainer_that_logs.draw_nothing(monkeypatch)
 
 
 def test_variants_and_their_overrides():
@@ -158,15 +118,19 @@ def test_a_run_knows_how_far_it_came(tmp_path):
 def test_time_left():
     now = [0.0]
     clock = Clock(3, 10, now=lambda: now[0])
+    clock.start("a")
     assert clock.left is None
     now[0] = 20.0
-    clock.at(2)
+    clock.at("a", 2)
     assert clock.left == pytest.approx(80 + 200)
     now[0] = 120.0
-    clock.end()
-    clock.start()
+    clock.end("a")
+    clock.start("b")
     now[0] = 150.0
     assert clock.left == pytest.approx(90 + 120)
+    clock.start("c")
+    now[0] = 160.0
+    assert clock.left == pytest.approx((80 + 110) / 2)
     assert [duration(s) for s in (None, 45, 700, 11100)] == ["unknown", "45 s", "12 min", "3 h 05 min"]
 
 
@@ -271,20 +235,20 @@ def test_a_run_is_not_gone_on_with_on_other_files(tmp_path):
 def test_a_run_that_logged_nothing_has_failed(run_compare):
     done = run_compare("--algos", "hdpo", "--seeds", "1", "--", "fake.silent=1")
     assert done.exit_code == 1
-    assert "hdpo seed 1 logged nothing into" in done.output
+    assert "it logged nothing into" in done.output
 
 
 def test_after_one_run_has_got_through_another_s_failure_stops_none(run_compare, no_pictures):
     arguments = ["--algos", "grpo,hdpo", "--seeds", "2", "--", "fake.stop=hdpo1@1"]
     run_compare(*arguments)
     again = run_compare(*arguments[:-2], "--", "fake.stop=hdpo1@1")
-    assert "[1/1] hdpo seed 1: starting" in again.output and "no other was started" not in again.output
+    assert "[1/1] hdpo seed 1: starting" in again.output and "no other is started" not in again.output
 
 
 def test_a_first_run_that_fails_stops_all(run_compare):
     halted = run_compare("--algos", "grpo,hdpo", "--seeds", "1", "--", "fake.stop=grpo1@0")
     assert halted.exit_code == 1
-    assert "the first run failed; no other was started" in halted.output
+    assert "the first run to end failed; no other is started" in halted.output
     assert "hdpo seed 1: starting" not in halted.output
 
 

@@ -1,10 +1,9 @@
-"""``verl-hdpo compare``: several algorithms on one pipeline, run one after the other, and a report."""
+"""``verl-hdpo compare``: several algorithms on one pipeline, and a report."""
 
 from __future__ import annotations
 
 import os
 import shlex
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,6 +40,8 @@ class _Seeds(click.ParamType):
 @click.option("--title", default="Comparison of algorithms", show_default=True, help="Heading of the report.")
 @click.option("--cpu", is_flag=True, help="Train on the CPU; as VERL_PLATFORM=cpu.")
 @click.option("--stall-timeout", default=900.0, show_default=True, help="CPU: seconds without a step that end a run.")
+@click.option("--ray-jobs", metavar="URL", help="Run as Ray jobs, on the cluster with this dashboard.")
+@click.option("--at-once", type=click.IntRange(1), default=1, show_default=True, help="Ray jobs that go on at a time.")
 @click.option("--dry-run", is_flag=True, help="Check the configs and print the commands.")
 @verl_options
 def compare(
@@ -50,6 +51,8 @@ def compare(
     title: str,
     cpu: bool,
     stall_timeout: float,
+    ray_jobs: str | None,
+    at_once: int,
     dry_run: bool,
     config_name: str,
     config_path: str | None,
@@ -66,7 +69,11 @@ def compare(
     dot) and in the seed, of data order, sampling and mini-batches; {seed} in an override stands for it. All configs are
     checked before the first run starts. Results: report.html, metrics.csv, summary.csv and PNGs in --out.
     """
+    if at_once > 1 and not ray_jobs:
+        raise click.UsageError("--at-once needs --ray-jobs: on one machine runs would take each other's devices")
     with needs_extra("report"):
+        from verl_hdpo.cli.comparison_runs import Logbook, as_ray_jobs, one_after_the_other
+        from verl_hdpo.cli.ray_jobs import RayJobs
         from verl_hdpo.compare import report as _  # noqa: F401
     from verl_hdpo.compare.plan import PlanError, plan
     from verl_hdpo.compare.variant import VariantError, parse_variants
@@ -89,6 +96,7 @@ def compare(
     for note in notes:
         click.echo(note)
 
+    jobs = RayJobs(ray_jobs) if ray_jobs and not dry_run else None
     cpu = cpu or os.environ.get("VERL_PLATFORM", "").strip().lower() == "cpu"
     steps = _check(config, runs, overrides, cpu)
     todo = [run for run in runs if states[run] != "finished"]
@@ -100,10 +108,14 @@ def compare(
             click.echo(f"\n# {run.label} ({states[run]})")
             click.echo(shlex.join(["python", "-m", LAUNCHER, *run.arguments]))
         return
-    failed = _train(runs, todo, steps, cpu, stall_timeout, report=lambda: _report(runs, out, title, notes))
-    if len(failed) < len(todo) or not todo:
+    logbook = Logbook(runs, todo, steps, cpu, report=lambda: _report(runs, out, title, notes))
+    if jobs:
+        as_ray_jobs(todo, logbook, cpu, jobs, at_once)
+    else:
+        one_after_the_other(todo, logbook, cpu, stall_timeout)
+    if len(logbook.failed) < len(todo) or not todo:
         click.echo(f"Report: {_report(runs, out, title, notes)}")
-    if failed:
+    if failed := logbook.failed:
         raise click.ClickException(
             f"{len(failed)} of {len(todo)} runs failed: {', '.join(failed)}; the same command runs them again"
         )
@@ -148,49 +160,6 @@ def _once(findings: Sequence[Finding]) -> list[Finding]:
     for finding in findings:
         first.setdefault((finding.mark, finding.subject, finding.found), finding)
     return list(first.values())
-
-
-def _train(runs: Sequence, todo: Sequence, steps: int | None, cpu: bool, stall_timeout: float, report) -> list[str]:
-    """Train each run of ``todo``; returns the labels of those that failed.
-
-    Raises:
-        click.ClickException: a run failed before any of ``runs`` got through, and so would the others.
-    """
-    from verl_hdpo.cli.training_run import train
-    from verl_hdpo.compare.made_with import made_with
-    from verl_hdpo.compare.progress import Clock, duration
-
-    clock, failed = Clock(len(todo), steps), []
-    for number, run in enumerate(todo):
-        resumed = run.prepare()
-        log = run.folder / "train.log"
-        how = "going on from its checkpoint" if resumed else "starting"
-        click.echo(f"[{number + 1}/{len(todo)}] {run.label}: {how}. Log: {log}")
-        began = time.monotonic()
-        clock.start()
-
-        def on_step(step: int, run=run, number=number) -> None:
-            clock.at(step)
-            of = f"/{steps}" if steps else ""
-            click.echo(f"[{number + 1}/{len(todo)}] {run.label}: step {step}{of}, left: {duration(clock.left)}")
-
-        code = train(run.arguments, run.folder, log, cpu, stall_timeout, on_step)
-        clock.end()
-        if code == 0 and not run.metrics_files():
-            click.echo(f"{run.label} logged nothing into {run.folder}; do all nodes have that folder?", err=True)
-            code = 1
-        if code != 0:
-            tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-            click.echo(f"{tail}\n{run.label} failed with exit code {code}; its log: {log}", err=True)
-            if not any(other.state == "finished" for other in runs):
-                raise click.ClickException("the first run failed; no other was started")
-            failed.append(run.label)
-            continue
-        run.finish(
-            {"seconds": round(time.monotonic() - began, 1), "resumed": resumed, "on_cpu": cpu, "made_with": made_with()}
-        )
-        report()
-    return failed
 
 
 def _report(runs: Sequence, out: Path, title: str, notes: Sequence[str]) -> Path:

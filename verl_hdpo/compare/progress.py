@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 
 class Clock:
-    """Time left, from the steps done so far in this process.
+    """Time left, from the runs done so far in this process.
 
     Args:
         runs: runs still to do.
@@ -18,32 +18,38 @@ class Clock:
     def __init__(self, runs: int, steps: int | None, now: Callable[[], float] = time.monotonic):
         self._runs, self._steps, self._now = runs, steps, now
         self._ended_seconds: list[float] = []
-        self._step = 0
-        self.start()
+        self._going: dict[Hashable, float] = {}  # each run's beginning
+        self._pace: float | None = None  # seconds of a run, as the last step of any let expect
 
-    def start(self) -> None:
-        """A run begins."""
-        self._began, self._step = self._now(), 0
+    def start(self, run: Hashable) -> None:
+        """``run`` begins, beside those that go on."""
+        self._going[run] = self._now()
 
-    def at(self, step: int) -> None:
-        """The run has done ``step``."""
-        self._step = step
+    def at(self, run: Hashable, step: int) -> None:
+        """``run`` has done ``step``."""
+        if self._steps and step:
+            self._pace = (self._now() - self._going[run]) / step * self._steps  # start-up is spread over the steps
 
-    def end(self) -> None:
-        """The run has ended."""
-        self._ended_seconds.append(self._now() - self._began)
+    def end(self, run: Hashable) -> None:
+        """``run`` has ended."""
+        self._ended_seconds.append(self._now() - self._going.pop(run))
 
     @property
     def left(self) -> float | None:
-        """Seconds, or None as long as nothing can be said: the mean of the runs ended, else this one's pace."""
-        spent = self._now() - self._began
+        """Seconds, or None as long as nothing can be said: by the mean of the runs ended, else by one's pace.
+
+        As many runs as go on now are taken to go on at a time.
+        """
         if self._ended_seconds:
             each = sum(self._ended_seconds) / len(self._ended_seconds)
-        elif self._steps and self._step:
-            each = spent / self._step * self._steps  # start-up is spread over the steps
+        elif self._pace is not None:
+            each = self._pace
         else:
             return None
-        return max(each - spent, 0.0) + each * (self._runs - len(self._ended_seconds) - 1)
+        now, going = self._now(), len(self._going)
+        waiting = self._runs - len(self._ended_seconds) - going
+        left_of_going = sum(max(each - (now - began), 0.0) for began in self._going.values())
+        return (left_of_going + each * waiting) / max(going, 1)
 
 
 def duration(seconds: float | None) -> str:
