@@ -1,4 +1,6 @@
-"""``python tests/against.py --verl PATH [pytest options]``: the contract and the engine tests with any verl.
+"""``python tests/against.py --verl PATH [--e2e] [pytest options]``: the contract and the engine tests with any verl.
+
+With ``--e2e``: training runs in all three trainer modes instead, resumed after deaths, and beside stock GRPO.
 
 PATH is a wheel, or a folder with the package ``verl`` in it: a checkout, or an unpacked wheel. Nothing is installed:
 the tests' processes find that verl first on their path. A test that fails names the symbol that moved.
@@ -16,7 +18,8 @@ from pytest_results import Results, run_pytest
 from verl_versions import CACHE, UNDER_TEST
 
 HERE = Path(__file__).parent
-TESTS = (HERE / "test_contract.py", HERE / "engines")
+TESTS = ("test_contract.py", "engines")
+E2E = ("e2e/test_switch.py", "e2e/test_deaths.py")
 
 
 def folder_of(verl: Path) -> Path:
@@ -38,13 +41,15 @@ def folder_of(verl: Path) -> Path:
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.option("--verl", required=True, type=click.Path(exists=True, path_type=Path), help="wheel or checkout")
+@click.option("--e2e", is_flag=True, help="training runs instead, a quarter of an hour on 2 cores")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
-def main(verl: Path, options: tuple[str, ...]) -> None:
+def main(verl: Path, e2e: bool, options: tuple[str, ...]) -> None:
     folder = folder_of(verl)
     version = (folder / "verl" / "version" / "version").read_text().strip()
     path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
     click.echo(f"verl {version} in {folder}")
-    results = run_pytest([*map(str, TESTS), *options], {**os.environ, "PYTHONPATH": path, UNDER_TEST: version})
+    tests = [str(HERE / test) for test in (E2E if e2e else TESTS)]
+    results = run_pytest([*tests, *options], {**os.environ, "PYTHONPATH": path, UNDER_TEST: version})
     click.echo(summary(version, results))
     sys.exit(any(outcome in ("failed", "error") for outcome, _ in results.values()))
 
