@@ -1,6 +1,7 @@
 """``verl-hdpo compare --ray-jobs``: a Ray cluster of its own, with a trainer that only logs."""
 
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -54,11 +55,15 @@ def answering(address, process):
 
 
 @pytest.fixture
-def run_compare(cluster, tmp_path, monkeypatch):
+def run_here(tmp_path, monkeypatch):
     trainer_that_logs.draw_nothing(monkeypatch)
     monkeypatch.chdir(tmp_path)
-    command = trainer_that_logs.command(tmp_path, monkeypatch)
-    return lambda *arguments: command("--ray-jobs", cluster, *arguments)
+    return trainer_that_logs.command(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def run_compare(cluster, run_here):
+    return functools.partial(run_here, "--ray-jobs", cluster)
 
 
 def starts(tmp_path):
@@ -79,8 +84,9 @@ def test_two_at_a_time(run_compare, tmp_path):
     assert "4 of 4 runs." in (tmp_path / "out" / "report.html").read_text()
 
 
-def test_jobs_outlive_the_command_and_are_followed_by_the_next(run_compare, tmp_path, monkeypatch):
-    arguments = ["--algos", "grpo", "--seeds", "2", "--at-once", "2", "--", "fake.waits=1"]
+def test_jobs_outlive_the_command_and_are_followed_by_the_next(run_compare, run_here, tmp_path, monkeypatch):
+    arguments = ["--algos", "grpo", "--seeds", "2", "--", "fake.waits=1"]
+    two = ["--at-once", "2", *arguments]
 
     def interrupt(seconds):
         if starts(tmp_path) == {"grpo/seed1": 1, "grpo/seed2": 1}:
@@ -88,11 +94,13 @@ def test_jobs_outlive_the_command_and_are_followed_by_the_next(run_compare, tmp_
 
     with monkeypatch.context() as patch:
         patch.setattr("verl_hdpo.cli.comparison_runs.time.sleep", interrupt)
-        left = run_compare(*arguments)
+        left = run_compare(*two)
     assert left.exit_code == 1
     assert "2 Ray jobs go on" in left.output
+    here = run_here(*arguments)
+    assert here.exit_code == 1 and "was submitted as the Ray job verl-hdpo-" in here.output
     (tmp_path / "go_on").touch()
-    done = run_compare(*arguments)
+    done = run_compare(*two)
     assert done.exit_code == 0, done.output
     assert done.output.count("its job goes on") == 2
     assert starts(tmp_path) == {"grpo/seed1": 1, "grpo/seed2": 1}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import click
 
 from verl_hdpo.cli import training_run
-from verl_hdpo.cli.ray_jobs import RayJobs
+from verl_hdpo.cli.ray_jobs import RayJobs, record_of
 from verl_hdpo.cli.training_run import Steps, log_of, train
 from verl_hdpo.compare.made_with import made_with
 from verl_hdpo.compare.plan import PlannedRun
@@ -70,6 +70,17 @@ class Logbook:
 
 
 def one_after_the_other(todo: Sequence[PlannedRun], logbook: Logbook, cpu: bool, stall_timeout: float) -> None:
+    """Train here.
+
+    Raises:
+        click.ClickException: one of them may be going on as a Ray job.
+    """
+    for run in todo:
+        if record := record_of(run):
+            raise click.ClickException(
+                f"{run.label} was submitted as the Ray job {record['submission_id']} and may be going on; give "
+                f"--ray-jobs again, or stop the job and remove {run.folder}"
+            )
     for run in todo:
         resumed = run.prepare()
         logbook.begin(run, _how(resumed))

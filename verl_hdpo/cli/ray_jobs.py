@@ -83,13 +83,14 @@ class RayJobs:
 
     def ended(self, run: PlannedRun) -> Ended | None:
         """How the job of ``run`` ended; None while it goes on."""
-        resumed, info = _record(run)["resumed"], self._info(run)
+        resumed, info = record_of(run)["resumed"], self._info(run)
         if info is None:  # gone with its cluster
             return Ended(1, 0.0, resumed)
         if not info.status.is_terminal():
             return None
         code = 0 if info.status.value == "SUCCEEDED" else info.driver_exit_code or 1
-        return Ended(code, (info.end_time - info.start_time) / 1000, resumed)
+        milliseconds = info.end_time - info.start_time if info.start_time and info.end_time else 0
+        return Ended(code, milliseconds / 1000, resumed)
 
     def message(self, run: PlannedRun) -> str:
         """What Ray says of the job, and what it printed before its log was open."""
@@ -99,7 +100,7 @@ class RayJobs:
         return f"{_patiently(self._client.get_job_logs, info.submission_id)}{info.message or ''}"
 
     def _info(self, run: PlannedRun) -> JobDetails | None:
-        record = _record(run)
+        record = record_of(run)
         if not record:
             return None
         try:
@@ -110,7 +111,8 @@ class RayJobs:
             raise
 
 
-def _record(run: PlannedRun) -> dict[str, Any]:
+def record_of(run: PlannedRun) -> dict[str, Any]:
+    """``submission_id`` of the last job of ``run``, and whether it ``resumed``; empty if it never had one."""
     record = run.folder / _RECORD
     return json.loads(record.read_text()) if record.exists() else {}
 
