@@ -34,7 +34,7 @@ SIZES = {2048: 9, 16384: 7, 131072: 3, 1048576: 1}
 def actor() -> object:
     from hdpo_cost.actor_update import measure
 
-    return measure(pairs=11)
+    return measure(pairs=41)
 
 
 def advantage() -> object:
