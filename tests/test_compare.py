@@ -10,6 +10,7 @@ import sys
 import pandas
 import pytest
 import trainer_that_logs
+from filelock import FileLock
 
 from verl_hdpo.cli import compare as compare_module
 from verl_hdpo.cli.finding import Finding
@@ -124,13 +125,13 @@ def test_time_left():
     clock.at("a", 2)
     assert clock.left == pytest.approx(80 + 200)
     now[0] = 120.0
-    clock.end("a")
+    clock.end("a", 120.0)
     clock.start("b")
     now[0] = 150.0
     assert clock.left == pytest.approx(90 + 120)
-    clock.start("c")
+    clock.start("c", ago=10.0)
     now[0] = 160.0
-    assert clock.left == pytest.approx((80 + 110) / 2)
+    assert clock.left == pytest.approx((80 + 100) / 2)
     assert [duration(s) for s in (None, 45, 700, 11100)] == ["unknown", "45 s", "12 min", "3 h 05 min"]
 
 
@@ -204,6 +205,14 @@ def test_a_stopped_comparison_goes_on_where_it_stopped(run_compare, no_pictures,
     curves = pandas.read_csv(tmp_path / "out" / "metrics.csv")
     steps = curves[(curves.variant == "hdpo") & (curves.seed == 1) & (curves.metric == "step_seconds")].step
     assert steps.tolist() == [1, 2, 3, 4], "both attempts' steps"
+
+
+def test_two_at_work_in_one_folder_are_refused(run_compare, tmp_path):
+    (tmp_path / "out").mkdir()
+    with FileLock(tmp_path / "out" / "lock"):
+        done = run_compare("--algos", "grpo", "--seeds", "1", "--", "a.b=1")
+    assert done.exit_code == 1
+    assert f"another verl-hdpo compare is at work in {tmp_path / 'out'}" in done.output
 
 
 def test_a_validation_of_a_resumed_run_is_not_its_end(tmp_path):

@@ -19,7 +19,7 @@ checkpoints = pathlib.Path(values["trainer.default_local_dir"])
 if (checkpoints / "latest_checkpointed_iteration.txt").exists():
     start = int((checkpoints / "latest_checkpointed_iteration.txt").read_text())
 metrics = values.get(logger) or os.environ["VERL_FILE_LOGGER_PATH"]
-print("started", flush=True)
+print("started on", os.environ.get("VERL_PLATFORM"), values.get("trainer.device"), flush=True)
 while "fake.waits" in values and not os.path.exists("go_on"):
     time.sleep(0.1)
 with open(os.devnull if "fake.silent" in values else metrics, "w") as out:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import click
@@ -82,12 +83,8 @@ def compare(
     out = out.resolve()
     try:
         variants = parse_variants(algos)
-        runs = plan(variants, seeds, overrides, config.arguments, out)
-        states = {run: run.state for run in runs}
     except VariantError as error:
         raise click.UsageError(f"--algos: {error}") from None
-    except PlanError as error:
-        raise click.ClickException(str(error)) from None
     notes = [
         f"{variant.alias} is run as {variant.algorithm}: verl's own {variant.alias} cannot run on its V1 trainer."
         for variant in variants
@@ -96,29 +93,50 @@ def compare(
     for note in notes:
         click.echo(note)
 
-    jobs = RayJobs(ray_jobs) if ray_jobs and not dry_run else None
     cpu = cpu or os.environ.get("VERL_PLATFORM", "").strip().lower() == "cpu"
-    steps = _check(config, runs, overrides, cpu)
-    todo = [run for run in runs if states[run] != "finished"]
-    click.echo(f"{len(runs)} runs, {len(runs) - len(todo)} of them finished; {out}")
-    if dry_run:
-        if cpu:
-            click.echo("On the CPU verl_hdpo.cpu.run.run_verl runs each with the settings that it takes there.")
-        for run in todo:
-            click.echo(f"\n# {run.label} ({states[run]})")
-            click.echo(shlex.join(["python", "-m", LAUNCHER, *run.arguments]))
-        return
-    logbook = Logbook(runs, todo, steps, cpu, report=lambda: _report(runs, out, title, notes))
-    if jobs:
-        as_ray_jobs(todo, logbook, cpu, jobs, at_once)
-    else:
-        one_after_the_other(todo, logbook, cpu, stall_timeout)
-    if len(logbook.failed) < len(todo) or not todo:
-        click.echo(f"Report: {_report(runs, out, title, notes)}")
+    with nullcontext() if dry_run else _alone_in(out):
+        try:
+            runs = plan(variants, seeds, overrides, config.arguments, out)
+            states = {run: run.state for run in runs}
+        except PlanError as error:
+            raise click.ClickException(str(error)) from None
+        jobs = RayJobs(ray_jobs) if ray_jobs and not dry_run else None
+        steps = _check(config, runs, overrides, cpu)
+        todo = [run for run in runs if states[run] != "finished"]
+        click.echo(f"{len(runs)} runs, {len(runs) - len(todo)} of them finished; {out}")
+        if dry_run:
+            if cpu:
+                click.echo("On the CPU verl_hdpo.cpu.run.run_verl runs each with the settings that it takes there.")
+            for run in todo:
+                click.echo(f"\n# {run.label} ({states[run]})")
+                click.echo(shlex.join(["python", "-m", LAUNCHER, *run.arguments]))
+            return
+        logbook = Logbook(runs, todo, steps, cpu, report=lambda: _report(runs, out, title, notes))
+        if jobs:
+            as_ray_jobs(todo, logbook, cpu, jobs, at_once)
+        else:
+            one_after_the_other(todo, logbook, cpu, stall_timeout)
+        if len(logbook.failed) < len(todo) or not todo:
+            click.echo(f"Report: {_report(runs, out, title, notes)}")
     if failed := logbook.failed:
         raise click.ClickException(
             f"{len(failed)} of {len(todo)} runs failed: {', '.join(failed)}; the same command runs them again"
         )
+
+
+@contextmanager
+def _alone_in(out: Path) -> Iterator[None]:
+    """While this lasts no other comparison works in ``out``."""
+    from filelock import FileLock, Timeout
+
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(out / "lock", timeout=0):
+            yield
+    except Timeout:
+        raise click.ClickException(
+            f"another verl-hdpo compare is at work in {out}; give another --out, or end it"
+        ) from None
 
 
 def _check(config: VerlConfig, runs: Sequence, overrides: Sequence[str], cpu: bool) -> int | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import click
 
 from verl_hdpo.cli import training_run
-from verl_hdpo.cli.ray_jobs import RayJobs, record_of
-from verl_hdpo.cli.training_run import Steps, log_of, train
+from verl_hdpo.cli.ray_jobs import RECORD, RayJobs, record_of
+from verl_hdpo.cli.training_run import Steps, train
 from verl_hdpo.compare.made_with import made_with
 from verl_hdpo.compare.plan import PlannedRun
 from verl_hdpo.compare.progress import Clock, duration
@@ -34,33 +35,31 @@ class Logbook:
         self._clock = Clock(len(todo), steps)
         self.failed: list[str] = []
 
-    def begin(self, run: PlannedRun, how: str) -> None:
-        click.echo(f"{self._place(run)}: {how}. Log: {log_of(run)}")
-        self._clock.start(run)
+    def begin(self, run: PlannedRun, how: str, ago: float = 0.0) -> None:
+        click.echo(f"{self._place(run)}: {how}. Log: {run.log}")
+        self._clock.start(run, ago)
 
     def step(self, run: PlannedRun, step: int) -> None:
         self._clock.at(run, step)
         of = f"/{self._steps}" if self._steps else ""
         click.echo(f"{self._place(run)}: step {step}{of}, left: {duration(self._clock.left)}")
 
-    def end(self, run: PlannedRun, code: int, seconds: float, resumed: bool, message: str = "") -> None:
-        """``run`` has ended with exit code ``code``.
+    def end(self, run: PlannedRun, code: int, facts: Mapping[str, Any], message: str = "") -> None:
+        """``run`` has ended with exit code ``code``; ``facts`` are its ``seconds`` and what else to note of it.
 
         Raises:
             click.ClickException: it failed before any of the comparison got through, and so would the others.
         """
-        self._clock.end(run)
+        self._clock.end(run, facts["seconds"])
         if code == 0 and not run.metrics_files():
             message, code = f"it logged nothing into {run.folder}; do all nodes have that folder?", 1
         if code == 0:
-            facts = {"seconds": round(seconds, 1), "resumed": resumed, "on_cpu": self._cpu, "made_with": made_with()}
-            run.finish(facts)
+            run.finish({**facts, "seconds": round(facts["seconds"], 1), "on_cpu": self._cpu})
             self._report()
             return
-        log = log_of(run)
-        lines = log.read_text(errors="replace").splitlines()[-15:] if log.exists() else []
+        lines = run.log.read_text(errors="replace").splitlines()[-15:] if run.log.exists() else []
         click.echo("\n".join([*lines, *filter(None, [message])]), err=True)
-        click.echo(f"{run.label} failed with exit code {code}; its log: {log}", err=True)
+        click.echo(f"{run.label} failed with exit code {code}; its log: {run.log}", err=True)
         if not any(other.state == "finished" for other in self._runs):
             raise click.ClickException("the first run to end failed; no other is started")
         self.failed.append(run.label)
@@ -78,22 +77,22 @@ def one_after_the_other(todo: Sequence[PlannedRun], logbook: Logbook, cpu: bool,
     for run in todo:
         if record := record_of(run):
             raise click.ClickException(
-                f"{run.label} was submitted as the Ray job {record['submission_id']} and may be going on; give "
-                f"--ray-jobs again, or stop the job and remove {run.folder}"
+                f"{run.label} was submitted as the Ray job {record.submission_id} and may be going on; give --ray-jobs "
+                f"{record.address} again or, if it has ended, remove {run.folder / RECORD}"
             )
     for run in todo:
         resumed = run.prepare()
         logbook.begin(run, _how(resumed))
         began = time.monotonic()
         code = train(run, cpu, stall_timeout, lambda step, run=run: logbook.step(run, step))
-        logbook.end(run, code, time.monotonic() - began, resumed)
+        facts = {"seconds": time.monotonic() - began, "resumed": resumed, "made_with": made_with()}
+        logbook.end(run, code, facts)
 
 
 def as_ray_jobs(todo: Sequence[PlannedRun], logbook: Logbook, cpu: bool, jobs: RayJobs, at_once: int) -> None:
     """At most ``at_once`` at a time; jobs that an earlier call left going are followed to their end.
 
-    Raises:
-        click.Abort: on Ctrl-C; the jobs go on.
+    Where that does not end well, it says which jobs are left to go on.
     """
     left_going = {run: jobs.goes_on(run) for run in todo}
     waiting, going = deque(sorted(todo, key=lambda run: not left_going[run])), {}
@@ -101,13 +100,13 @@ def as_ray_jobs(todo: Sequence[PlannedRun], logbook: Logbook, cpu: bool, jobs: R
         while waiting or going:
             while waiting and len(going) < at_once:
                 run = waiting.popleft()
-                if left_going[run]:
-                    logbook.begin(run, "its job goes on")
-                else:
-                    resumed = run.prepare()
-                    jobs.submit(run, resumed, cpu)
-                    logbook.begin(run, f"{_how(resumed)} as a Ray job")
+                resumed = not left_going[run] and run.prepare()
                 going[run] = Steps(run, lambda step, run=run: logbook.step(run, step))
+                if not left_going[run]:
+                    jobs.submit(run, resumed, cpu)
+                record = record_of(run)
+                how = "its job goes on" if left_going[run] else _how(resumed)
+                logbook.begin(run, f"{how}, Ray job {record.submission_id}", time.time() - record.submitted)
             time.sleep(training_run.POLL_SECONDS)
             for run, steps in list(going.items()):
                 ended = jobs.ended(run)
@@ -115,10 +114,12 @@ def as_ray_jobs(todo: Sequence[PlannedRun], logbook: Logbook, cpu: bool, jobs: R
                 if ended is not None:
                     del going[run]
                     message = jobs.message(run) if ended.code else ""
-                    logbook.end(run, ended.code, ended.seconds, ended.resumed, message)
-    except KeyboardInterrupt:
-        click.echo(f"{len(going)} Ray jobs go on; the same command follows them again, `ray job stop` ends them")
-        raise click.Abort from None
+                    facts = {"resumed": record_of(run).resumed, "seconds": ended.seconds, "made_with": ended.made_with}
+                    logbook.end(run, ended.code, facts, message)
+    finally:
+        for run in [*going, *(run for run in waiting if left_going[run])]:
+            if record := record_of(run):
+                click.echo(f"{run.label} may go on; `ray job stop {record.submission_id}` ends it", err=True)
 
 
 def _how(resumed: bool) -> str:

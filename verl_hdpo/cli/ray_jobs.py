@@ -5,33 +5,50 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import click
 import tenacity
 
 from verl_hdpo.cli import training_run
-from verl_hdpo.cli.training_run import LOGGER_PATH, log_of
-from verl_hdpo.compare.plan import METRICS, PlannedRun
+from verl_hdpo.cli.ray_job_entry import ENDED
+from verl_hdpo.cli.training_run import LOGGER_PATH
+from verl_hdpo.compare.plan import METRICS, PlannedRun, write_json
 
 if TYPE_CHECKING:
     from ray.dashboard.modules.job.pydantic_models import JobDetails
 
 PATIENCE = 600
 """Seconds for which the dashboard may not answer."""
-_RECORD = "ray_job.json"
+RECORD = "ray_job.json"
 T = TypeVar("T")
 
 
 class Ended(NamedTuple):
-    """How a job ended: ``code`` is 0 if it succeeded."""
+    """How a job ended: ``code`` is 0 if it succeeded; ``made_with`` is None if it did not come to its end."""
 
     code: int
     seconds: float
+    made_with: dict[str, str] | None
+
+
+class Record(NamedTuple):
+    """The last job of a run: Ray's id, the dashboard, whether it began at a checkpoint, when (Unix seconds)."""
+
+    submission_id: str
+    address: str
     resumed: bool
+    submitted: float
+
+
+def record_of(run: PlannedRun) -> Record | None:
+    """The last job of ``run``; None if it never had one."""
+    path = run.folder / RECORD
+    return Record(**json.loads(path.read_text())) if path.exists() else None
 
 
 class RayJobs:
@@ -40,99 +57,124 @@ class RayJobs:
     All nodes must have that folder and the working directory, as verl's checkpoints need.
 
     Raises:
-        click.ClickException: no cluster answers, here or later for ``PATIENCE``.
+        click.ClickException: no cluster answers, here or later for ``PATIENCE``, or it refuses.
     """
 
     def __init__(self, address: str):
-        from ray.exceptions import AuthenticationError
+        from ray.exceptions import RayError
         from ray.job_submission import JobSubmissionClient
 
+        self._address = address
         try:
             self._client = JobSubmissionClient(address)
             self._client.list_jobs()
-        except (AuthenticationError, OSError, RuntimeError, ValueError) as error:
+        except (RayError, OSError, RuntimeError, ValueError) as error:
             raise click.ClickException(
                 f"--ray-jobs {address}: {error}\nGive the address of a cluster's dashboard, as http://HEAD:8265"
             ) from None
 
     def submit(self, run: PlannedRun, resumed: bool, cpu: bool) -> None:
-        """Have verl do ``run``, from here as the working directory, with all its output in ``log_of(run)``."""
+        """Have verl do ``run`` in a job that starts in this working directory."""
         options, environment = [f"hydra.run.dir={run.folder / 'hydra'}"], {LOGGER_PATH: str(run.folder / METRICS)}
         if cpu:
             from verl_hdpo.cpu.settings import ENVIRONMENT, cpu_overrides
 
             environment |= ENVIRONMENT
             options += [override for override in cpu_overrides() if "ray_init" not in override]  # Ray is up
-        command = shlex.join([sys.executable, "-m", training_run.LAUNCHER, *options, *run.arguments])
-        where, log = shlex.quote(str(Path.cwd())), shlex.quote(str(log_of(run)))
+        entry = [sys.executable, "-m", "verl_hdpo.cli.ray_job_entry", str(run.folder)]
+        command = [*entry, sys.executable, "-m", training_run.LAUNCHER, *options, *run.arguments]
         job = f"verl-hdpo-{uuid.uuid4().hex[:12]}"
+        (run.folder / ENDED).unlink(missing_ok=True)
         # Before it is submitted: what is not on record would be submitted a second time.
-        (run.folder / _RECORD).write_text(json.dumps({"submission_id": job, "resumed": resumed}))
-        self._client.submit_job(
-            entrypoint=f"cd {where} && exec {command} >> {log} 2>&1",
-            submission_id=job,
-            runtime_env={"env_vars": environment},
-        )
+        write_json(run.folder / RECORD, Record(job, self._address, resumed, time.time())._asdict())
+
+        def submit() -> None:
+            try:
+                self._client.submit_job(
+                    entrypoint=f"cd {shlex.quote(str(Path.cwd()))} && exec {shlex.join(command)}",
+                    submission_id=job,
+                    runtime_env={"env_vars": environment},
+                )
+            except RuntimeError as error:
+                if "already exists" not in str(error):  # an earlier try got through, and its answer did not
+                    raise
+
+        _patiently(submit)
 
     def goes_on(self, run: PlannedRun) -> bool:
-        """Whether ``run`` has a job that goes on or got through, so that it is not to be submitted again."""
-        info = self._info(run)
-        if info is None or not info.status.is_terminal():
-            return info is not None
-        return info.status.value == "SUCCEEDED" and bool(run.metrics_files())
+        """Whether ``run`` has a job that goes on or got through, so that it is not to be submitted again.
+
+        Raises:
+            click.ClickException: that may be so on another cluster.
+        """
+        if (record := record_of(run)) is None:
+            return False
+        if (ended := self.ended(run)) is None:
+            return True
+        if ended.made_with is None and record.address != self._address and self._info(record) is None:
+            raise click.ClickException(
+                f"{run.label} was submitted as the Ray job {record.submission_id} and may be going on at "
+                f"{record.address}, while --ray-jobs is {self._address}; if it has ended, remove {run.folder / RECORD}"
+            )
+        return ended.code == 0
 
     def ended(self, run: PlannedRun) -> Ended | None:
         """How the job of ``run`` ended; None while it goes on."""
-        resumed, info = record_of(run)["resumed"], self._info(run)
-        if info is None:  # gone with its cluster
-            return Ended(1, 0.0, resumed)
-        if not info.status.is_terminal():
+        if (run.folder / ENDED).exists():
+            return Ended(**json.loads((run.folder / ENDED).read_text()))
+        info = self._info(record_of(run))
+        if info is not None and not info.status.is_terminal():
             return None
-        code = 0 if info.status.value == "SUCCEEDED" else info.driver_exit_code or 1
-        milliseconds = info.end_time - info.start_time if info.start_time and info.end_time else 0
-        return Ended(code, milliseconds / 1000, resumed)
+        return Ended(1, 0.0, None)
 
     def message(self, run: PlannedRun) -> str:
-        """What Ray says of the job, and what it printed before its log was open."""
-        info = self._info(run)
-        if info is None:
-            return "the cluster does not know its job any more"
-        return f"{_patiently(self._client.get_job_logs, info.submission_id)}{info.message or ''}"
-
-    def _info(self, run: PlannedRun) -> JobDetails | None:
+        """What Ray says of the job of ``run``, and what it printed before its log was open."""
         record = record_of(run)
-        if not record:
-            return None
+        if (info := self._info(record)) is None:
+            return f"the cluster does not know its job {record.submission_id} any more"
         try:
-            return _patiently(self._client.get_job_info, record["submission_id"])
+            printed = self._client.get_job_logs(record.submission_id)
+        except (OSError, RuntimeError) as error:
+            printed = f"its output is lost: {error}\n"
+        return f"{printed}Ray job {record.submission_id}, {info.status.value}: {info.message}"
+
+    def _info(self, record: Record) -> JobDetails | None:
+        """What the cluster knows of a job; None: nothing."""
+        try:
+            return _patiently(lambda: self._client.get_job_info(record.submission_id))
         except RuntimeError as error:
-            if "does not exist" in str(error):
-                return None
-            raise
+            if not _is_unknown(error):
+                raise
+            return None
 
 
-def record_of(run: PlannedRun) -> dict[str, Any]:
-    """``submission_id`` of the last job of ``run``, and whether it ``resumed``; empty if it never had one."""
-    record = run.folder / _RECORD
-    return json.loads(record.read_text()) if record.exists() else {}
+def _is_unknown(error: BaseException) -> bool:
+    return isinstance(error, RuntimeError) and "does not exist" in str(error)
 
 
-def _patiently(ask: Callable[[str], T], job: str) -> T:
+def _patiently(ask: Callable[[], T]) -> T:
     """What the dashboard answers, over the minutes that a busy one takes or a restarted one is away.
 
     Raises:
-        click.ClickException: it did not answer.
+        RuntimeError: it does not know the job.
+        click.ClickException: it did not answer, or refuses.
     """
-    tries = tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type(OSError),
+    from ray.exceptions import RayError
+
+    tries = tenacity.Retrying(  # requests' errors are OSErrors; any answer but 200 is a RuntimeError
+        retry=tenacity.retry_if_exception(
+            lambda error: isinstance(error, OSError | RuntimeError) and not _is_unknown(error)
+        ),
         wait=tenacity.wait_exponential(multiplier=1, max=30),
         stop=tenacity.stop_after_delay(PATIENCE),
         reraise=True,
     )
     try:
-        return tries(ask, job)
-    except OSError as error:  # of which requests' own are
+        return tries(ask)
+    except (OSError, RuntimeError, RayError) as error:
+        if _is_unknown(error):
+            raise
         raise click.ClickException(
-            f"the cluster's dashboard has not answered for {PATIENCE} s: {error}\nIts jobs may go on; the same command "
-            f"follows them again"
+            f"no answer from the cluster's dashboard for {PATIENCE} s: {error}\n"
+            f"Its jobs go on; the same command follows them again"
         ) from None

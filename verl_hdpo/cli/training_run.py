@@ -18,11 +18,6 @@ LOGGER_PATH = "VERL_FILE_LOGGER_PATH"
 """The variable by which verl's file logger takes its file."""
 
 
-def log_of(run: PlannedRun) -> Path:
-    """All output of a run and of those that it goes on from."""
-    return run.folder / "train.log"
-
-
 def train(run: PlannedRun, cpu: bool, stall_timeout: float, on_step: OnStep) -> int:
     """Have verl do ``run`` to its end; returns its exit code.
 
@@ -37,14 +32,14 @@ def train(run: PlannedRun, cpu: bool, stall_timeout: float, on_step: OnStep) -> 
         return run_verl(
             arguments,
             run_dir=run.folder,
-            log_path=log_of(run),
+            log_path=run.log,
             on_metrics=lambda step, metrics: on_step(step),
             stall_timeout=stall_timeout,
             cwd=Path.cwd(),
         )
     # By way of Ray: on a cluster that is up already, a worker has not the environment of its driver.
     logger = f"++ray_kwargs.ray_init.runtime_env.env_vars.{LOGGER_PATH}={run.folder / METRICS}"
-    with open(log_of(run), "a") as log:
+    with open(run.log, "a") as log:
         process = start([sys.executable, "-m", LAUNCHER, logger, *arguments], log, {})
         steps = Steps(run, on_step)
         try:
@@ -58,11 +53,13 @@ def train(run: PlannedRun, cpu: bool, stall_timeout: float, on_step: OnStep) -> 
 
 
 class Steps:
-    """The steps that verl has logged of ``run``, each told once."""
+    """The steps that verl logs of ``run`` from now on, each told once."""
 
     def __init__(self, run: PlannedRun, on_step: OnStep):
-        self._metrics, self._on_step = run.folder / METRICS, on_step
+        self._metrics, self._on_step = run.folder / METRICS, lambda step: None
         self._told = 0
+        self.tell()
+        self._on_step = on_step
 
     def tell(self) -> None:
         """Tell those that are new."""

@@ -47,7 +47,7 @@ def table(runs: Iterable[PlannedRun]) -> pandas.DataFrame:
     for run in runs:
         own = [{"variant": run.variant.label, "seed": run.seed, **row} for row in _rows(_by_step(run.metrics_files()))]
         if not any(row["metric"] == "tool_use_rate" for row in own):
-            raise CurvesError(f"{run.folder}: no hdpo/ metrics were logged; its log is {run.folder / 'train.log'}")
+            raise CurvesError(f"{run.folder}: no hdpo/ metrics were logged; its log is {run.log}")
         rows += own
     return pandas.DataFrame(rows, columns=COLUMNS)
 

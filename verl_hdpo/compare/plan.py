@@ -19,7 +19,7 @@ SEED_KEYS = ("data.seed", "actor_rollout_ref.rollout.seed", "actor_rollout_ref.a
 """What verl takes a seed for: the order of the data, sampling, the order of mini-batches."""
 
 SEED_PLACE = "{seed}"
-METRICS = "metrics.jsonl"
+METRICS, LOG = "metrics.jsonl", "train.log"
 _COMMAND, _DONE, _CHECKPOINTS = "command.json", "done.json", "checkpoints"
 
 
@@ -48,6 +48,11 @@ class PlannedRun:
     @property
     def label(self) -> str:
         return f"{self.variant.label} seed {self.seed}"
+
+    @property
+    def log(self) -> Path:
+        """All output, of this attempt and of those that it goes on from."""
+        return self.folder / LOG
 
     @property
     def state(self) -> State:
@@ -82,12 +87,12 @@ class PlannedRun:
         if (self.folder / METRICS).exists():
             number = len(self.metrics_files())
             (self.folder / METRICS).rename(self.folder / f"metrics.{number:03}.jsonl")
-        _write(self.folder / _COMMAND, {"arguments": list(self.arguments), "files": of_inputs(self.inputs)})
+        write_json(self.folder / _COMMAND, {"arguments": list(self.arguments), "files": of_inputs(self.inputs)})
         return resumes
 
     def finish(self, facts: Mapping[str, Any]) -> None:
         """Note that the run came to its end."""
-        _write(self.folder / _DONE, facts)
+        write_json(self.folder / _DONE, facts)
 
     def facts(self) -> dict[str, Any]:
         """What :meth:`finish` noted."""
@@ -156,8 +161,8 @@ def _check(overrides: Sequence[str]) -> None:
             raise PlanError(f"{override}: the report is made from verl's file logger; add 'file' to the list")
 
 
-def _write(path: Path, content: Mapping[str, Any]) -> None:
-    """Whole or not at all."""
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write ``content``, whole or not at all."""
     part = path.with_suffix(".part")
     part.write_text(json.dumps(content, indent=2) + "\n")
     part.replace(path)

@@ -21,18 +21,19 @@ class Clock:
         self._going: dict[Hashable, float] = {}  # each run's beginning
         self._pace: float | None = None  # seconds of a run, as the last step of any let expect
 
-    def start(self, run: Hashable) -> None:
-        """``run`` begins, beside those that go on."""
-        self._going[run] = self._now()
+    def start(self, run: Hashable, ago: float = 0.0) -> None:
+        """``run`` begins, or began ``ago`` seconds before, beside those that go on."""
+        self._going[run] = self._now() - ago
 
     def at(self, run: Hashable, step: int) -> None:
         """``run`` has done ``step``."""
         if self._steps and step:
             self._pace = (self._now() - self._going[run]) / step * self._steps  # start-up is spread over the steps
 
-    def end(self, run: Hashable) -> None:
-        """``run`` has ended."""
-        self._ended_seconds.append(self._now() - self._going.pop(run))
+    def end(self, run: Hashable, seconds: float) -> None:
+        """``run`` has ended, after ``seconds``."""
+        del self._going[run]
+        self._ended_seconds.append(seconds)
 
     @property
     def left(self) -> float | None:
