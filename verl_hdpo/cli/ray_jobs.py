@@ -116,7 +116,7 @@ class RayJobs:
                 f"{run.label} was submitted as the Ray job {record.submission_id} and may be going on at "
                 f"{record.address}, while --ray-jobs is {self._address}; if it has ended, remove {run.folder / RECORD}"
             )
-        return ended.code == 0
+        return ended.code == 0 and bool(run.metrics_files())
 
     def ended(self, run: PlannedRun) -> Ended | None:
         """How the job of ``run`` ended; None while it goes on."""
