@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ALGO ?= hdpo
 SEED ?= 1
+WORKERS := 2
 QUICK := not e2e and not engines and not gpu
 
 .PHONY: help install quickstart test test-fast test-quick test-engines test-e2e test-gpu bench lint clean
@@ -32,10 +33,11 @@ test: install ## all tests that need no GPU, with real training runs; 16 GiB of 
 	$(MAKE) --jobs 2 --keep-going --output-sync=target test-e2e test-quick test-engines
 
 test-fast: QUICK += and not slow
+test-fast: WORKERS := 3
 test-fast: test-quick ## all tests that take seconds: not doctor as a command, not the contract with verl's other releases
 
 test-quick: install
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m '$(QUICK)'
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile -m '$(QUICK)'
 
 test-engines: install ## the loss in verl's FSDP and Megatron engines
 	$(BIN)/python -m pytest tests/engines

@@ -13,6 +13,7 @@ import textwrap
 
 import pytest
 
+pytestmark = pytest.mark.slow  # together
 ENV = {k: v for k, v in os.environ.items() if k not in ("VERL_USE_EXTERNAL_PLUGINS", "VERL_USE_EXTERNAL_MODULES")}
 
 
