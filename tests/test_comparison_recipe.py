@@ -6,6 +6,8 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
+import torch
+from transformers import Qwen3Config, Qwen3ForCausalLM
 from verl.tools.function_tool import load_function_tools_from_path
 
 ROOT = Path(__file__).parents[1]
@@ -21,7 +23,7 @@ def mixed(monkeypatch):
     import questions
 
     yield mixed, questions
-    for name in ("mixed", "questions", "cold_start", "tokenizer"):
+    for name in ("mixed", "questions", "cold_start", "tokenizer", "direct_answers"):
         sys.modules.pop(name, None)
 
 
@@ -61,3 +63,35 @@ def test_one_result_in_five_is_wrong(monkeypatch):
     results = Counter(tool.fn("48/2") for _ in range(2000))
     assert 0.17 < 1 - results["24"] / 2000 < 0.23
     assert all(result[0] == "2" and len(result) == 2 for result in results)
+
+
+def test_right_without_a_call_is_the_product_of_the_tokens_probabilities(mixed, monkeypatch):
+    mixed, questions = mixed
+    import direct_answers
+    from cold_start import Encoder
+    from tokenizer import make_tokenizer
+
+    monkeypatch.setattr("verl.tools.function_tool.FUNCTION_TOOL_REGISTRY", {})
+    (tool,) = load_function_tools_from_path(str(RECIPE / "flaky_calculator.py"))
+    tools = [tool.tool_schema.model_dump(exclude_unset=True, exclude_none=True)]
+    tokenizer = make_tokenizer(tools)
+    torch.manual_seed(0)
+    shape = dict(hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=1, head_dim=32)
+    model = Qwen3ForCausalLM(
+        Qwen3Config(vocab_size=len(tokenizer), num_key_value_heads=1, initializer_range=0.5, **shape)
+    ).eval()
+    asked = [questions.Question("known", "3+4", "7"), questions.Question("known", "12-5", "7")]
+    expected = []
+    for question in asked:
+        user = [{"role": "user", "content": question.text}]
+        ids = tokenizer.apply_chat_template(user, tools=tools, add_generation_prompt=True, tokenize=False)
+        answer = tokenizer(f"<answer>{question.answer}</answer><|im_end|>").input_ids
+        ids = tokenizer(ids).input_ids + answer[:1]
+        probability = 1.0
+        for token in answer[1:]:
+            probability *= model(torch.tensor([ids])).logits[0, -1].softmax(-1)[token].item()
+            ids.append(token)
+        expected.append(probability)
+    assert 1e-20 < min(expected) < max(expected)
+    found = direct_answers.right_without_a_call(model, Encoder(tokenizer, tools), asked)
+    assert found == {"known": pytest.approx(sum(expected) / 2, rel=1e-4)}

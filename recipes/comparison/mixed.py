@@ -23,7 +23,7 @@ COPIES = {"known": (4, 1), "half_known": (1, 1)}
 """How often the cold start shows the right answer and a wrong one.
 
 So small a model learns neither exactly, and it learns at temperature 2 (``cold_start.Recipe``), so what these come to
-was measured: over all questions it answers 79 % and 54 % rightly.
+is measured (``direct_answers.py``): seed 1 is right in 79 % and 55 %.
 """
 RECIPE = Recipe(direct_not_needed=0.3, direct_needed=0.02)
 """Enough direct answers for RL to find out what they are worth."""

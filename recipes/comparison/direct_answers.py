@@ -1,0 +1,65 @@
+"""How often the models that the mixed task starts from are right without a call.
+
+.venv/bin/python recipes/comparison/direct_answers.py outputs/comparison/mixed/start-*
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parents[1] / "examples" / "quickstart"))
+
+import mixed  # noqa: E402
+import torch  # noqa: E402
+from cold_start import IGNORED, Dialogue, Encoder  # noqa: E402
+from questions import Question  # noqa: E402
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel  # noqa: E402
+from verl.tools.function_tool import load_function_tools_from_path  # noqa: E402
+
+ROWS = 64
+
+
+def right_without_a_call(model: PreTrainedModel, encode: Encoder, questions: Sequence[Question]) -> dict[str, float]:
+    """By kind, the mean probability of the right answer once the model has decided to answer directly.
+
+    The product of its tokens' probabilities at temperature 1: exact, no sample.
+    """
+    found = defaultdict(list)
+    for first in range(0, len(questions), ROWS):
+        some = questions[first : first + ROWS]
+        ids, labels = encode([Dialogue(question, direct=True) for question in some], learn_decision=False)
+        with torch.no_grad():
+            log_probs = model(input_ids=ids).logits[:, :-1].log_softmax(-1)
+        targets = labels[:, 1:]
+        of_targets = log_probs.gather(-1, targets.clamp(min=0)[..., None])[..., 0] * (targets != IGNORED)
+        for question, probability in zip(some, of_targets.sum(1).exp().tolist(), strict=True):
+            found[question.kind].append(probability)
+    return {kind: sum(values) / len(values) for kind, values in sorted(found.items())}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("starts", type=Path, nargs="+", help="folders start-SEED of the comparison")
+    args = parser.parse_args()
+    loaded = load_function_tools_from_path(str(HERE / "flaky_calculator.py"))
+    tools: list[dict[str, Any]] = [
+        tool.tool_schema.model_dump(exclude_unset=True, exclude_none=True) for tool in loaded
+    ]
+    for start in args.starts:
+        if not (seed := re.fullmatch(r"start-(\d+)", start.name)):
+            parser.error(f"{start} is not called start-SEED")
+        model = AutoModelForCausalLM.from_pretrained(start / "model")
+        encode = Encoder(AutoTokenizer.from_pretrained(start / "model"), tools)
+        shares = right_without_a_call(model, encode, mixed.mixed(int(seed[1])).validation)
+        print(f"{start}: " + ", ".join(f"{kind} {100 * share:.0f} %" for kind, share in shares.items()))
+
+
+if __name__ == "__main__":
+    main()
