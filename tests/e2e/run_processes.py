@@ -13,21 +13,20 @@ COMMAND = [sys.executable, "-c", "from verl_hdpo.cli.main import main; main()"]
 MARKED = {**os.environ, TEST_MARK: str(os.getpid())}
 
 
-def processes_of_runs():
-    """Every process that a run of these tests started, its Ray daemons among them, by the mark in its environment."""
+def processes_of_runs(text=""):
+    """Every process that a run of these tests started, Ray's daemons among them, with ``text`` in its command line.
+
+    It is known by the mark in its environment.
+    """
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             ours = process.environ().get(TEST_MARK) == str(os.getpid())
-            if ours and process.status() != psutil.STATUS_ZOMBIE:
+            if ours and process.status() != psutil.STATUS_ZOMBIE and text in " ".join(process.cmdline()):
                 found.append(process)
     return found
 
 
 def process_of_runs(text):
-    """One of them that has ``text`` in its command line; None if there is none, or it ends just now."""
-    for process in processes_of_runs():
-        with contextlib.suppress(psutil.Error):
-            if text in " ".join(process.cmdline()):
-                return process
-    return None
+    """One of them that has ``text`` in its command line; None if there is none."""
+    return next(iter(processes_of_runs(text)), None)

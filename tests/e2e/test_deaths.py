@@ -1,11 +1,13 @@
 """Parts of a run killed outright in mid-step: it goes on where verl can, and ends with a checkpoint where it cannot."""
 
+import contextlib
 import math
 import time
 
+import psutil
 import pytest
 from run_overrides import OWN_PARTS
-from run_processes import process_of_runs, processes_of_runs
+from run_processes import processes_of_runs
 
 BASE = [
     *OWN_PARTS,
@@ -31,26 +33,28 @@ STALE = [
     "actor_rollout_ref.rollout.checkpoint_engine.custom_backend_module=verl_hdpo.cpu.checkpoint_engine",
     "trainer.v1.separate_async.parameter_sync_step=2",
 ]
-# Each as Ray or vLLM names the process, and the trainer mode that it dies in.
+# Each as Ray or vLLM names its processes, and the trainer mode that they die in.
 FATAL = {
-    "training worker": ("ray::WorkerDict", ["trainer.v1.trainer_mode=sync"]),
-    "agent-loop worker": ("ray::AgentLoopWorkerTQ", ["trainer.v1.trainer_mode=colocate_async", *KL_AND_FILTER]),
-    "vLLM server": ("VLLM::EngineCore", STALE),
+    "training workers": ("ray::WorkerDict", ["trainer.v1.trainer_mode=sync"]),
+    "agent-loop workers": ("ray::AgentLoopWorkerTQ", ["trainer.v1.trainer_mode=colocate_async", *KL_AND_FILTER]),
+    "vLLM servers": ("VLLM::EngineCore", STALE),
 }
 SECONDS_TO_END = 600
 
 
 class Killer:
-    """Kills the first process of a kind, half a second into the step that follows."""
+    """Kills processes of a kind, half a second into the step that follows: ``some`` of them, by default all."""
 
-    def __init__(self, name):
-        self.name, self.at = name, None
+    def __init__(self, name, some=None):
+        self.name, self.some, self.at = name, some, None
 
     def __call__(self):
         time.sleep(0.5)
-        process = process_of_runs(self.name)
-        assert process is not None, f"{self.name} had ended before it was to be killed"
-        process.kill()
+        processes = processes_of_runs(self.name)[: self.some]
+        assert processes, f"{self.name} had ended before it was to be killed"
+        for process in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):  # Ray may be quicker with the others
+                process.kill()
         self.at = time.monotonic()
 
 
@@ -95,7 +99,7 @@ def test_one_training_goes_through_four_deaths_and_trains_no_step_twice(train):
         # verl saves a step before it logs it, so one that was saved and not logged may follow the last that was.
         done = int((run.checkpoints / "latest_checkpointed_iteration.txt").read_text())
 
-    killer = Killer("ray::RewardLoopWorker")
+    killer = Killer("ray::RewardLoopWorker", some=1)
     run = train(
         "to-the-end",
         *BASE,
