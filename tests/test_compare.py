@@ -163,6 +163,7 @@ def test_a_run_without_our_metrics_is_refused(tmp_path):
         table([run])
 
 
+@pytest.mark.slow  # it draws after each run
 def test_the_command_trains_and_reports(run_compare, tmp_path):
     done = run_compare("--algos", "gdpo,hdpo", "--seeds", "1,3", "--", "data.train_files=x")
     assert done.exit_code == 0, done.output
