@@ -40,8 +40,8 @@ def train(run: PlannedRun, cpu: bool, stall_timeout: float, on_step: OnStep) -> 
     # By way of Ray: on a cluster that is up already, a worker has not the environment of its driver.
     logger = f"++ray_kwargs.ray_init.runtime_env.env_vars.{LOGGER_PATH}={run.folder / METRICS}"
     with open(run.log, "a") as log:
-        process = start([sys.executable, "-m", LAUNCHER, logger, *arguments], log, {})
         steps = Steps(run, on_step)
+        process = start([sys.executable, "-m", LAUNCHER, logger, *arguments], log, {})
         try:
             while process.poll() is None:
                 time.sleep(POLL_SECONDS)
