@@ -56,16 +56,17 @@ class Steps:
     """The steps that verl logs of ``run`` from now on, each told once."""
 
     def __init__(self, run: PlannedRun, on_step: OnStep):
-        self._metrics, self._on_step = run.folder / METRICS, lambda step: None
-        self._told = 0
-        self.tell()
-        self._on_step = on_step
+        self._metrics, self._on_step = run.folder / METRICS, on_step
+        self._told = len(self._lines())
 
     def tell(self) -> None:
         """Tell those that are new."""
-        if not self._metrics.exists():
-            return
-        lines = self._metrics.read_bytes().split(b"\n")[:-1]  # the last line may be half written
+        lines = self._lines()
         for line in lines[self._told :]:
             self._on_step(int(json.loads(line)["step"]))
         self._told = len(lines)
+
+    def _lines(self) -> list[bytes]:
+        if not self._metrics.exists():
+            return []
+        return self._metrics.read_bytes().split(b"\n")[:-1]  # the last line may be half written
