@@ -20,6 +20,7 @@ if (checkpoints / "latest_checkpointed_iteration.txt").exists():
     start = int((checkpoints / "latest_checkpointed_iteration.txt").read_text())
 metrics = values.get(logger) or os.environ["VERL_FILE_LOGGER_PATH"]
 print("started on", os.environ.get("VERL_PLATFORM"), values.get("trainer.device"), flush=True)
+time.sleep(0.2)  # a run takes time
 while "fake.waits" in values and not os.path.exists("go_on"):
     time.sleep(0.1)
 with open(os.devnull if "fake.silent" in values else metrics, "w") as out:
