@@ -8,6 +8,7 @@ from verl_hdpo.metrics import (
     combined,
     completeness_metrics,
     ledger_metrics,
+    means_per_source,
     per_source,
     tool_use_metrics,
 )
@@ -38,6 +39,11 @@ def test_rates_and_conditional_accuracies():
 def test_a_condition_that_never_held_has_no_accuracy():
     assert "accuracy_given_tool" not in tool_use_metrics(outcomes([0, 0], [1, 0]))
     assert "accuracy" not in tool_use_metrics(outcomes([0], [0], known=[False]))
+
+
+def test_means_per_source_leave_out_what_was_not_reported():
+    values = {"x": [1.0, None, 3.0], "y": [None, None, 2.0]}
+    assert means_per_source(values, ["a", "a", "b"]) == {"a/x": 1.0, "b/x": 3.0, "b/y": 2.0}
 
 
 def test_sources_are_kept_apart():

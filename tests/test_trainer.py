@@ -412,3 +412,21 @@ def test_validation_keeps_the_scores_of_a_source_that_tells_no_outcome(acc):
     assert any(name.startswith("val-") and "/t/reward" in name for name in metrics), metrics
     assert ("val-hdpo/s/accuracy" in metrics) == bool(acc)
     assert "val-hdpo/t/accuracy" not in metrics
+
+
+def test_validation_spares_what_the_reward_manager_reports_the_bootstrap_and_keeps_its_means():
+    infos = {"reward": [1.0, 0.1, 1.0, 1.0], "acc": [1.0, 0.0, 1.0, 1.0], "outcome_known": [1.0] * 4}
+    infos |= {"tool_used": [1.0, 0.0, 0.0, 0.0], "tool_calls": [3.0, 0.0, 0.0, 0.0], "mine": [1.0, 2.0, 3.0, 4.0]}
+    settings = ("reward.reward_manager.name=hdpo", "actor_rollout_ref.rollout.val_kwargs.n=2")
+    columns = (["s"] * 4, list("xxyy"), infos, [4, 2, 2, 2])
+    metrics = make_trainer(*settings)._val_metrics_update(*columns)
+    stock = make_trainer(*settings, estimator="grpo")._val_metrics_update(*columns)
+    own = ("tool_used/", "tool_calls/", "outcome_known/")
+    expected = {
+        name: value
+        for name, value in stock.items()
+        if not name.startswith(tuple(f"val-aux/s/{part}" for part in own)) or name.endswith("/mean@2")
+    }
+    assert {name: value for name, value in metrics.items() if not name.startswith("val-hdpo/")} == expected
+    assert expected["val-aux/s/tool_used/mean@2"] == 0.25
+    assert "val-aux/s/mine/best@2/mean" in expected

@@ -60,6 +60,16 @@ def per_source(outcomes: Outcomes, sources: Sequence[str]) -> dict[str, dict[str
     }
 
 
+def means_per_source(values: Mapping[str, Sequence[float | None]], sources: Sequence[str]) -> dict[str, float]:
+    """``{"<data_source>/<name>": mean}`` of the numbers in ``values``, a sequence a name; None is left out."""
+    found: dict[str, list[float]] = {}
+    for name, column in values.items():
+        for source, value in zip(sources, column, strict=True):
+            if value is not None:
+                found.setdefault(f"{source}/{name}", []).append(value)
+    return {name: sum(column) / len(column) for name, column in found.items()}
+
+
 def ledger_metrics(outcomes: Outcomes) -> dict[str, float]:
     """Calls per rollout by how they ended, over all tools and for each; mean seconds per call."""
     ledgers = [ledger for ledger in outcomes.ledgers if ledger is not None]

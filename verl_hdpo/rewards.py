@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from verl_hdpo.config import is_number
 
@@ -48,6 +48,35 @@ def hdpo_signal(r_acc: float, correct: bool, cost: float) -> float:
     """
     level = min(round(64 * cost) / 64, SIGNAL_COSTS - 2) + 1 if correct else 0
     return float(round(SIGNAL_LEVELS * r_acc) * SIGNAL_COSTS + level)
+
+
+class RewardReport(NamedTuple):
+    """What the ``hdpo`` reward manager reports of a rollout beside its score: the same numbers for each.
+
+    Attributes:
+        acc: score of the answer in [0, 1]; 0 if the outcome is unknown.
+        format: whether the response has the format asked for.
+        outcome_known: 0 if the check, or a tool that was called, failed to run.
+        accuracy_reward: r_acc.
+        tool_reward: r_tool.
+        tool_calls: T, by ``algorithm.hdpo.count_calls``.
+        tool_used: whether T > 0.
+        hdpo_signal: see :func:`hdpo_signal`.
+        tool_executed: calls that a tool answered; likewise those that failed, timed out, or were dropped.
+    """
+
+    acc: float
+    format: float
+    outcome_known: float
+    accuracy_reward: float
+    tool_reward: float
+    tool_calls: float
+    tool_used: float
+    hdpo_signal: float
+    tool_executed: float
+    tool_failed: float
+    tool_timed_out: float
+    tool_dropped: float
 
 
 class RewardSettingsError(ValueError):

@@ -17,8 +17,8 @@ from verl.experimental.reward_loop.reward_manager.registry import register
 
 from verl_hdpo.answers import AnswerChecker, RuleChecker, Verdict, extract_answer, follows_format
 from verl_hdpo.config import HDPOConfig
-from verl_hdpo.rewards import RewardSettings, accuracy_reward, hdpo_signal, tool_reward
-from verl_hdpo.tool_ledger import LEDGER_KEY, MODEL_SPANS_KEY, ToolLedger, rounds_from_num_turns
+from verl_hdpo.rewards import RewardReport, RewardSettings, accuracy_reward, hdpo_signal, tool_reward
+from verl_hdpo.tool_ledger import CALL_OUTCOMES, LEDGER_KEY, MODEL_SPANS_KEY, ToolLedger, rounds_from_num_turns
 
 logger = logging.getLogger(__name__)
 
@@ -97,21 +97,19 @@ class HDPORewardManager(RewardManagerBase):
         r_tool = tool_reward(known and correct, cost)
         # A channel without weight is no reason to keep a group.
         signal = hdpo_signal(r_acc if self.hdpo.w_acc else 0.0, known and correct and self.hdpo.w_tool > 0, cost)
-        info = {
-            "acc": acc,
-            "format": format_ok,
-            "outcome_known": known,
-            "accuracy_reward": r_acc,
-            "tool_reward": r_tool,
-            "tool_calls": calls,
-            "tool_used": calls > 0,
-            "hdpo_signal": signal,
-            "tool_executed": ledger.total("executed"),
-            "tool_failed": ledger.total("failed"),
-            "tool_timed_out": ledger.total("timed_out"),
-            "tool_dropped": ledger.total("dropped"),
-        }
-        return {"reward_score": float(r_acc), "reward_extra_info": {key: float(v) for key, v in info.items()}}
+        report = RewardReport(
+            acc=acc,
+            format=format_ok,
+            outcome_known=known,
+            accuracy_reward=r_acc,
+            tool_reward=r_tool,
+            tool_calls=calls,
+            tool_used=calls > 0,
+            hdpo_signal=signal,
+            **{f"tool_{how}": ledger.total(how) for how in CALL_OUTCOMES},
+        )
+        info = {name: float(value) for name, value in report._asdict().items()}
+        return {"reward_score": float(r_acc), "reward_extra_info": info}
 
     async def _checked_answer(
         self, turns: list[str], ground_truth: Any, raw_prompt: Any, extra_info: Mapping[str, Any]

@@ -22,7 +22,7 @@ from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 from verl.utils.config import omega_conf_to_dataclass
 
-from verl_hdpo.adapters.check import HDPO, check_run, estimator_settings, hdpo_settings
+from verl_hdpo.adapters.check import HDPO, REWARD_MANAGER, check_run, estimator_settings, hdpo_settings
 from verl_hdpo.adapters.estimator import scoring
 from verl_hdpo.adapters.loss import TOOL_ADVANTAGES, aggregation, two_channel_loss
 from verl_hdpo.config import HDPOConfig
@@ -34,10 +34,14 @@ from verl_hdpo.metrics import (
     combined,
     completeness_metrics,
     ledger_metrics,
+    means_per_source,
     per_source,
     tool_use_metrics,
 )
+from verl_hdpo.rewards import RewardReport
 from verl_hdpo.rollouts import Outcomes, RolloutIndex
+
+REPORTED_MEANS = tuple(name for name in RewardReport._fields if name != "acc")
 
 
 @dataclass(frozen=True)
@@ -203,13 +207,14 @@ class _HDPOTrainer:
         expected = kwargs.get("expected_acc_counts")  # 0.9.1: verl scores what is missing of these as wrong
         for i in unknown if expected else ():
             expected[str(data_sources[i]), str(sample_uids[i])] -= 1
-        metrics = stock(
-            [data_sources[i] for i in known],
-            [sample_uids[i] for i in known],
-            {key: [values[i] for i in known] for key, values in reward_extra_infos_dict.items()},
-            sample_turns,
-            **kwargs,
-        )
+        sources = [data_sources[i] for i in known]
+        columns = {key: [values[i] for i in known] for key, values in reward_extra_infos_dict.items()}
+        # verl draws 1000 bootstrap samples per prompt and column, which are minutes, and a mean is all these are for.
+        own = REPORTED_MEANS if self.config.reward.reward_manager.name == REWARD_MANAGER else ()
+        reported = {key: columns.pop(key) for key in own if key in columns}
+        metrics = stock(sources, [sample_uids[i] for i in known], columns, sample_turns, **kwargs)
+        mean = f"/mean@{self.config.actor_rollout_ref.rollout.val_kwargs.n}"
+        metrics.update({f"val-aux/{name}{mean}": value for name, value in means_per_source(reported, sources).items()})
         for source, values in per_source(outcomes, [data_sources[i] for i in told]).items():
             del values["ledger_rate"]
             metrics.update(_prefixed(f"val-hdpo/{source}/", values))
