@@ -12,16 +12,16 @@ import pytest
 import ray
 import torch
 import transfer_queue as tq
+from bare_trainer import make_trainer
 from composed import composed
 from plain_estimators import PLAIN
 from plain_estimators import Row as PlainRow
 from tenacity import retry, stop_after_attempt
 from tensordict import NonTensorStack, TensorDict
 from transfer_queue import KVBatchMeta
-from verl.trainer.ppo.v1 import PPOTrainerSync, get_trainer_cls  # the registry already holds the HDPO-aware classes
+from verl.trainer.ppo.v1 import get_trainer_cls
 from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 
-from verl_hdpo.adapters.check import hdpo_settings
 from verl_hdpo.estimators import ESTIMATORS
 from verl_hdpo.rollouts import OutcomeError
 from verl_hdpo.tool_ledger import LEDGER_KEY, ToolLedger, ToolTally
@@ -43,17 +43,6 @@ def _start_ray(directory):
     """Ray gives its daemons 30 s to start (ray/_private/node.py), which a busy machine may not do."""
     ray.shutdown()
     ray.init(num_cpus=8, include_dashboard=False, log_to_driver=False, _temp_dir=directory)
-
-
-def make_trainer(*overrides, estimator="hdpo"):
-    config = composed("actor_rollout_ref.rollout.n=4", f"algorithm.adv_estimator={estimator}", *overrides)
-    if hdpo_settings(config) is None:
-        trainer = object.__new__(PPOTrainerSync)
-    else:
-        trainer = object.__new__(get_trainer_cls("sync"))
-        trainer.hdpo = hdpo_settings(config)
-    trainer.config, trainer.parameter_sync_step = config, 1
-    return trainer
 
 
 RIVALS = [name for name in ESTIMATORS if name != "hdpo"]
@@ -371,62 +360,3 @@ def test_a_user_s_own_trainer_stays_what_it_is_where_hdpo_is_not_asked_for(monke
     _, _, stock = advantage_step(make_trainer(estimator="grpo"), MIXED)
     assert not any(name.startswith("hdpo/") for name in metrics)
     assert torch.equal(data["advantages"].values(), stock["advantages"].values())
-
-
-@pytest.mark.parametrize(("estimator", "accuracy"), [("hdpo", 1 / 2), ("grpo", 1 / 3)])
-def test_validation_leaves_unknown_outcomes_out_of_accuracy_and_observing_leaves_verls_as_it_is(estimator, accuracy):
-    trainer = make_trainer("+algorithm.hdpo.observe=True", estimator=estimator)
-    infos = {
-        "reward": [1.0, 0.0, 0.0],
-        "acc": [1.0, 0.0, 0.0],
-        "outcome_known": [1.0, 1.0, 0.0],
-        "tool_calls": [0.0, 1.0, 1.0],
-    }
-    kwargs = {}
-    if "expected_acc_counts" in PPOTrainer._val_metrics_update.__code__.co_varnames:
-        kwargs["expected_acc_counts"] = {("s", uid): 1 for uid in "xyz"}
-    metrics = trainer._val_metrics_update(["s"] * 3, list("xyz"), infos, [2, 4, 4], **kwargs)
-    assert metrics["val-core/s/acc/mean@1"] == pytest.approx(accuracy)
-    assert metrics["val-hdpo/s/accuracy"] == 0.5
-    assert "val-hdpo/s/ledger_rate" not in metrics
-    assert metrics["val-hdpo/s/unknown_rate"] == pytest.approx(1 / 3)
-    assert metrics["val-hdpo/s/tool_use_rate"] == pytest.approx(2 / 3)
-
-
-def test_validation_counts_an_unknown_outcome_that_comes_without_a_verdict():
-    infos = {"reward": [1.0, 0.0], "acc": [1.0, None], "outcome_known": [1.0, 0.0]}
-    kwargs = {}
-    if "expected_acc_counts" in PPOTrainer._val_metrics_update.__code__.co_varnames:
-        kwargs["expected_acc_counts"] = {("s", uid): 1 for uid in "xy"}
-    metrics = make_trainer()._val_metrics_update(["s"] * 2, list("xy"), infos, [2, 2], **kwargs)
-    assert (metrics["val-hdpo/s/unknown_rate"], metrics["val-core/s/acc/mean@1"]) == (0.5, 1.0)
-
-
-@pytest.mark.parametrize("acc", [{"acc": [1.0, None]}, {}])
-def test_validation_keeps_the_scores_of_a_source_that_tells_no_outcome(acc):
-    infos = {"reward": [1.0, 0.5], **acc}
-    kwargs = {}
-    if "expected_acc_counts" in PPOTrainer._val_metrics_update.__code__.co_varnames:
-        kwargs["expected_acc_counts"] = {}
-    metrics = make_trainer()._val_metrics_update(["s", "t"], list("xy"), infos, [2, 2], **kwargs)
-    assert any(name.startswith("val-") and "/t/reward" in name for name in metrics), metrics
-    assert ("val-hdpo/s/accuracy" in metrics) == bool(acc)
-    assert "val-hdpo/t/accuracy" not in metrics
-
-
-def test_validation_spares_what_the_reward_manager_reports_the_bootstrap_and_keeps_its_means():
-    infos = {"reward": [1.0, 0.1, 1.0, 1.0], "acc": [1.0, 0.0, 1.0, 1.0], "outcome_known": [1.0] * 4}
-    infos |= {"tool_used": [1.0, 0.0, 0.0, 0.0], "tool_calls": [3.0, 0.0, 0.0, 0.0], "mine": [1.0, 2.0, 3.0, 4.0]}
-    settings = ("reward.reward_manager.name=hdpo", "actor_rollout_ref.rollout.val_kwargs.n=2")
-    columns = (["s"] * 4, list("xxyy"), infos, [4, 2, 2, 2])
-    metrics = make_trainer(*settings)._val_metrics_update(*columns)
-    stock = make_trainer(*settings, estimator="grpo")._val_metrics_update(*columns)
-    own = ("tool_used/", "tool_calls/", "outcome_known/")
-    expected = {
-        name: value
-        for name, value in stock.items()
-        if not name.startswith(tuple(f"val-aux/s/{part}" for part in own)) or name.endswith("/mean@2")
-    }
-    assert {name: value for name, value in metrics.items() if not name.startswith("val-hdpo/")} == expected
-    assert expected["val-aux/s/tool_used/mean@2"] == 0.25
-    assert "val-aux/s/mine/best@2/mean" in expected

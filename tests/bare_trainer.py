@@ -1,0 +1,17 @@
+"""``make_trainer``: one of verl's trainers as a run would get it, without verl's set-up, which takes workers."""
+
+from composed import composed
+from verl.trainer.ppo.v1 import PPOTrainerSync, get_trainer_cls  # the registry already holds the HDPO-aware classes
+
+from verl_hdpo.adapters.check import hdpo_settings
+
+
+def make_trainer(*overrides, estimator="hdpo"):
+    config = composed("actor_rollout_ref.rollout.n=4", f"algorithm.adv_estimator={estimator}", *overrides)
+    if hdpo_settings(config) is None:
+        trainer = object.__new__(PPOTrainerSync)
+    else:
+        trainer = object.__new__(get_trainer_cls("sync"))
+        trainer.hdpo = hdpo_settings(config)
+    trainer.config, trainer.parameter_sync_step = config, 1
+    return trainer
