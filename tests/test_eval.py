@@ -29,6 +29,7 @@ def plus(a: int, b: int) -> str:
     """
     return str(a + b)
 '''
+SAMPLED = "actor_rollout_ref.rollout.val_kwargs.temperature=1.0"
 QUESTIONS = {"known": (2, 2), "needed": (70, 81), "missed": (30, 51)}
 
 
@@ -112,7 +113,7 @@ def values(tmp_path, label="model", source="all") -> dict[str, float]:
 @pytest.mark.parametrize("without", ["prompt", "token"])
 def test_a_model_s_habits_are_measured(run_eval, server, tmp_path, without):
     server.tells_tokens = without == "prompt"  # with text alone the figures are the same
-    done = run_eval("--without", without, "-n", "2")
+    done = run_eval("--without", without, "-n", "2", overrides=[SAMPLED])
     assert done.exit_code == 0, done.output
     third = pytest.approx(1 / 3)
     assert values(tmp_path) == {
@@ -221,6 +222,12 @@ def test_the_first_questions_are_asked_whatever_the_model(run_eval, tmp_path, mo
         _, *lines = (tmp_path / "out" / label / "records.jsonl").read_text().splitlines()
         sources = {record["question"]: record["source"] for record in map(json.loads, lines)}
         assert sources == {0: "known", 1: "needed", 2: "known"}
+
+
+def test_greedy_answers_are_not_asked_for_twice(run_eval, no_hydra):
+    done = run_eval("-n", "2")
+    assert done.exit_code == 2, done.output
+    assert "all 2 answers to a question are the same" in done.output
 
 
 def test_a_setting_that_is_none_is_said(run_eval):

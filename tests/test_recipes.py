@@ -86,6 +86,12 @@ def test_one_word_checks_the_run_it_would_start(one_word):
     assert {"algorithm.adv_estimator=grpo", "trainer.nnodes=4"} <= set(run)
 
 
+def test_one_word_takes_a_tool_yaml(one_word):
+    _, arguments = one_word(TOOLS="tools.yaml")
+    assert "actor_rollout_ref.rollout.multi_turn.tool_config_path=tools.yaml" in arguments
+    assert not any("function_tool_path" in argument for argument in arguments)
+
+
 def test_tools_are_the_same_in_the_workers_and_through_a_server(tmp_path, monkeypatch):
     build_index([Passage("Etna", "Mount Etna is a volcano.", "1")], tmp_path / "index", "english")
     monkeypatch.setenv("INDEX", str(tmp_path / "index"))

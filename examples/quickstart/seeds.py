@@ -1,7 +1,7 @@
 """Before and after over seeds: a table (markdown) and a picture of all quickstart runs found.
 
 for seed in 1 2 3 4 5; do make quickstart SEED=$seed; make quickstart SEED=$seed ALGO=grpo; done
-python examples/quickstart/seeds.py --picture docs/quickstart.png
+.venv/bin/python examples/quickstart/seeds.py --picture docs/quickstart.png
 """
 
 from __future__ import annotations

@@ -3,19 +3,24 @@
 #
 #   TRAIN=train.parquet VAL=val.parquet REWARD=reward.py TOOLS=tools.py recipes/one_word/run.sh [overrides]
 #   ALGO=grpo ...          the same run without HDPO, its tool use logged all the same
+#   TOOLS=tools.yaml ...   verl's tool yaml instead of a file of function tools
 #   ENGINE=megatron ...    Megatron instead of FSDP2
 #   CHECK=1 ...            only check the run with verl-hdpo doctor: seconds, no GPU taken
 set -euo pipefail
 
 : "${TRAIN:?training data, a parquet or jsonl file}" "${VAL:?validation data}"
 : "${REWARD:?a Python file with compute_score(), that returns a dict with score and acc}"
-: "${TOOLS:?a Python file with the tools, verl function tools}"
+: "${TOOLS:?the tools, a Python file of verl function tools or a tool yaml of verl}"
 ALGO=${ALGO:-hdpo}
 ENGINE=${ENGINE:-fsdp2}
 MODEL=${MODEL:-Qwen/Qwen3-8B}
 NODES=${NODES:-1}
 GPUS=${GPUS:-8}
 TP=${TP:-2}
+case $TOOLS in
+    *.yaml | *.yml) TOOLS_KEY=tool_config_path ;;
+    *) TOOLS_KEY=function_tool_path ;;
+esac
 
 args=(
     algorithm.adv_estimator="$ALGO"
@@ -38,7 +43,7 @@ args=(
     actor_rollout_ref.rollout.log_prob_use_dynamic_bsz=true
     actor_rollout_ref.rollout.multi_turn.enable=true
     actor_rollout_ref.rollout.multi_turn.format=hermes
-    actor_rollout_ref.rollout.multi_turn.function_tool_path="$TOOLS"
+    actor_rollout_ref.rollout.multi_turn."$TOOLS_KEY"="$TOOLS"
     actor_rollout_ref.rollout.multi_turn.max_assistant_turns=8
     actor_rollout_ref.rollout.multi_turn.max_tool_response_length=2048
     actor_rollout_ref.rollout.agent.default_agent_loop=hdpo_tool_agent

@@ -117,6 +117,11 @@ def evaluate(
         for model in asked:
             given = [*base, *DEFAULTS, *overrides, f"actor_rollout_ref.model.path={model.path}"]
             config, data_files = _config((config_name, config_path, config_dir), given, files)
+            if rollouts > 1 and not config.actor_rollout_ref.rollout.val_kwargs.temperature:
+                raise click.UsageError(
+                    f"-n {rollouts}: with actor_rollout_ref.rollout.val_kwargs.temperature=0, verl's default, all "
+                    f"{rollouts} answers to a question are the same; set it as the run that trained the model does"
+                )
             made_of = {
                 **model.made_of, **request.made_of, "data": [fingerprint(file) for file in data_files],
                 "overrides": list(overrides), "files": of_inputs(overrides),
