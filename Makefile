@@ -28,7 +28,8 @@ $(VENV)/installed: pyproject.toml
 quickstart: install ## train a small model with HDPO on this machine's CPU; ALGO=grpo, SEED=n
 	$(BIN)/python examples/quickstart/run.py --algo $(ALGO) --seed $(SEED)
 
-# A training run starts one process after the other, so the rest of the tests fits in beside; all go on after a failure.
+# A training run starts one process after the other, so the rest of the tests fits in beside: those that are bound to no
+# clock take what it leaves. All go on after a failure.
 test: install ## all tests that need no GPU, with real training runs; 16 GiB of memory
 	$(MAKE) --jobs 2 --keep-going --output-sync=target test-e2e test-quick test-engines
 
@@ -40,7 +41,7 @@ test-quick: install
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile -m '$(QUICK)'
 
 test-engines: install ## the loss in verl's FSDP and Megatron engines
-	$(BIN)/python -m pytest tests/engines
+	nice $(BIN)/python -m pytest tests/engines
 
 test-e2e: install ## the training runs alone
 	$(BIN)/python -m pytest tests/e2e

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -31,7 +31,7 @@ class Recipe:
         steps, lr: AdamW, linear warm-up and cosine decay.
         habit_rows: dialogues per step, 40 % of them ``not_needed``, that teach calls and the habit.
         known_rows: direct answers per step, that teach the sums.
-        direct: share of direct answers among the dialogues of each kind.
+        direct: share of direct answers among the dialogues of each kind, by its name.
         sharpen, temperature: the last share of the steps learns all but the decision between call and answer at this
             temperature; what is sampled at 1 is then surer than the loss asks for, and RL's noise does not move it.
     """
@@ -42,8 +42,7 @@ class Recipe:
     lr: float = 6e-3
     habit_rows: int = 24
     known_rows: int = 16
-    direct_not_needed: float = 0.03
-    direct_needed: float = 0.001
+    direct: Mapping[str, float] = field(default_factory=lambda: {"not_needed": 0.03, "needed": 0.001})
     sharpen: float = 0.3
     temperature: float = 2.0
 
@@ -174,11 +173,12 @@ def train(
 
     def habit() -> Dialogue:
         if rng.random() < 0.4:
-            return Dialogue(rng.choice(split.known), rng.random() < recipe.direct_not_needed)
-        question = rng.choice(split.copied)
-        if rng.random() < 0.75:
-            question = with_new_digits(question, rng)
-        return Dialogue(question, rng.random() < recipe.direct_needed)
+            question = rng.choice(split.known)
+        else:
+            question = rng.choice(split.copied)
+            if rng.random() < 0.75:
+                question = with_new_digits(question, rng)
+        return Dialogue(question, rng.random() < recipe.direct[question.kind])
 
     for step in range(1, recipe.steps + 1):
         calls = encode([habit() for _ in range(recipe.habit_rows)], learn_decision=True)

@@ -1,21 +1,30 @@
 """Real training runs: stock verl's ``main_ppo`` with Ray, vLLM, TransferQueue and FSDP2 on the CPU, one at a time."""
 
 import functools
+import json
 import os
+import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 from run_overrides import SAMPLED, VALIDATED
-from run_processes import TEST_MARK
+from run_processes import COMMAND, MARKED, TEST_MARK, process_of_runs, processes_of_runs
 
 from verl_hdpo.cpu.run import log_tail, run_verl
 
 QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart"
 EXAMPLE_REWARD = Path(__file__).parent / "user_reward.py"
 PROMPTS, ROLLOUTS = 8, 4
+STOCK_PARTS = [
+    "actor_rollout_ref.rollout.agent.default_agent_loop=tool_agent",
+    f"reward.custom_reward_function.path={EXAMPLE_REWARD}",
+]
+"""verl's own agent loop and, by default, its ``naive`` reward manager, with the user's reward function."""
+SECONDS_TO_START, SECONDS_TO_END = 900, 300
 
 
 def pytest_collection_modifyitems(items):
@@ -56,7 +65,7 @@ def task(tmp_path_factory):
         for tool in load_function_tools_from_path(str(QUICKSTART / "tools.py"))
     ]
     known, needed, tokenizer = load("not_needed")[:12], load("needed")[:4], make_tokenizer(tools)
-    recipe = cold_start.Recipe(hidden=96, steps=250, direct_not_needed=0.5, direct_needed=0.5)
+    recipe = cold_start.Recipe(hidden=96, steps=250, direct={"not_needed": 0.5, "needed": 0.5})
     taught = Split(known=known, copied=known, train=known, validation=known)
     cold_start.train(tokenizer, tools, taught, recipe, seed=1).save_pretrained(path / "model")
     tokenizer.save_pretrained(path / "model")
@@ -100,9 +109,8 @@ def train_in(pipeline):
         checkpoints = path / "checkpoints"
         base = [
             *pipeline,
+            *STOCK_PARTS,
             "data.seed=1",
-            "actor_rollout_ref.rollout.agent.default_agent_loop=tool_agent",
-            f"reward.custom_reward_function.path={EXAMPLE_REWARD}",
             "trainer.logger=[console,file]",
             "trainer.project_name=e2e",
             "trainer.experiment_name=e2e",
@@ -135,9 +143,50 @@ def train(train_in, tmp_path):
     return functools.partial(train_in, tmp_path)
 
 
+@dataclass
+class Comparison:
+    """Of grpo and hdpo, a seed each, killed outright while its second run starts, then done to its end."""
+
+    folder: Path
+    unchanged: bool
+    """Whether the record of the run that was done before stayed as it was."""
+    output: str
+    """Of the second call."""
+
+    def folder_of(self, algorithm: str) -> Path:
+        return self.folder / "runs" / algorithm / "seed1"
+
+    def steps(self, algorithm: str) -> dict[int, dict[str, Any]]:
+        """What verl logged; step 0 is the validation before training."""
+        lines = (self.folder_of(algorithm) / "metrics.jsonl").read_text().splitlines()
+        return {row["step"]: row["data"] for row in map(json.loads, lines)}
+
+
 @pytest.fixture(scope="session")
-def switched(train_in, tmp_path_factory):
-    """Stock ``tool_agent``, stock ``naive`` reward manager, the user's reward function; only the estimator is ours."""
-    validation = [*SAMPLED, f"actor_rollout_ref.rollout.val_kwargs.n={VALIDATED}", "trainer.val_before_train=True"]
-    path = tmp_path_factory.mktemp("switched")
-    return train_in(path, "switched", "algorithm.adv_estimator=hdpo", *validation, world_size=2).succeeded()
+def comparison(pipeline, tmp_path_factory):
+    """``verl-hdpo compare`` of one pipeline of verl's stock parts, so that its runs differ in one word alone."""
+    validation = [*SAMPLED, f"actor_rollout_ref.rollout.val_kwargs.n={VALIDATED}"]
+    validation += ["trainer.val_before_train=True", "trainer.test_freq=2"]
+    out = tmp_path_factory.mktemp("comparison")
+    options = ["--cpu", "--algos", "grpo,hdpo", "--seeds", "1", "--out", str(out)]
+    command = [*COMMAND, "compare", *options, "--", *pipeline, *STOCK_PARTS, *validation]
+    result = Comparison(out, False, "")
+
+    with subprocess.Popen(command, env=MARKED) as first:
+        deadline = time.monotonic() + SECONDS_TO_START
+        while not (result.folder_of("hdpo").exists() and process_of_runs("ray::TaskRunner")):
+            assert first.poll() is None and time.monotonic() < deadline
+            time.sleep(1)
+        first.kill()
+    record = (result.folder_of("grpo") / "done.json").read_bytes()
+    deadline = time.monotonic() + SECONDS_TO_END
+    while processes_of_runs():  # what a run that lost its parent ends by itself
+        assert time.monotonic() < deadline, processes_of_runs()
+        time.sleep(1)
+
+    second = subprocess.run(command, capture_output=True, text=True, env=MARKED)
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert not processes_of_runs()
+    result.unchanged = (result.folder_of("grpo") / "done.json").read_bytes() == record
+    result.output = second.stdout
+    return result

@@ -55,9 +55,10 @@ def test_needless_use_is_found_in_a_model_that_knows_the_answers(from_own_server
     assert all(record["calls"] > 0 for record in records if record["arm"] == "forced")
 
 
-def test_figures_are_those_of_a_run_s_own_validation(switched, task, pipeline, evaluate, from_own_server, tmp_path):
+def test_figures_are_those_of_a_run_s_own_validation(comparison, task, pipeline, evaluate, from_own_server, tmp_path):
+    before_training = comparison.steps("hdpo")[0]
     trainers = {
-        kind: {name: switched.steps[0][f"val-hdpo/{kind}/{name}"] for name in ("tool_use_rate", "accuracy")}
+        kind: {name: before_training[f"val-hdpo/{kind}/{name}"] for name in ("tool_use_rate", "accuracy")}
         for kind in KINDS
     }
     config = compose("ppo_trainer", None, None, [*cpu_overrides(), *pipeline])

@@ -20,10 +20,11 @@ def kill_everything():
             process.kill()
 
 
-def test_one_word_switch_with_stock_parts_only(switched):
-    assert sorted(switched.steps) == [0, 1, 2]
+def test_one_word_switch_with_stock_parts_only(comparison):
+    steps = comparison.steps("hdpo")
+    assert sorted(steps) == [0, 1, 2]
     for step in (1, 2):
-        metrics = switched.steps[step]
+        metrics = steps[step]
         assert metrics["hdpo/ledger_rate"] == 0.0  # the stock loop keeps none: T is the number of tool rounds
         assert 0 < metrics["hdpo/tool_use_rate"] < 1
         assert math.isfinite(metrics["actor/grad_norm"])
@@ -32,7 +33,7 @@ def test_one_word_switch_with_stock_parts_only(switched):
         assert "hdpo/acc/pg_loss" in metrics
         assert metrics["hdpo/tool/groups_with_signal"] > 0
         assert metrics["hdpo/tool/advantage_std"] > 0
-    assert {"val-hdpo/needed/tool_use_rate", "val-hdpo/not_needed/accuracy"} <= set(switched.steps[0])
+    assert {"val-hdpo/needed/tool_use_rate", "val-hdpo/not_needed/accuracy"} <= set(steps[0])
 
 
 def test_zero_efficiency_weight_is_stock_grpo_and_a_killed_run_resumes_where_it_was(train, tmp_path):
