@@ -36,6 +36,7 @@ class Task(NamedTuple):
     tools: Path
     recipe: Recipe | None
     steps: int
+    lr: float
 
 
 ALGOS = ",".join(
@@ -47,8 +48,8 @@ ALGOS = ",".join(
     ]
 )
 TASKS = {
-    "quickstart": Task("Groups nearly all correct", questions.split, training.TOOLS, None, training.STEPS),
-    "mixed": Task("Groups of mixed correctness", mixed.mixed, HERE / "flaky_calculator.py", mixed.RECIPE, 24),
+    "quickstart": Task("Groups nearly all correct", questions.split, training.TOOLS, None, training.STEPS, 8e-4),
+    "mixed": Task("Groups of mixed correctness", mixed.mixed, HERE / "flaky_calculator.py", mixed.RECIPE, 24, 4e-4),
 }
 
 
@@ -69,8 +70,10 @@ def main() -> None:
     command = ["verl-hdpo", "compare", "--cpu", "--algos", args.algos, "--seeds", str(args.seeds)]
     command += ["--title", task.title, "--out", str(out), *(["--dry-run"] if args.dry_run else [])]
     pipeline = training.pipeline(out / "start-{seed}", args.steps or task.steps, task.tools)
-    validation = [f"actor_rollout_ref.rollout.val_kwargs.n={VALIDATED}", "trainer.val_before_train=False"]
-    command += ["--", *pipeline, *validation]
+    # Asked again as questions of their own: of several answers to one, verl bootstraps the best, which takes longer.
+    files = ",".join([str(out / "start-{seed}" / "validation.parquet")] * VALIDATED)
+    own = [f"actor_rollout_ref.actor.optim.lr={task.lr}", f"data.val_files=[{files}]", "trainer.val_before_train=False"]
+    command += ["--", *pipeline, *own]
     os.execv(Path(sys.executable).with_name("verl-hdpo"), command)
 
 

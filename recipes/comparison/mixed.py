@@ -6,9 +6,10 @@ The calculator (``flaky_calculator.py``) gives a wrong result one time in five. 
     half_known  one time in two      products and quotients of small numbers: a call gains 30 points
     needed      never                large numbers
 
-so that the rollouts of nearly every prompt are of mixed correctness. The ideal is to call for the last two only. What
-is half known is asked for in other words, since so small a model does not tell it apart by its operator. Were a
-direct answer to what is known more often right than a call, accuracy alone would teach the model not to call.
+so that the rollouts of nearly every prompt are of mixed correctness. The ideal is to call for the last two only. So
+small a model does not know by itself what it knows: what is half known is asked for in other words, and the model is
+taught to answer it less readily from the first. Were a direct answer to what is known more often right than a call,
+accuracy alone would teach the model not to call.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ COPIES = {"known": (4, 1), "half_known": (1, 1)}
 """How often the cold start shows the right answer and a wrong one.
 
 So small a model learns neither exactly, and it learns at temperature 2 (``cold_start.Recipe``), so what these come to
-is measured (``direct_answers.py``): seed 1 is right in 79 % and 55 %.
+is measured (``direct_answers.py``): seeds 1 to 3 are right in 83 to 85 % and in 52 to 58 %.
 """
-RECIPE = Recipe(direct_not_needed=0.3, direct_needed=0.02)
-"""Enough direct answers for RL to find out what they are worth."""
+RECIPE = Recipe(direct={"known": 0.4, "half_known": 0.15, "needed": 0.02})
+"""Enough direct answers for RL to find out what they are worth, and fewer where they are worth less."""
 SOURCES = (*COPIES, "needed")
 
 
