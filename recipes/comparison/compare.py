@@ -36,7 +36,7 @@ class Task(NamedTuple):
     tools: Path
     recipe: Recipe | None
     steps: int
-    lr: float
+    overrides: tuple[str, ...] = ()
 
 
 ALGOS = ",".join(
@@ -48,8 +48,15 @@ ALGOS = ",".join(
     ]
 )
 TASKS = {
-    "quickstart": Task("Groups nearly all correct", questions.split, training.TOOLS, None, training.STEPS, 8e-4),
-    "mixed": Task("Groups of mixed correctness", mixed.mixed, HERE / "flaky_calculator.py", mixed.RECIPE, 24, 4e-4),
+    "quickstart": Task("Groups nearly all correct", questions.split, training.TOOLS, None, training.STEPS),
+    "mixed": Task(
+        "Groups of mixed correctness",
+        mixed.mixed,
+        HERE / "flaky_calculator.py",
+        mixed.RECIPE,
+        24,
+        ("actor_rollout_ref.actor.optim.lr=4e-4",),
+    ),
 }
 
 
@@ -72,8 +79,8 @@ def main() -> None:
     pipeline = training.pipeline(out / "start-{seed}", args.steps or task.steps, task.tools)
     # Asked again as questions of their own: of several answers to one, verl bootstraps the best, which takes longer.
     files = ",".join([str(out / "start-{seed}" / "validation.parquet")] * VALIDATED)
-    own = [f"actor_rollout_ref.actor.optim.lr={task.lr}", f"data.val_files=[{files}]", "trainer.val_before_train=False"]
-    command += ["--", *pipeline, *own]
+    validation = [f"data.val_files=[{files}]", "trainer.val_before_train=False"]
+    command += ["--", *pipeline, *validation, *task.overrides]
     os.execv(Path(sys.executable).with_name("verl-hdpo"), command)
 
 
