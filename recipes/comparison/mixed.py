@@ -8,8 +8,8 @@ The calculator (``flaky_calculator.py``) gives a wrong result one time in five. 
 
 so that the rollouts of nearly every prompt are of mixed correctness. The ideal is to call for the last two only. So
 small a model does not know by itself what it knows: what is half known is asked for in other words, and the model is
-taught to answer it less readily from the first. Were a direct answer to what is known more often right than a call,
-accuracy alone would teach the model not to call.
+taught to answer it less readily from the first. A direct answer to what is known is no more often right than a call:
+else accuracy alone would teach the model not to call.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from dataclasses import replace
 from cold_start import Recipe
 from questions import Question, Split, split
 
-COPIES = {"known": (4, 1), "half_known": (1, 1)}
+COPIES = {"known": (3, 1), "half_known": (1, 1)}
 """How often the cold start shows the right answer and a wrong one.
 
 So small a model learns neither exactly, and it learns at temperature 2 (``cold_start.Recipe``), so what these come to
-is measured (``direct_answers.py``): seeds 1 to 3 are right in 83 to 85 % and in 52 to 58 %.
+is measured (``direct_answers.py``; the README has the figures).
 """
 RECIPE = Recipe(direct={"known": 0.4, "half_known": 0.15, "needed": 0.02})
 """Enough direct answers for RL to find out what they are worth, and fewer where they are worth less."""
@@ -60,7 +60,7 @@ def _of_kind(question: Question) -> Question:
 def _answers(question: Question, rng: random.Random) -> list[Question]:
     """Right and wrong in the shares of ``COPIES``, as many for each question."""
     right, wrong = COPIES[question.kind]
-    each = 10 // (right + wrong)
+    each = 12 // (right + wrong)
     last = str((int(question.answer[-1]) + rng.randint(1, 9)) % 10)
     other = replace(question, answer=question.answer[:-1] + last)
     return [question] * right * each + [other] * wrong * each

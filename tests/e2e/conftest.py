@@ -143,7 +143,7 @@ def train(train_in, tmp_path):
     return functools.partial(train_in, tmp_path)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Comparison:
     """Of grpo and hdpo, a seed each, killed outright while its second run starts, then done to its end."""
 
@@ -170,15 +170,15 @@ def comparison(pipeline, tmp_path_factory):
     out = tmp_path_factory.mktemp("comparison")
     options = ["--cpu", "--algos", "grpo,hdpo", "--seeds", "1", "--out", str(out)]
     command = [*COMMAND, "compare", *options, "--", *pipeline, *STOCK_PARTS, *validation]
-    result = Comparison(out, False, "")
+    first_run, second_run = (out / "runs" / algorithm / "seed1" for algorithm in ("grpo", "hdpo"))
 
     with subprocess.Popen(command, env=MARKED) as first:
         deadline = time.monotonic() + SECONDS_TO_START
-        while not (result.folder_of("hdpo").exists() and process_of_runs("ray::TaskRunner")):
+        while not (second_run.exists() and process_of_runs("ray::TaskRunner")):
             assert first.poll() is None and time.monotonic() < deadline
             time.sleep(1)
         first.kill()
-    record = (result.folder_of("grpo") / "done.json").read_bytes()
+    record = (first_run / "done.json").read_bytes()
     deadline = time.monotonic() + SECONDS_TO_END
     while processes_of_runs():  # what a run that lost its parent ends by itself
         assert time.monotonic() < deadline, processes_of_runs()
@@ -187,6 +187,4 @@ def comparison(pipeline, tmp_path_factory):
     second = subprocess.run(command, capture_output=True, text=True, env=MARKED)
     assert second.returncode == 0, second.stdout + second.stderr
     assert not processes_of_runs()
-    result.unchanged = (result.folder_of("grpo") / "done.json").read_bytes() == record
-    result.output = second.stdout
-    return result
+    return Comparison(out, (first_run / "done.json").read_bytes() == record, second.stdout)
