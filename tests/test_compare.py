@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import re
 import sys
 
@@ -11,11 +10,13 @@ import pandas
 import pytest
 import trainer_that_logs
 from filelock import FileLock
+from planned_runs import logged, planned
 
 from verl_hdpo.cli import compare as compare_module
+from verl_hdpo.cli import training_run
 from verl_hdpo.cli.finding import Finding
 from verl_hdpo.compare.curves import CurvesError, at_end, before, table
-from verl_hdpo.compare.plan import METRICS, PlanError, plan
+from verl_hdpo.compare.plots import over_steps
 from verl_hdpo.compare.progress import Clock, duration
 from verl_hdpo.compare.report import write_report
 from verl_hdpo.compare.variant import VariantError, parse_variants
@@ -64,58 +65,6 @@ def test_a_variant_that_cannot_be_read(text, message):
         parse_variants(text)
 
 
-def planned(tmp_path, algos="grpo,hdpo", seeds=(1, 2), overrides=("data.train_files=d{seed}.parquet",), config=()):
-    return plan(parse_variants(algos), list(seeds), list(overrides), list(config), tmp_path)
-
-
-def test_runs_of_one_seed_differ_in_the_algorithm_alone(tmp_path):
-    runs = planned(tmp_path, config=["--config-name=mine"])
-    assert [run.label for run in runs] == ["grpo seed 1", "hdpo seed 1", "grpo seed 2", "hdpo seed 2"]
-    assert len({run.folder for run in runs}) == 4
-    one, other = (set(run.arguments) for run in runs[:2])
-    keys = {part.lstrip("+").partition("=")[0] for part in one ^ other}
-    assert keys == {"algorithm.adv_estimator", "trainer.default_local_dir", "trainer.experiment_name"}
-    assert "data.train_files=d2.parquet" in runs[2].arguments
-    assert {"data.seed=2", "actor_rollout_ref.rollout.seed=2"} < set(runs[2].arguments)
-    assert runs[0].arguments[-1] == "--config-name=mine"
-
-
-@pytest.mark.parametrize(
-    ("override", "message"),
-    [
-        ("algorithm.adv_estimator=grpo", "--algos"),
-        ("data.seed=1", "--seeds"),
-        ("trainer.logger=[console]", "file logger"),
-        ("trainer.resume_mode=disable", "goes on from its checkpoint"),
-        ("+trainer.default_local_dir=x", "checkpoints"),
-        ("whatever", "write key=value"),
-    ],
-)
-def test_an_override_that_the_comparison_sets_is_refused(tmp_path, override, message):
-    with pytest.raises(PlanError, match=message):
-        planned(tmp_path, overrides=[override])
-
-
-def test_a_run_knows_how_far_it_came(tmp_path):
-    run = planned(tmp_path)[0]
-    assert run.state == "new"
-    assert not run.prepare()
-    assert run.state == "unfinished"
-    (run.folder / METRICS).write_text("old")
-    assert not run.prepare()
-    assert run.metrics_files() == [], "without a checkpoint it begins anew"
-    (run.folder / METRICS).write_text("old")
-    (run.folder / "checkpoints").mkdir()
-    (run.folder / "checkpoints" / "latest_checkpointed_iteration.txt").write_text("3")
-    assert run.prepare()
-    (run.folder / METRICS).write_text("later")
-    assert [path.read_text() for path in run.metrics_files()] == ["old", "later"]
-    run.finish({"seconds": 1})
-    assert run.state == "finished"
-    with pytest.raises(PlanError, match=re.escape("holds a run with other settings (a.b=1)")):
-        _ = planned(tmp_path, overrides=["data.train_files=d{seed}.parquet", "a.b=1"])[0].state
-
-
 def test_time_left():
     now = [0.0]
     clock = Clock(3, 10, now=lambda: now[0])
@@ -133,12 +82,6 @@ def test_time_left():
     now[0] = 160.0
     assert clock.left == pytest.approx((80 + 100) / 2)
     assert [duration(s) for s in (None, 45, 700, 11100)] == ["unknown", "45 s", "12 min", "3 h 05 min"]
-
-
-def logged(run, rows):
-    run.prepare()
-    (run.folder / METRICS).write_text("".join(json.dumps({"step": s, "data": d}) + "\n" for s, d in rows))
-    run.finish({})
 
 
 def test_where_runs_ended_is_the_last_validation_only_if_all_validated(tmp_path):
@@ -225,21 +168,13 @@ def test_a_validation_of_a_resumed_run_is_not_its_end(tmp_path):
     assert set(at_end(curves).phase) == {"train"}
 
 
-def test_a_run_is_not_gone_on_with_on_other_files(tmp_path):
-    reward, model = tmp_path / "reward.py", tmp_path / "model"
+def test_files_changed_while_a_run_trains_are_said_plainly(run_compare, tmp_path, monkeypatch):
+    reward = tmp_path / "reward.py"
     reward.write_text("one")
-    model.mkdir()
-    (model / "weights").write_text("one")
-    overrides = [f"reward.custom_reward_function.path={reward}", f"actor_rollout_ref.model.path={model}"]
-    run = planned(tmp_path, overrides=overrides)[0]
-    run.prepare()
-    assert run.state == "unfinished"
-    for changed, named in ((reward, reward), (model / "weights", model)):
-        changed.write_text("another")
-        with pytest.raises(PlanError, match=re.escape(f"other settings (another {named})")):
-            _ = run.state
-        changed.write_text("one")
-    assert run.state == "unfinished"
+    monkeypatch.setattr(training_run.Steps, "tell", lambda self: reward.write_text("another"))
+    done = run_compare("--algos", "hdpo", "--seeds", "1", "--", f"reward.custom_reward_function.path={reward}")
+    assert done.exit_code == 1
+    assert f"another {reward}" in done.output and "Traceback" not in done.output
 
 
 def test_a_run_that_logged_nothing_has_failed(run_compare):
@@ -277,6 +212,7 @@ def test_nothing_starts_on_a_config_that_fails(run_compare, monkeypatch):
         (["--algos", "hdpo", "--seeds", "x"], "neither a number of seeds nor a list"),
         (["--algos", "hdpo", "--seeds", "0"], "number >= 1"),
         (["--algos", "hdpo", "--seeds", "2,2"], "different numbers"),
+        (["--algos", "hdpo", "--seeds", "2,,3"], "neither a number of seeds nor a list"),
         (["--algos", "hdpo[x=1]"], "--algos: hdpo has no setting x"),
         ([], "--algos"),
     ],
@@ -305,6 +241,31 @@ def test_a_missing_package_is_missed_before_anything_starts(run_compare, monkeyp
     done = run_compare("--algos", "hdpo", "--", "a=1")
     assert done.exit_code == 1
     assert "jinja2 is not installed: pip install 'verl-hdpo[report]'" in done.output
+
+
+def test_one_seed_can_be_named(run_compare):
+    done = run_compare("--algos", "hdpo", "--seeds", "7,", "--dry-run", "--", "a=1")
+    assert "# hdpo seed 7" in done.output and "\n1 runs, " in done.output
+
+
+def test_labels_are_shown_as_they_are_and_all_are_in_the_legend(tmp_path):
+    run = planned(tmp_path, algos="grpo[algorithm.x=$a_b_c$d]", seeds=[1])[0]
+    both = {f"hdpo/trained_$x_y_z$/{name}": 1.0 for name in ("tool_use_rate", "accuracy", "tool_calls/mean")}
+    logged(
+        run, [(1, both), (2, both | {"val-hdpo/a_validated/accuracy": 0.5, "val-hdpo/a_validated/tool_use_rate": 1.0})]
+    )
+    figure = over_steps(table([run]))
+    assert [text.get_text() for text in figure.legends[0].texts] == [run.variant.label]
+    figure.savefig(tmp_path / "curves.png")
+
+
+def test_a_report_says_who_trained_on_unknown_outcomes(tmp_path):
+    runs = planned(tmp_path, seeds=[1])
+    for run in runs:
+        logged(run, [(1, {"hdpo/tool_use_rate": 1.0, "hdpo/accuracy": 0.5, "hdpo/unknown_rate": 0.1})])
+    page = write_report(runs, tmp_path).read_text()
+    assert "grpo trained on rollouts of unknown outcome too" in page
+    assert "hdpo trained on rollouts" not in page
 
 
 def test_a_report_needs_no_validation(tmp_path):

@@ -14,6 +14,7 @@ from transformers import Qwen3Config
 
 from verl_hdpo.cli import run_config
 from verl_hdpo.cli.main import main
+from verl_hdpo.cli.served_model import serve_arguments
 from verl_hdpo.evaluation import endpoint as endpoint_module
 
 TOOLS = '''
@@ -142,6 +143,26 @@ def test_a_model_s_habits_are_measured(run_eval, server, tmp_path, without):
     assert tools_shown == 2 * (5 + 6 + (3 if without == "token" else 0))
 
 
+def test_sampling_is_the_run_s_whatever_the_checkpoint_says(run_eval, server, model):
+    """vLLM takes what a request leaves out from the checkpoint's generation_config.json."""
+    overrides = [SAMPLED, "actor_rollout_ref.rollout.val_kwargs.top_k=20"]
+    assert run_eval("--arms", "free", overrides=overrides).exit_code == 0
+    for request in server.requests:
+        said = {key: request[key] for key in ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")}
+        assert said == {"temperature": 1.0, "top_k": 20, "top_p": 1.0, "min_p": 0.0, "repetition_penalty": 1.0}
+    assert "--generation-config=vllm" in serve_arguments("m", without_hydra("ppo_trainer", None, None, []), 1)
+
+
+def test_without_tools_a_call_spelled_in_other_tokens_ends_the_answer(run_eval, no_hydra, model, tmp_path):
+    call = '<tool_call>\n{"name": "plus", "arguments": {"a": 1, "b": 1}}\n</tool_call>'
+    with serving(lambda prompt, request: call) as stubborn:
+        stubborn.tells_tokens = False
+        done = run_eval("--endpoint", stubborn.url, "--without", "token", "--arms", "free,without")
+    assert done.exit_code == 0, done.output
+    banned = [request for request in stubborn.requests if request.get("logit_bias")]
+    assert len(banned) == len(QUESTIONS), "one turn each"
+
+
 def test_a_stopped_evaluation_makes_what_is_missing(run_eval, no_hydra, server, tmp_path, monkeypatch):
     monkeypatch.setattr(endpoint_module, "wait_random_exponential", lambda max: 0)
     server.failures = [503, 200 + 200]
@@ -186,6 +207,22 @@ def test_a_user_s_reward_function_judges(run_eval, tmp_path):
     assert (found["accuracy"], found["unknown"]) == (1.0, pytest.approx(1 / 3))
 
 
+def test_what_was_unknown_is_asked_again(run_eval, no_hydra, server, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import os\n"
+        "def compute_score(data_source, solution_str, ground_truth, extra_info):\n"
+        f"    return 1.0 if data_source == 'known' or os.path.exists({str(tmp_path / 'judge')!r}) else None\n"
+    )
+    overrides = [f"reward.custom_reward_function.path={tmp_path / 'mine.py'}"]
+    assert run_eval("--arms", "free", overrides=overrides).exit_code == 0
+    assert values(tmp_path)["unknown"] == pytest.approx(2 / 3)
+    (tmp_path / "judge").touch()
+    before = len(server.requests)
+    assert run_eval("--arms", "free", overrides=overrides).exit_code == 0
+    assert (values(tmp_path)["unknown"], values(tmp_path)["accuracy"]) == (0.0, 1.0)
+    assert len(server.requests) - before == 3, "needed takes two requests, missed one, known none"
+
+
 WRONG = {
     "no server": ({"arguments": ["--endpoint", "http://127.0.0.1:9"]}, "no server at http://127.0.0.1:9/v1"),
     "no such model": ({"arguments": ["--served-name", "x"]}, "has no model x; it has scripted"),
@@ -195,6 +232,10 @@ WRONG = {
         "calls no tools",
     ),
     "one of ours that is none": ({"overrides": ["+algorithm.hdpo.w_tols=1"]}, "did you mean"),
+    "a reward model": (
+        {"overrides": ["reward.reward_model.enable=true"]},
+        "no reward model runs beside an evaluation",
+    ),
     "no model": ({"arguments": ["--model", "x=/no/model"]}, "cannot load the model /no/model"),
     "no data": ({"arguments": ["--data", "/no/x.parquet"]}, "/no/x.parquet does not exist"),
     "a template without tools": (

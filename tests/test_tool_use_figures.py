@@ -155,6 +155,14 @@ def test_two_models_are_paired_by_question():
     assert found["accuracy"].estimate.questions == len(list(joined(first, second))) == 8
 
 
+def test_two_models_asked_different_questions_are_not_paired():
+    first = [Record("free", q, 0, "a", 0, True, asked=f"prompt {q}") for q in range(3)]
+    second = [Record("free", q, 0, "a", 0, True, asked=f"prompt {q + (q > 0)}") for q in range(2)]
+    with pytest.raises(RecordError, match="question 1 is not the same for both models"):
+        side_by_side(first, second)
+    assert side_by_side(first, first[:2])["a"]["accuracy"].estimate.value == 0.0
+
+
 def test_records_survive_a_kill_and_refuse_another_set(tmp_path):
     path = tmp_path / "r" / "records.jsonl"
     file = RecordFile(path, {"data": "x"})

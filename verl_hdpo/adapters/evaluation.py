@@ -7,6 +7,8 @@ come from elsewhere.
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
@@ -26,15 +28,12 @@ from verl.workers.rollout.replica import TokenOutput
 
 from verl_hdpo.adapters.tool_prompt import shows_tools
 from verl_hdpo.config import HDPOConfig
-from verl_hdpo.evaluation.endpoint import Endpoint
+from verl_hdpo.evaluation.endpoint import NEUTRAL, Endpoint
 from verl_hdpo.evaluation.record import Arm, Record
 from verl_hdpo.rollouts import Outcomes
 
 BANNED = -100.0
 """OpenAI's logit_bias that keeps a token from being sampled."""
-
-NEUTRAL = {"logprobs": False, "top_k": -1, "repetition_penalty": 1.0}
-"""Fields that change nothing and that OpenAI's own API does not have."""
 
 _CALL_STARTS = ("tool_call_start_token", "tool_calls_section_start_token", "tool_calls_start_token")
 
@@ -86,7 +85,8 @@ class _Client:
         name = f"{self._seed}/{trajectory.name}/{trajectory.turn}"
         trajectory.turn += 1
         prompt_ids = [*prompt_ids, *start]
-        settings = {key: value for key, value in sampling_params.items() if NEUTRAL.get(key) != value}
+        said = {"logprobs": False, **NEUTRAL}  # the endpoint says the latter itself, where the server takes them
+        settings = {key: value for key, value in sampling_params.items() if said.get(key) != value}
         total = self._rollout.prompt_length + self._rollout.response_length
         settings["max_tokens"] = max(1, min(self._rollout.response_length, total - len(prompt_ids)))
         settings["seed"] = zlib.crc32(name.encode()) >> 1  # a seed of its own: resumed or not, the same request
@@ -132,6 +132,11 @@ class Rollouts:
         if loop == "single_turn_agent":
             raise EvaluationError(
                 f"the agent loop {loop} calls no tools; set actor_rollout_ref.rollout.agent.default_agent_loop"
+            )
+        if config.reward.reward_model.enable:
+            raise EvaluationError(
+                "reward.reward_model.enable=true: no reward model runs beside an evaluation; set it to false, and have "
+                "answers judged by reward.custom_reward_function.path or reward.reward_manager.name=hdpo"
             )
         self._settings = HDPOConfig.from_mapping(config.algorithm.get("hdpo"))
         self._base = _worker(config)
@@ -191,6 +196,7 @@ class Rollouts:
             calls=int(outcomes.tool_calls_B[0]),
             correct=bool(outcomes.correct_B[0]) if bool(outcomes.known_B[0]) else None,
             response=self.tokenizer.decode(written.tolist(), skip_special_tokens=False),
+            asked=_asked(row),
         )
 
     def _worker(self, arm: Arm) -> AgentLoopWorker:
@@ -198,15 +204,17 @@ class Rollouts:
         start, banned = [], []
         if arm == "forced":
             start = self._call_start_ids()
-        elif arm == "without" and self._ban_calls:
-            banned = self._call_start_ids()
-            if len(banned) != 1:
-                raise EvaluationError(
-                    f"a call begins with {len(banned)} tokens, and only a single one can be banned; leave the tools "
-                    f"out of the prompt instead"
-                )
         elif arm == "without":
-            worker.tools = []
+            if self._ban_calls:
+                banned = self._call_start_ids()
+                if len(banned) != 1:
+                    raise EvaluationError(
+                        f"a call begins with {len(banned)} tokens, and only a single one can be banned; leave the "
+                        f"tools out of the prompt instead"
+                    )
+            else:
+                worker.tools = []
+            # Parsers look for text, which other tokens can spell: a call that is made all the same ends the answer.
             worker.config = copy.deepcopy(self._config)
             with open_dict(worker.config):
                 worker.config.actor_rollout_ref.rollout.multi_turn.max_assistant_turns = 1
@@ -245,6 +253,11 @@ class Rollouts:
             )
 
 
+def _asked(row: Mapping[str, Any]) -> str:
+    text = json.dumps([row["raw_prompt"], (row.get("reward_model") or {}).get("ground_truth")], default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def _worker(config: DictConfig) -> AgentLoopWorker:
     """verl's worker with its reward in this process.
 
@@ -262,9 +275,10 @@ def _worker(config: DictConfig) -> AgentLoopWorker:
 
 
 def pending(arms: Sequence[Arm], questions: int, rollouts: int, done: Mapping[Any, Record]) -> Iterator[tuple]:
-    """(arm, question, rollout) of every rollout still to make."""
+    """(arm, question, rollout) of every rollout still to make, those of unknown outcome once more."""
     for arm in arms:
         for question in range(questions):
             for rollout in range(rollouts):
-                if (arm, question, rollout) not in done:
+                found = done.get((arm, question, rollout))
+                if found is None or found.correct is None:
                     yield arm, question, rollout

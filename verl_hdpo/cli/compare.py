@@ -15,7 +15,7 @@ from verl_hdpo.cli.verl_command import LAUNCHER, STEPS, VerlCommand, VerlConfig,
 
 
 class _Seeds(click.ParamType):
-    """``3`` is 1, 2, 3; ``4,7`` is 4 and 7."""
+    """``3`` is 1, 2, 3; ``4,7`` is 4 and 7, and ``7,`` is 7 alone."""
 
     name = "seeds"
 
@@ -23,7 +23,7 @@ class _Seeds(click.ParamType):
         if isinstance(value, list):
             return value
         try:
-            numbers = [int(part) for part in value.split(",")]
+            numbers = [int(part) for part in value.removesuffix(",").split(",")]
         except ValueError:
             self.fail(f"{value!r} is neither a number of seeds nor a list of them", param, ctx)
         if "," not in value:
@@ -67,8 +67,9 @@ def compare(
         verl-hdpo compare --algos 'hdpo,hdpo[w_tool=0.5],grpo_penalty[a=0.5,gated=true]' --seeds 1,7 -- ...
 
     Runs differ in algorithm.adv_estimator, in the knobs in brackets (settings of the algorithm, or whole keys with a
-    dot) and in the seed, of data order, sampling and mini-batches; {seed} in an override stands for it. All configs are
-    checked before the first run starts. Results: report.html, metrics.csv, summary.csv and PNGs in --out.
+    dot) and in the seed, of data order, sampling and mini-batches; {seed} in an override stands for it, and {run} for a
+    name of the run's own. All configs are checked before the first run starts. Results: report.html, metrics.csv,
+    summary.csv and PNGs in --out.
     """
     if at_once > 1 and not ray_jobs:
         raise click.UsageError("--at-once needs --ray-jobs: on one machine runs would take each other's devices")
@@ -96,7 +97,7 @@ def compare(
     cpu = cpu or os.environ.get("VERL_PLATFORM", "").strip().lower() == "cpu"
     with nullcontext() if dry_run else _alone_in(out):
         try:
-            runs = plan(variants, seeds, overrides, config.arguments, out)
+            runs = plan(variants, seeds, overrides, config.arguments, out, cpu)
             states = {run: run.state for run in runs}
         except PlanError as error:
             raise click.ClickException(str(error)) from None
@@ -111,11 +112,14 @@ def compare(
                 click.echo(f"\n# {run.label} ({states[run]})")
                 click.echo(shlex.join(["python", "-m", LAUNCHER, *run.arguments]))
             return
-        logbook = Logbook(runs, todo, steps, cpu, report=lambda: _report(runs, out, title, notes))
-        if jobs:
-            as_ray_jobs(todo, logbook, cpu, jobs, at_once)
-        else:
-            one_after_the_other(todo, logbook, cpu, stall_timeout)
+        logbook = Logbook(runs, todo, steps, report=lambda: _report(runs, out, title, notes))
+        try:
+            if jobs:
+                as_ray_jobs(todo, logbook, jobs, at_once)
+            else:
+                one_after_the_other(todo, logbook, stall_timeout)
+        except PlanError as error:  # a file that the runs depend on was changed meanwhile
+            raise click.ClickException(str(error)) from None
         if len(logbook.failed) < len(todo) or not todo:
             click.echo(f"Report: {_report(runs, out, title, notes)}")
     if failed := logbook.failed:

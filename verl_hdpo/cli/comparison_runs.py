@@ -24,14 +24,11 @@ class Logbook:
         runs: all of the comparison.
         todo: those that are not finished.
         steps: of each run, if known.
-        cpu: whether they train on the CPU.
         report: writes the report anew.
     """
 
-    def __init__(
-        self, runs: Sequence[PlannedRun], todo: Sequence[PlannedRun], steps: int | None, cpu: bool, report: Callable
-    ):
-        self._runs, self._todo, self._steps, self._cpu, self._report = runs, todo, steps, cpu, report
+    def __init__(self, runs: Sequence[PlannedRun], todo: Sequence[PlannedRun], steps: int | None, report: Callable):
+        self._runs, self._todo, self._steps, self._report = runs, todo, steps, report
         self._clock = Clock(len(todo), steps)
         self.failed: list[str] = []
 
@@ -54,7 +51,7 @@ class Logbook:
         if code == 0 and not run.metrics_files():
             message, code = f"it logged nothing into {run.folder}; do all nodes have that folder?", 1
         if code == 0:
-            run.finish({**facts, "seconds": round(facts["seconds"], 1), "on_cpu": self._cpu})
+            run.finish({**facts, "seconds": round(facts["seconds"], 1)})
             self._report()
             return
         lines = run.log.read_text(errors="replace").splitlines()[-15:] if run.log.exists() else []
@@ -68,7 +65,7 @@ class Logbook:
         return f"[{self._todo.index(run) + 1}/{len(self._todo)}] {run.label}"
 
 
-def one_after_the_other(todo: Sequence[PlannedRun], logbook: Logbook, cpu: bool, stall_timeout: float) -> None:
+def one_after_the_other(todo: Sequence[PlannedRun], logbook: Logbook, stall_timeout: float) -> None:
     """Train here.
 
     Raises:
@@ -84,12 +81,12 @@ def one_after_the_other(todo: Sequence[PlannedRun], logbook: Logbook, cpu: bool,
         resumed = run.prepare()
         logbook.begin(run, _how(resumed))
         began = time.monotonic()
-        code = train(run, cpu, stall_timeout, lambda step, run=run: logbook.step(run, step))
+        code = train(run, stall_timeout, lambda step, run=run: logbook.step(run, step))
         facts = {"seconds": time.monotonic() - began, "resumed": resumed, "made_with": made_with()}
         logbook.end(run, code, facts)
 
 
-def as_ray_jobs(todo: Sequence[PlannedRun], logbook: Logbook, cpu: bool, jobs: RayJobs, at_once: int) -> None:
+def as_ray_jobs(todo: Sequence[PlannedRun], logbook: Logbook, jobs: RayJobs, at_once: int) -> None:
     """At most ``at_once`` at a time; jobs that an earlier call left going are followed to their end.
 
     Where that does not end well, it says which jobs are left to go on.
@@ -103,7 +100,7 @@ def as_ray_jobs(todo: Sequence[PlannedRun], logbook: Logbook, cpu: bool, jobs: R
                 resumed = not left_going[run] and run.prepare()
                 going[run] = Steps(run, lambda step, run=run: logbook.step(run, step))
                 if not left_going[run]:
-                    jobs.submit(run, resumed, cpu)
+                    jobs.submit(run, resumed)
                 record = record_of(run)
                 how = "its job goes on" if left_going[run] else _how(resumed)
                 logbook.begin(run, f"{how}, Ray job {record.submission_id}", time.time() - record.submitted)

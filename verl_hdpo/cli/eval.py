@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from verl_hdpo.cli.verl_command import VerlCommand, needs_extra, verl_options
+from verl_hdpo.cli.verl_command import VerlCommand, VerlConfig, needs_extra, verl_options
 
 ARMS = ("free", "without", "forced")
 DEFAULTS = (
@@ -111,12 +111,13 @@ def evaluate(
     labels = [model.label for model in asked]
     if twice := next((label for label in labels if labels.count(label) > 1), None):
         raise click.UsageError(f"two models are called {twice}; name them: --model LABEL=PATH")
+    options = VerlConfig(config_name, config_path, config_dir)
     request = Request(chosen, samples, rollouts, without == "token", call_start, seed, concurrency, cpu)
     records = {}
     with _told_plainly():
         for model in asked:
             given = [*base, *DEFAULTS, *overrides, f"actor_rollout_ref.model.path={model.path}"]
-            config, data_files = _config((config_name, config_path, config_dir), given, files)
+            config, data_files = _config(options, given, files)
             if rollouts > 1 and not config.actor_rollout_ref.rollout.val_kwargs.temperature:
                 raise click.UsageError(
                     f"-n {rollouts}: with actor_rollout_ref.rollout.val_kwargs.temperature=0, verl's default, all "
@@ -124,8 +125,8 @@ def evaluate(
                 )
             made_of = {
                 **model.made_of, **request.made_of, "data": [fingerprint(file) for file in data_files],
-                "overrides": list(overrides), "files": of_inputs(overrides),
-                "config": [config_name, config_path, config_dir],
+                "overrides": list(overrides), "config": options.arguments, "cpu": cpu,
+                "files": of_inputs([*overrides, *options.arguments]),
             }  # fmt: skip
             file = RecordFile(out / model.label.replace("/", "_") / "records.jsonl", made_of)
             records[model.label] = asyncio.run(make_records(model, request, config, data_files, file))
@@ -156,7 +157,7 @@ def _told_plainly() -> Iterator[None]:
         raise click.ClickException(str(error)) from None
 
 
-def _config(options: tuple, overrides: Sequence[str], files: Sequence[str]) -> tuple[Any, list[str]]:
+def _config(options: VerlConfig, overrides: Sequence[str], files: Sequence[str]) -> tuple[Any, list[str]]:
     """The composed config and the files with the questions, once every row is found to be right."""
     from hydra.errors import HydraException
     from omegaconf import ListConfig
@@ -165,7 +166,7 @@ def _config(options: tuple, overrides: Sequence[str], files: Sequence[str]) -> t
     from verl_hdpo.evaluation.rows import check_rows
 
     try:
-        config = compose(*options, list(overrides))
+        config = compose(options.config_name, options.config_path, options.config_dir, list(overrides))
     except HydraException as error:
         raise click.ClickException(f"the overrides do not fit verl's config: {error}") from None
     given = files or config.data.val_files

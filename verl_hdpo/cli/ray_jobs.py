@@ -73,16 +73,16 @@ class RayJobs:
                 f"--ray-jobs {address}: {error}\nGive the address of a cluster's dashboard, as http://HEAD:8265"
             ) from None
 
-    def submit(self, run: PlannedRun, resumed: bool, cpu: bool) -> None:
+    def submit(self, run: PlannedRun, resumed: bool) -> None:
         """Have verl do ``run`` in a job that starts in this working directory."""
         options, environment = [f"hydra.run.dir={run.folder / 'hydra'}"], {LOGGER_PATH: str(run.folder / METRICS)}
-        if cpu:
+        if run.cpu:
             from verl_hdpo.cpu.settings import ENVIRONMENT, cpu_overrides
 
             environment |= ENVIRONMENT
             options += [override for override in cpu_overrides() if "ray_init" not in override]  # Ray is up
         entry = [sys.executable, "-m", "verl_hdpo.cli.ray_job_entry", str(run.folder)]
-        command = [*entry, sys.executable, "-m", training_run.LAUNCHER, *options, *run.arguments]
+        command = [*entry, sys.executable, "-m", training_run.LAUNCHER, *options, *run.attempt]
         job = f"verl-hdpo-{uuid.uuid4().hex[:12]}"
         (run.folder / ENDED).unlink(missing_ok=True)
         # Before it is submitted: what is not on record would be submitted a second time.

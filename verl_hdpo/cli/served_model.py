@@ -63,6 +63,7 @@ def serve_arguments(model: str, config: Any, port: int) -> list[str]:
         f"--dtype={rollout.dtype}", f"--max-model-len={length}", f"--max-num-seqs={rollout.max_num_seqs}",
         f"--tensor-parallel-size={rollout.tensor_model_parallel_size}",
         f"--gpu-memory-utilization={rollout.gpu_memory_utilization}",
+        "--generation-config=vllm",  # verl samples as it is told, whatever the checkpoint's generation_config.json says
     ]  # fmt: skip
     if rollout.enforce_eager:
         arguments.append("--enforce-eager")

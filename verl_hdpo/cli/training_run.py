@@ -18,15 +18,15 @@ LOGGER_PATH = "VERL_FILE_LOGGER_PATH"
 """The variable by which verl's file logger takes its file."""
 
 
-def train(run: PlannedRun, cpu: bool, stall_timeout: float, on_step: OnStep) -> int:
+def train(run: PlannedRun, stall_timeout: float, on_step: OnStep) -> int:
     """Have verl do ``run`` to its end; returns its exit code.
 
     Args:
         stall_timeout: seconds without a step after which a run on the CPU is ended.
         on_step: called with each step that verl logs.
     """
-    arguments = [f"hydra.run.dir={run.folder / 'hydra'}", *run.arguments]
-    if cpu:
+    arguments = [f"hydra.run.dir={run.folder / 'hydra'}", *run.attempt]
+    if run.cpu:
         from verl_hdpo.cpu.run import run_verl
 
         return run_verl(

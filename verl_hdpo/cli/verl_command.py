@@ -14,9 +14,9 @@ from pathlib import Path
 import click
 
 from verl_hdpo.cli.finding import Finding
+from verl_hdpo.fingerprint import DEFAULT_CONFIG
 
 LAUNCHER = "verl.trainer.main_ppo"
-DEFAULT_CONFIG = "ppo_trainer"
 STEPS = "training steps"
 """Subject of the finding that holds ``trainer.total_training_steps``, if that is set."""
 

@@ -6,10 +6,8 @@ Columns: ``variant``, ``seed``, ``step``, ``phase`` (``train`` or ``validation``
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pandas
@@ -45,7 +43,7 @@ def table(runs: Iterable[PlannedRun]) -> pandas.DataFrame:
     """
     rows = []
     for run in runs:
-        own = [{"variant": run.variant.label, "seed": run.seed, **row} for row in _rows(_by_step(run.metrics_files()))]
+        own = [{"variant": run.variant.label, "seed": run.seed, **row} for row in _rows(_by_step(run.logged()))]
         if not any(row["metric"] == "tool_use_rate" for row in own):
             raise CurvesError(f"{run.folder}: no hdpo/ metrics were logged; its log is {run.log}")
         rows += own
@@ -74,19 +72,14 @@ def before(curves: pandas.DataFrame) -> pandas.DataFrame:
     return curves[(curves.phase == "validation") & (curves.step == 0)].drop(columns="step").reset_index(drop=True)
 
 
-def _by_step(files: Iterable[Path]) -> dict[int, dict[str, Any]]:
+def _by_step(logged: Iterable[dict[str, Any]]) -> dict[int, dict[str, Any]]:
     """Metrics by step; of what a resumed run did again, the later stands.
 
     A run that resumes at a step may begin with a validation, which verl logs under that step, and alone.
     """
     steps: dict[int, dict[str, Any]] = {}
-    for file in files:
-        for line in file.read_bytes().splitlines():
-            try:
-                row = json.loads(line)
-            except ValueError:  # the line at which a killed run stopped
-                continue
-            steps.setdefault(int(row["step"]), {}).update(row["data"])
+    for row in logged:
+        steps.setdefault(int(row["step"]), {}).update(row["data"])
     return dict(sorted(steps.items()))
 
 

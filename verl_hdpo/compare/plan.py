@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +19,12 @@ State = Literal["new", "unfinished", "finished"]
 SEED_KEYS = ("data.seed", "actor_rollout_ref.rollout.seed", "actor_rollout_ref.actor.data_loader_seed")
 """What verl takes a seed for: the order of the data, sampling, the order of mini-batches."""
 
-SEED_PLACE = "{seed}"
+SEED_PLACE, RUN_PLACE = "{seed}", "{run}"
+"""What stands in an override for a run's seed, and for a name that no other run has."""
+
+DUMPS = ("trainer.rollout_data_dir", "trainer.validation_data_dir")
+"""Where verl writes a file per step."""
+
 METRICS, LOG = "metrics.jsonl", "train.log"
 _COMMAND, _DONE, _CHECKPOINTS = "command.json", "done.json", "checkpoints"
 
@@ -35,15 +41,15 @@ class PlannedRun:
         variant: the algorithm.
         seed: of data order and sampling, the same for all variants.
         folder: where it runs: ``metrics.jsonl``, ``train.log``, ``checkpoints/`` if there are any.
-        arguments: of verl's launcher.
-        inputs: the overrides of all runs, whose files a run depends on.
+        arguments: of verl's launcher, hydra's options last.
+        cpu: whether it is trained on the CPU, with other settings beneath its own.
     """
 
     variant: Variant
     seed: int
     folder: Path
     arguments: tuple[str, ...]
-    inputs: tuple[str, ...] = ()
+    cpu: bool = False
 
     @property
     def label(self) -> str:
@@ -59,14 +65,18 @@ class PlannedRun:
         """How far it came.
 
         Raises:
-            PlanError: the folder holds a run with other arguments, or of files that have changed since.
+            PlanError: the folder holds a run with other arguments, of another device, or of files changed since.
         """
         command = self.folder / _COMMAND
         if not command.exists():
             return "new"
         found = json.loads(command.read_text())
         changed = sorted(set(found["arguments"]) ^ set(self.arguments))
-        was, now = found["files"], of_inputs(self.inputs)
+        if not changed and found["arguments"] != list(self.arguments):
+            changed.append("the order of the overrides, of which the last one counts")
+        if found["cpu"] != self.cpu:
+            changed.append("made on the CPU" if found["cpu"] else "not made on the CPU")
+        was, now = found["files"], of_inputs(self.arguments)
         changed += sorted(f"another {file}" for file in {*was, *now} if was.get(file) != now.get(file))
         if changed:
             raise PlanError(
@@ -80,15 +90,31 @@ class PlannedRun:
 
         What an earlier attempt logged is kept beside for :meth:`metrics_files` when there is a checkpoint.
         """
-        resumes = (self.folder / _CHECKPOINTS / "latest_checkpointed_iteration.txt").exists()
+        resumes = self._saved.exists()
         if not resumes:
             shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
         if (self.folder / METRICS).exists():
             number = len(self.metrics_files())
             (self.folder / METRICS).rename(self.folder / f"metrics.{number:03}.jsonl")
-        write_json(self.folder / _COMMAND, {"arguments": list(self.arguments), "files": of_inputs(self.inputs)})
+        made_of = {"arguments": list(self.arguments), "cpu": self.cpu, "files": of_inputs(self.arguments)}
+        write_json(self.folder / _COMMAND, made_of)
         return resumes
+
+    @property
+    def attempt(self) -> list[str]:
+        """``arguments``, and what this attempt needs besides.
+
+        verl saves a step before it validates and logs it. Where a run was killed in between, verl takes the step for
+        done when it goes on, so that a validation before training must stand for the one that was lost.
+        """
+        overrides = [argument for argument in self.arguments if not argument.startswith("--")]
+        options = self.arguments[len(overrides) :]
+        validates = any(re.fullmatch(r"\+*trainer\.test_freq=[1-9]\d*", override) for override in overrides)
+        saved = int(self._saved.read_text()) if self._saved.exists() else 0
+        if validates and saved > max((row["step"] for row in self.logged()), default=0):
+            overrides.append("trainer.val_before_train=true")
+        return [*overrides, *options]
 
     def finish(self, facts: Mapping[str, Any]) -> None:
         """Note that the run came to its end."""
@@ -103,45 +129,59 @@ class PlannedRun:
         current = self.folder / METRICS
         return [*sorted(self.folder.glob("metrics.*.jsonl")), *([current] if current.exists() else [])]
 
+    def logged(self) -> Iterator[dict[str, Any]]:
+        """What verl logged in the order of the attempts, as ``{"step": ..., "data": {...}}``."""
+        for file in self.metrics_files():
+            for line in file.read_bytes().splitlines():
+                with suppress(ValueError):  # the line at which a killed run stopped
+                    yield json.loads(line)
+
+    @property
+    def _saved(self) -> Path:
+        """Where verl notes the step of its last checkpoint."""
+        return self.folder / _CHECKPOINTS / "latest_checkpointed_iteration.txt"
+
 
 def plan(
-    variants: Sequence[Variant], seeds: Sequence[int], overrides: Sequence[str], config: Sequence[str], out: Path
-) -> list[PlannedRun]:
+    variants: Sequence[Variant], seeds: Sequence[int], overrides: Sequence[str], config: Sequence[str], out: Path,
+    cpu: bool = False,
+) -> list[PlannedRun]:  # fmt: skip
     """Every variant with every seed; all variants of one seed before the next, so that an early look is fair.
 
     Args:
-        overrides: of all runs; ``{seed}`` in one stands for the seed.
+        overrides: of all runs; in one ``{seed}`` stands for the seed, and ``{run}`` for the run's own name.
         config: hydra's own options, after all overrides.
         out: folder of the comparison.
+        cpu: whether they train on the CPU.
 
     Raises:
         PlanError: an override that the comparison sets itself.
     """
-    _check(overrides)
+    _check([*overrides, *(own for variant in variants for own in variant.overrides[1:])])
     runs = []
     for seed in seeds:
-        inputs = tuple(override.replace(SEED_PLACE, str(seed)) for override in overrides)
         for variant in variants:
             folder = out / "runs" / variant.folder / f"seed{seed}"
-            runs.append(
-                PlannedRun(variant, seed, folder, tuple(_arguments(variant, seed, folder, inputs, config)), inputs)
-            )
+            runs.append(PlannedRun(variant, seed, folder, _arguments(variant, seed, folder, overrides, config), cpu))
     return runs
 
 
-def _arguments(variant: Variant, seed: int, folder: Path, overrides: Sequence[str], config: Sequence[str]) -> list[str]:
-    return [
+def _arguments(
+    variant: Variant, seed: int, folder: Path, overrides: Sequence[str], config: Sequence[str]
+) -> tuple[str, ...]:
+    name = f"{variant.folder}-seed{seed}"
+    return (
         "trainer.logger=[console,file]",
         "trainer.project_name=compare",
         "trainer.resume_mode=auto",
-        *overrides,
+        *(override.replace(SEED_PLACE, str(seed)).replace(RUN_PLACE, name) for override in overrides),
         f"trainer.default_local_dir={(folder / _CHECKPOINTS).resolve()}",
-        f"trainer.experiment_name={variant.folder}-seed{seed}",
+        f"trainer.experiment_name={name}",
         "++algorithm.hdpo.observe=true",
         *(f"{key}={seed}" for key in SEED_KEYS),
         *variant.overrides,
         *config,
-    ]
+    )
 
 
 def _check(overrides: Sequence[str]) -> None:
@@ -159,6 +199,8 @@ def _check(overrides: Sequence[str]) -> None:
             raise PlanError(f"{override}: each run keeps its checkpoints in its own folder under --out")
         if key == "trainer.logger" and not re.search(r"\bfile\b", value):
             raise PlanError(f"{override}: the report is made from verl's file logger; add 'file' to the list")
+        if key in DUMPS and RUN_PLACE not in value:
+            raise PlanError(f"{override}: the runs would overwrite each other's; put {RUN_PLACE} into the path")
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

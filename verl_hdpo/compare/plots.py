@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from verl_hdpo.compare.curves import ALL, at_end
 
+matplotlib.rcParams["text.parse_math"] = False  # labels are the user's, and a $ in them is a $
 RATES = {"accuracy": "accuracy", "tool_use_rate": "tool-use rate"}
 DPI = 120
 
@@ -55,12 +56,12 @@ def over_steps(curves: pandas.DataFrame) -> Figure:
                     panel.plot(steps, seeds.mean(), color=colour, label=variant)
                     panel.fill_between(steps, seeds.min(), seeds.max(), color=colour, alpha=0.15, linewidth=0)
                 marks = own[own.phase == "validation"].groupby("step").value.mean()
-                panel.plot(marks.index, marks, "o", color=colour, markersize=4)
+                panel.plot(marks.index, marks, "o", color=colour, markersize=4, label=variant)
             panel.set(title=f"{title}, {source}", ylim=(-0.03, 1.03))
             panel.grid(alpha=0.3)
             if row == len(RATES) - 1:
                 panel.set_xlabel("step")
-    return _with_legend(figure, panels[0][0])
+    return _with_legend(figure)
 
 
 def accuracy_against_calls(curves: pandas.DataFrame) -> Figure:
@@ -80,7 +81,7 @@ def accuracy_against_calls(curves: pandas.DataFrame) -> Figure:
             panel.plot(own.calls.mean(), own.accuracy.mean(), "o", color=colour, markersize=10, label=variant)
         panel.set(title=source, xlabel="tool calls per answer", ylabel="accuracy")
         panel.grid(alpha=0.3)
-    return _with_legend(figure, panels[0][0])
+    return _with_legend(figure)
 
 
 def wall_time(curves: pandas.DataFrame) -> Figure:
@@ -116,7 +117,11 @@ def _panels(rows: int, columns: int, **kwargs) -> tuple[Figure, list[list[Axes]]
     return pyplot.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained", **kwargs)
 
 
-def _with_legend(figure: Figure, panel: Axes) -> Figure:
-    handles, labels = panel.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4) or 1)
+def _with_legend(figure: Figure) -> Figure:
+    """One for all panels; of a variant's line and marks the first stands for it, wherever it is."""
+    handles = {}
+    for panel in figure.axes:
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=min(len(handles), 4) or 1)
     return figure

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jinja2
@@ -13,6 +13,7 @@ import pandas
 from verl_hdpo.compare.curves import at_end, before, table
 from verl_hdpo.compare.plan import PlannedRun
 from verl_hdpo.compare.plots import draw
+from verl_hdpo.estimators import ESTIMATORS
 
 COLUMNS = {"accuracy": "accuracy, %", "tool_use_rate": "tool use, %", "calls": "calls per answer"}
 
@@ -73,18 +74,26 @@ def write_report(
         title=title,
         finished=len(runs),
         planned=len(planned),
-        notes=notes,
+        notes=[*notes, *_unknown_trained_on(runs, curves)],
         where="The last validation" if validated else "The last tenth of the training steps",
         columns=list(COLUMNS.values()),
         rows=_rows(ended, [variant for variant in curves.variant.unique()], started),
         pictures=pictures,
         made_with=sorted({", ".join(f"{k} {v}" for k, v in f["made_with"].items()) for f in facts if "made_with" in f}),
-        on_cpu=any(f.get("on_cpu") for f in facts),
+        on_cpu=any(run.cpu for run in runs),
         commands={run.label: shlex.join(["python", "-m", "verl.trainer.main_ppo", *run.arguments]) for run in runs},
     )
     report = out / "report.html"
     report.write_text(text)
     return report
+
+
+def _unknown_trained_on(runs: Sequence[PlannedRun], curves: pandas.DataFrame) -> Iterator[str]:
+    """What sets verl's own estimators apart where outcomes are not known; ours leave those rollouts out."""
+    met = curves[(curves.metric == "unknown_rate") & (curves.phase == "train") & (curves.value > 0)]
+    for variant in {run.variant: None for run in runs}:
+        if variant.algorithm not in ESTIMATORS and (met.variant == variant.label).any():
+            yield f"{variant.label} trained on rollouts of unknown outcome too, with the reward that they came with."
 
 
 def _summary(ended: pandas.DataFrame) -> pandas.DataFrame:

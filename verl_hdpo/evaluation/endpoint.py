@@ -14,8 +14,10 @@ import httpx
 from tenacity import AsyncRetrying, RetryError, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 ATTEMPTS = 6
-EXTRAS = {"return_token_ids": True, "skip_special_tokens": False}
-"""vLLM's fields beyond OpenAI's; a server that refuses them is asked without."""
+NEUTRAL = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
+"""Sampling as it is without these; unsaid, vLLM takes them from the checkpoint's ``generation_config.json``."""
+EXTRAS = {"return_token_ids": True, "skip_special_tokens": False, **NEUTRAL}
+"""Fields beyond OpenAI's; a server that refuses them is asked without."""
 AGAIN = (408, 409, 425, 429, 500, 502, 503, 504)
 
 
@@ -93,7 +95,7 @@ class Endpoint:
         """Continue ``prompt_ids``.
 
         Args:
-            settings: fields of the request: ``max_tokens``, ``temperature``, ``seed``, ...
+            settings: fields of the request: ``max_tokens``, ``temperature``, ``seed``, ...; they go before ``EXTRAS``.
 
         Raises:
             EndpointError: the server refused, or did not answer ``ATTEMPTS`` times.
@@ -123,7 +125,7 @@ class Endpoint:
     async def _ask(self, request: dict[str, Any]) -> Completion:
         extras = self._extras
         try:
-            answer = await self._client.post("/completions", json={**request, **extras})
+            answer = await self._client.post("/completions", json={**extras, **request})
         except httpx.TransportError as error:
             raise _Busy(f"{type(error).__name__}: {error}") from error
         if answer.status_code in (400, 422) and any(name in answer.text for name in extras):

@@ -30,6 +30,7 @@ class Record:
         calls: T, the number of tool calls.
         correct: whether the answer is right; None where that is not known.
         response: all that was written, by the model and by its tools.
+        asked: fingerprint of the question's prompt and ground truth.
     """
 
     arm: Arm
@@ -39,6 +40,7 @@ class Record:
     calls: int
     correct: bool | None
     response: str = ""
+    asked: str = ""
 
     @property
     def key(self) -> tuple[str, int, int]:

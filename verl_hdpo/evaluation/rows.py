@@ -28,7 +28,7 @@ def check_rows(files: Sequence[str | Path], prompt_key: str = "prompt") -> int:
         for number, row in enumerate(_rows(Path(file).expanduser())):
             where = f"{file}, row {number}"
             _check(where, row, prompt_key)
-            columns = {name for name, value in row.items() if value is not None}
+            columns = set(row)
             if first is None:
                 first = where, columns
             elif changed := sorted(first[1] ^ columns):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from verl_hdpo.evaluation.estimate import Estimate, mean
-from verl_hdpo.evaluation.record import Record, by_question
+from verl_hdpo.evaluation.record import Record, RecordError, by_question
 from verl_hdpo.evaluation.tool_use import ALL, differences, is_known
 
 COMPARED = {
@@ -33,7 +33,17 @@ class Difference:
 
 
 def side_by_side(first: Sequence[Record], second: Sequence[Record], seed: int = 0) -> dict[str, dict[str, Difference]]:
-    """What changed from ``first`` to ``second``, by data source (and ``all``) and figure."""
+    """What changed from ``first`` to ``second``, by data source (and ``all``) and figure.
+
+    Raises:
+        RecordError: the two were asked something else under the same number.
+    """
+    asked = {record.question: record.asked for record in first}
+    if other := next((r for r in second if asked.get(r.question, r.asked) != r.asked), None):
+        raise RecordError(
+            f"question {other.question} is not the same for both models: verl left out prompts that are too long for "
+            f"one of them; set data.filter_overlong_prompts=False, or a data.max_prompt_length that holds all"
+        )
     sources = sorted({record.source for record in first} & {record.source for record in second})
     found = {}
     for source in [ALL, *sources] if len(sources) > 1 else sources:
