@@ -30,23 +30,24 @@ VALIDATED = 2
 """Answers to each validation question."""
 
 
+ALGOS = (
+    "hdpo",
+    "grpo",
+    "gdpo",
+    *(f"grpo_penalty[a={a}{gated}]" for gated in (",gated=true", "") for a in (0.1, 0.3, 1.0)),
+)
+
+
 class Task(NamedTuple):
     title: str
     deal: Callable[[int], questions.Split]
     tools: Path
     recipe: Recipe | None
     steps: int
+    algos: tuple[str, ...] = ALGOS
     overrides: tuple[str, ...] = ()
 
 
-ALGOS = ",".join(
-    [
-        "hdpo",
-        "grpo",
-        "gdpo",
-        *(f"grpo_penalty[a={a}{gated}]" for gated in (",gated=true", "") for a in (0.1, 0.3, 1.0)),
-    ]
-)
 TASKS = {
     "quickstart": Task("Groups nearly all correct", questions.split, training.TOOLS, None, training.STEPS),
     "mixed": Task(
@@ -55,6 +56,7 @@ TASKS = {
         HERE / "flaky_calculator.py",
         mixed.RECIPE,
         24,
+        ("hdpo", "hdpo[w_tool=0.5]", "hdpo[w_tool=1.0]", *ALGOS[1:]),
         ("actor_rollout_ref.actor.optim.lr=4e-4",),
     ),
 }
@@ -64,7 +66,7 @@ def main() -> None:
     steps = ", ".join(f"{name} {task.steps}" for name, task in TASKS.items())
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", choices=TASKS, required=True)
-    parser.add_argument("--algos", default=ALGOS, help="as of verl-hdpo compare (default: %(default)s)")
+    parser.add_argument("--algos", help="as of verl-hdpo compare (default: those that --dry-run shows)")
     parser.add_argument("--seeds", type=int, default=3, help="1, 2, ... (default: %(default)s)")
     parser.add_argument("--steps", type=int, help=f"RL steps of a run (default: {steps})")
     parser.add_argument("--out", type=Path, help="default: outputs/comparison/TASK")
@@ -74,7 +76,8 @@ def main() -> None:
     out = (args.out or ROOT / "outputs" / "comparison" / args.task).resolve()
     for seed in range(1, args.seeds + 1):
         quickstart.build_cold_start(out / f"start-{seed}", seed, task.deal, task.tools, task.recipe)
-    command = ["verl-hdpo", "compare", "--cpu", "--algos", args.algos, "--seeds", str(args.seeds)]
+    algos = args.algos or ",".join(task.algos)
+    command = ["verl-hdpo", "compare", "--cpu", "--algos", algos, "--seeds", str(args.seeds)]
     command += ["--title", task.title, "--out", str(out), *(["--dry-run"] if args.dry_run else [])]
     pipeline = training.pipeline(out / "start-{seed}", args.steps or task.steps, task.tools)
     # Asked again as questions of their own: of several answers to one, verl bootstraps the best, which takes longer.
