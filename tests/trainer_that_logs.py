@@ -43,7 +43,8 @@ def command(tmp_path, monkeypatch):
     """``command(...)(*arguments)``: the command, its folder ``tmp_path / "out"``; ``fake.*`` are for the trainer."""
     (tmp_path / "fake_trainer.py").write_text(TRAINER)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.delenv("VERL_PLATFORM", raising=False)
+    monkeypatch.setenv("VERL_PLATFORM", "")  # the command sets it; so it is put back afterwards
+    monkeypatch.delenv("VERL_PLATFORM")
     monkeypatch.setattr(training_run, "LAUNCHER", "fake_trainer")
     monkeypatch.setattr(training_run, "POLL_SECONDS", 0.05)
     monkeypatch.setattr(compare_module, "probe", lambda config, runs: [Finding("Run", "ok", "training steps", "4")])
