@@ -56,7 +56,7 @@ TASKS = {
         HERE / "flaky_calculator.py",
         mixed.RECIPE,
         24,
-        ("hdpo", "hdpo[w_tool=0.5]", "hdpo[w_tool=1.0]", *ALGOS[1:]),
+        ("hdpo", *(f"hdpo[w_tool={weight}]" for weight in (0.3, 0.5, 1.0)), *ALGOS[1:]),
         ("actor_rollout_ref.actor.optim.lr=4e-4",),
     ),
 }
