@@ -111,3 +111,18 @@ def test_the_price_of_a_call_is_what_the_mixed_reward_s_formula_says(mixed, monk
     weak, strong, gdpo = map(advantages_of, parse_variants("hdpo,hdpo[w_tool=0.5],gdpo"))
     assert 0.05 < price(weak, 0.8, 0.5, 16) < price(strong, 0.8, 0.5, 16) < 0.4
     assert price(gdpo, 0.8, 0.5, 16) == float("inf")
+
+
+def test_the_price_is_drawn_beside_what_the_runs_did(mixed, monkeypatch, tmp_path, capsys):
+    import price_of_a_call
+
+    rows = [
+        f'{source},"{name}",tool_use_rate,0.5,0.4,0.6,3' for source in "ab" for name in ("tool_gdpo", "otc", "grpo")
+    ]
+    (tmp_path / "summary.csv").write_text("\n".join(["source,variant,metric,mean,min,max,count", *rows]))
+    monkeypatch.setattr(price_of_a_call, "GROUPS", 200)
+    options = ["--summary", str(tmp_path / "summary.csv"), "--picture", str(tmp_path / "price.png"), "--use", "0.5"]
+    monkeypatch.setattr(sys, "argv", ["price_of_a_call.py", *options])
+    price_of_a_call.main()
+    assert "| `tool_gdpo` | more than it gives |" in capsys.readouterr().out
+    assert (tmp_path / "price.png").read_bytes().startswith(b"\x89PNG")

@@ -1,6 +1,7 @@
 """The price of a call: what accuracy it must gain for an algorithm to teach it in place of a direct answer.
 
     .venv/bin/python recipes/comparison/price_of_a_call.py --algos 'hdpo,hdpo[w_tool=0.3],gdpo,grpo_penalty[a=0.3]'
+    .venv/bin/python recipes/comparison/price_of_a_call.py --summary OUT/summary.csv --picture price.png
 
 A prompt's rollouts call a tool with probability u, once; they are right with probability p1 where they do and p0 where
 not. A policy gradient moves u by E[A (1{call} - u)] for the advantages A. The price is p1 - p0 at the p0 where that is
@@ -10,8 +11,10 @@ not. A policy gradient moves u by E[A (1{call} - u)] for the advantages A. The p
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
+import pandas
 import torch
 import yaml
 from torch import Tensor
@@ -20,6 +23,7 @@ from verl_hdpo.compare.variant import Variant, parse_variants
 from verl_hdpo.estimators import ESTIMATORS
 from verl_hdpo.estimators.scalars import RolloutScalars
 
+STYLES = {"hdpo": ("tab:blue", "o"), "grpo": ("black", "o"), "grpo_penalty": ("tab:orange", "s")}
 GROUPS = 10_000
 HALVINGS = 12
 
@@ -69,19 +73,54 @@ def price(advantages: Callable[[RolloutScalars], Tensor], p1: float, u: float, s
     return p1 - low
 
 
+def draw(summary: pandas.DataFrame, prices: Mapping[Variant, float], picture: Path) -> None:
+    """Tool use at the end of the runs over the price of a call, a panel per data source; inf stands at 100."""
+    from matplotlib import pyplot
+
+    rates = summary[summary.metric == "tool_use_rate"].set_index(["source", "variant"])
+    sources = sorted(summary.source.unique())
+    size = (4 * len(sources), 3.4)
+    figure, panels = pyplot.subplots(1, len(sources), figsize=size, sharey=True, squeeze=False, layout="constrained")
+    for panel, source in zip(panels[0], sources, strict=True):
+        for variant, cost in prices.items():
+            row = rates.loc[(source, variant.label)]
+            colour, marker = STYLES.get(variant.algorithm, ("tab:gray", "D"))
+            gated = variant.algorithm == "grpo_penalty" and "gated" in dict(variant.knobs)
+            name = f"{variant.algorithm}, gated" if gated else variant.algorithm
+            spread = [[row["mean"] - row["min"]], [row["max"] - row["mean"]]]
+            panel.errorbar(min(100 * cost, 100), row["mean"], spread, fmt=marker, color=colour, capsize=3,
+                           markerfacecolor="white" if gated else colour, label=name)  # fmt: skip
+        panel.set(title=source, xlabel="price of a call, points of accuracy", ylim=(-0.03, 1.03))
+        panel.grid(alpha=0.3)
+    panels[0][0].set_ylabel("answers with a call")
+    handles = dict(zip(*reversed(panels[0][0].get_legend_handles_labels()), strict=True))
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=len(handles))
+    figure.savefig(picture, dpi=120)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--algos", required=True, help="as of verl-hdpo compare")
+    parser.add_argument("--algos", help="as of verl-hdpo compare")
+    parser.add_argument("--summary", type=Path, help="summary.csv of a comparison: its algorithms")
+    parser.add_argument("--picture", type=Path, help="PNG of that comparison's tool use over the price, at the first u")
     parser.add_argument("--right", type=float, default=0.8, help="p1, share right with a call (default: %(default)s)")
     parser.add_argument("--use", type=float, nargs="+", default=[0.5, 0.95], help="u (default: 0.5 0.95)")
     parser.add_argument("-n", type=int, default=16, help="rollouts of a prompt (default: %(default)s)")
     args = parser.parse_args()
+    if not (args.algos or args.summary) or (args.picture and not args.summary):
+        parser.error("give --algos or --summary; --picture needs --summary")
+    summary = pandas.read_csv(args.summary) if args.summary else None
+    algos = args.algos or ",".join(summary.variant.unique())
     print(f"| points of accuracy | {' | '.join(f'u = {use}' for use in args.use)} |")
     print(f"|---|{'---|' * len(args.use)}")
-    for variant in parse_variants(args.algos):
+    first = {}
+    for variant in parse_variants(algos):
         prices = [price(advantages_of(variant), args.right, use, args.n) for use in args.use]
         told = ["more than it gives" if cost == float("inf") else str(round(100 * cost)) for cost in prices]
-        print(f"| `{variant.label}` | {' | '.join(told)} |")
+        print(f"| `{variant.label}` | {' | '.join(told)} |", flush=True)
+        first[variant] = prices[0]
+    if args.picture:
+        draw(summary, first, args.picture)
 
 
 if __name__ == "__main__":
