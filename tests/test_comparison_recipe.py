@@ -116,9 +116,8 @@ def test_the_price_of_a_call_is_what_the_mixed_reward_s_formula_says(mixed, monk
 def test_the_price_is_drawn_beside_what_the_runs_did(mixed, monkeypatch, tmp_path, capsys):
     import price_of_a_call
 
-    rows = [
-        f'{source},"{name}",tool_use_rate,0.5,0.4,0.6,3' for source in "ab" for name in ("tool_gdpo", "otc", "grpo")
-    ]
+    names = ("tool_gdpo", "otc", "grpo")
+    rows = [f"{source},{name},tool_use_rate,0.5,0.4,0.6,3" for source in "ab" for name in names]
     (tmp_path / "summary.csv").write_text("\n".join(["source,variant,metric,mean,min,max,count", *rows]))
     monkeypatch.setattr(price_of_a_call, "GROUPS", 200)
     options = ["--summary", str(tmp_path / "summary.csv"), "--picture", str(tmp_path / "price.png"), "--use", "0.5"]

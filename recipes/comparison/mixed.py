@@ -2,9 +2,9 @@
 
 The calculator (``flaky_calculator.py``) gives a wrong result one time in five. Without it a sampled answer is right
 
-    known       four times in five   sums and differences of small numbers: a call gains nothing, and loses nothing
-    half_known  one time in two      products and quotients of small numbers: a call gains 30 points
-    needed      never                large numbers
+    known       three times in four   sums and differences of small numbers: a call gains little
+    half_known  one time in two       products and quotients of small numbers: a call gains 25 points
+    needed      never                 large numbers: a call gains 80 points
 
 so that the rollouts of nearly every prompt are of mixed correctness. The ideal is to call for the last two only. So
 small a model does not know by itself what it knows: what is half known is asked for in other words, and the model is
