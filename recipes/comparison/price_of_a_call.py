@@ -58,6 +58,7 @@ def push(advantages: Callable[[RolloutScalars], Tensor], p0: float, p1: float, u
         known_B=torch.ones_like(correct),
         correct_B=correct,
         cost_B=called.double(),
+        format_ok_B=torch.ones_like(correct),
     )
     return (advantages(rollouts).double() * (called.double() - u)).mean().item()
 
