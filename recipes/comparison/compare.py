@@ -26,6 +26,7 @@ import run as quickstart  # noqa: E402
 import training  # noqa: E402
 from cold_start import Recipe  # noqa: E402
 
+STEPS = 24
 VALIDATED = 2
 """Answers to each validation question."""
 
@@ -43,19 +44,17 @@ class Task(NamedTuple):
     deal: Callable[[int], questions.Split]
     tools: Path
     recipe: Recipe | None
-    steps: int
     algos: tuple[str, ...] = ALGOS
     overrides: tuple[str, ...] = ()
 
 
 TASKS = {
-    "quickstart": Task("Groups nearly all correct", questions.split, training.TOOLS, None, training.STEPS),
+    "quickstart": Task("Groups nearly all correct", questions.split, training.TOOLS, None),
     "mixed": Task(
         "Groups of mixed correctness",
         mixed.mixed,
         HERE / "flaky_calculator.py",
         mixed.RECIPE,
-        24,
         ("hdpo", *(f"hdpo[w_tool={weight}]" for weight in (0.3, 0.5, 1.0)), *ALGOS[1:]),
         ("actor_rollout_ref.actor.optim.lr=4e-4",),
     ),
@@ -63,12 +62,11 @@ TASKS = {
 
 
 def main() -> None:
-    steps = ", ".join(f"{name} {task.steps}" for name, task in TASKS.items())
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", choices=TASKS, required=True)
     parser.add_argument("--algos", help="as of verl-hdpo compare (default: those that --dry-run shows)")
     parser.add_argument("--seeds", type=int, default=3, help="1, 2, ... (default: %(default)s)")
-    parser.add_argument("--steps", type=int, help=f"RL steps of a run (default: {steps})")
+    parser.add_argument("--steps", type=int, default=STEPS, help="RL steps of a run (default: %(default)s)")
     parser.add_argument("--out", type=Path, help="default: outputs/comparison/TASK")
     parser.add_argument("--dry-run", action="store_true", help="check the configs and print the commands")
     args = parser.parse_args()
@@ -79,7 +77,7 @@ def main() -> None:
     algos = args.algos or ",".join(task.algos)
     command = ["verl-hdpo", "compare", "--cpu", "--algos", algos, "--seeds", str(args.seeds)]
     command += ["--title", task.title, "--out", str(out), *(["--dry-run"] if args.dry_run else [])]
-    pipeline = training.pipeline(out / "start-{seed}", args.steps or task.steps, task.tools)
+    pipeline = training.pipeline(out / "start-{seed}", args.steps, task.tools)
     # Asked again as questions of their own: of several answers to one, verl bootstraps the best, which takes longer.
     files = ",".join([str(out / "start-{seed}" / "validation.parquet")] * VALIDATED)
     validation = [f"data.val_files=[{files}]", "trainer.val_before_train=False"]
