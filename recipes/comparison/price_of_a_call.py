@@ -47,30 +47,32 @@ def advantages_of(variant: Variant) -> Callable[[RolloutScalars], Tensor]:
     return of
 
 
-def push(advantages: Callable[[RolloutScalars], Tensor], p0: float, p1: float, u: float, size: int) -> float:
-    """E[A (1{call} - u)], over the same draws whatever p0 is."""
-    draws = torch.Generator().manual_seed(0)
-    called = torch.rand(GROUPS * size, generator=draws) < u
-    correct = torch.rand(GROUPS * size, generator=draws) < torch.where(called, p1, p0)
-    rollouts = RolloutScalars(
-        rewards_B=correct.float(),
-        group_B=torch.arange(GROUPS).repeat_interleave(size),
-        known_B=torch.ones_like(correct),
-        correct_B=correct,
-        cost_B=called.double(),
-        format_ok_B=torch.ones_like(correct),
-    )
-    return (advantages(rollouts).double() * (called.double() - u)).mean().item()
-
-
 def price(advantages: Callable[[RolloutScalars], Tensor], p1: float, u: float, size: int) -> float:
     """p1 - p0 at which calls are neither taught nor unlearned, by bisection; inf if even p1 buys no call."""
-    if push(advantages, 0.0, p1, u, size) < 0:
+    draws = torch.Generator().manual_seed(0)
+    called = torch.rand(GROUPS * size, generator=draws) < u
+    luck = torch.rand(GROUPS * size, generator=draws)
+    group_B = torch.arange(GROUPS).repeat_interleave(size)
+
+    def push(p0: float) -> float:
+        """E[A (1{call} - u)], over the same draws whatever p0 is."""
+        correct = luck < torch.where(called, p1, p0)
+        rollouts = RolloutScalars(
+            rewards_B=correct.float(),
+            group_B=group_B,
+            known_B=torch.ones_like(correct),
+            correct_B=correct,
+            cost_B=called.double(),
+            format_ok_B=torch.ones_like(correct),
+        )
+        return (advantages(rollouts).double() * (called.double() - u)).mean().item()
+
+    if push(0.0) < 0:
         return float("inf")
     low, high = 0.0, 1.0
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        low, high = (middle, high) if push(advantages, middle, p1, u, size) > 0 else (low, middle)
+        low, high = (middle, high) if push(middle) > 0 else (low, middle)
     return p1 - low
 
 
