@@ -56,6 +56,8 @@ CASES = {
         ["trainer.v1.trainer_mode=mine"],
         ["trainer.v1.trainer_mode=mine", "use one of sync, colocate_async, separate_async"],
     ),
+    "one_step_off_policy": (["+rollout.nnodes=1"], ["trainer_mode=separate_async"]),
+    "fully_async_policy": (["+async_training.partial_rollout=true"], ["experimental", "verl.trainer.main_ppo"]),
     "groups filtered by accuracy": (
         ["algorithm.filter_groups.enable=true", "algorithm.filter_groups.metric=acc"],
         ["algorithm.filter_groups.metric=acc drops all-correct groups", "set it to hdpo_signal"],

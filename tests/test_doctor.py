@@ -288,7 +288,12 @@ def test_a_config_of_one_s_own(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("a.json", json.dumps([ROW, ROW])), ("a.jsonl", json.dumps(ROW) + "\n" + json.dumps(ROW))]
+    ("name", "text"),
+    [
+        ("a.json", json.dumps([ROW, ROW])),
+        ("a.jsonl", json.dumps(ROW) + "\n" + json.dumps(ROW)),
+        ("a.jsonl", json.dumps(ROW) + "\n" + json.dumps({"split": "a\u2028b"}, ensure_ascii=False)),
+    ],
 )
 def test_json_is_read_as_a_list_and_as_lines(tmp_path, name, text):
     (tmp_path / name).write_text(text)
@@ -329,6 +334,14 @@ def test_the_report_is_aligned_and_ends_with_a_verdict():
     assert verdict(found) == "1 problem, 1 warning."
     assert verdict(found[:1]) == "Everything looks right."
     assert verdict(found[2:]) == "1 warning; nothing stands in the way of a run."
+
+
+@pytest.mark.parametrize("path", ["config", str(run_config.STOCK_CONFIG)])
+def test_a_relative_config_path_starts_where_hydra_has_it_start(monkeypatch, path):
+    asked = []
+    monkeypatch.setattr(doctor_module, "probe", lambda config, runs: asked.append(config) or [])
+    assert CliRunner().invoke(main, ["doctor", "--", f"--config-path={path}", "a=1"]).exit_code == 0
+    assert asked[0].arguments == [f"--config-path={run_config.STOCK_CONFIG}"]
 
 
 def test_help_and_version_are_quick_and_complete():

@@ -238,6 +238,10 @@ WRONG = {
     ),
     "no model": ({"arguments": ["--model", "x=/no/model"]}, "cannot load the model /no/model"),
     "no data": ({"arguments": ["--data", "/no/x.parquet"]}, "/no/x.parquet does not exist"),
+    "prompts that are all too long": (
+        {"overrides": ["data.filter_overlong_prompts=true", "data.max_prompt_length=1"]},
+        "no question is left; data.filter_overlong_prompts leaves out prompts of more than data.max_prompt_length=1",
+    ),
     "a template without tools": (
         {"overrides": ["actor_rollout_ref.model.custom_chat_template='{{messages}}'"]},
         "no tool in the prompt: the chat template shows none of plus",

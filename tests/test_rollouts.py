@@ -61,6 +61,10 @@ def test_a_key_of_another_form_is_refused(key):
         ({"acc": 0.0, "outcome_known": 1.0}, True, False),
         ({"acc": math.nan}, False, False),
         ({"acc": None}, False, False),
+        # verl's rate_limited manager, where the reward function did not answer or raised
+        ({"acc": 0.0, "timeout": True}, False, False),
+        ({"acc": 0.0, "error": "503"}, False, False),
+        ({"acc": 0.0, "error": "", "score": 0.0}, True, False),  # a key of the function's own
     ],
 )
 def test_outcomes_are_three_valued(info, known, correct):

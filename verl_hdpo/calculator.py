@@ -42,11 +42,12 @@ def calculate(expression: str) -> str:
     """
     if len(expression) > MAX_CHARS:
         raise BadCall(f"the expression is longer than {MAX_CHARS} characters")
+    text = expression.translate(_SPELLINGS).strip()
     try:
-        tree = ast.parse(expression.translate(_SPELLINGS).strip(), mode="eval")
+        tree = ast.parse(text, mode="eval")
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         raise BadCall(f"not an arithmetic expression: {expression!r}") from None
-    value = _value(tree.body)
+    value = _value(tree.body, text)
     if value.denominator == 1:
         return str(value.numerator)
     digits = Context(prec=DIGITS)
@@ -54,25 +55,36 @@ def calculate(expression: str) -> str:
     return f"{rounded:f}" if -DIGITS <= rounded.adjusted() < DIGITS else f"{rounded:e}"
 
 
-def _value(node: ast.expr) -> Fraction:
+def _value(node: ast.expr, text: str) -> Fraction:
+    """The value of ``node``, a part of ``text``."""
     match node:
-        case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
-            try:
-                return Fraction(repr(number))
-            except (ValueError, OverflowError):
-                raise BadCall("a number is too large") from None
+        case ast.Constant(value=int(number)) if not isinstance(number, bool):
+            return Fraction(number)
+        case ast.Constant(value=float()):
+            return _decimal(ast.get_source_segment(text, node))
         case ast.UnaryOp(op=ast.UAdd(), operand=operand):
-            return _value(operand)
+            return _value(operand, text)
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return -_value(operand)
+            return -_value(operand, text)
         case ast.BinOp(left=left, op=ast.Pow(), right=right):
-            return _bounded(_power(_value(left), _value(right)))
+            return _bounded(_power(_value(left, text), _value(right, text)))
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
             try:
-                return _bounded(Fraction(_OPERATORS[type(op)](_value(left), _value(right))))
+                return _bounded(Fraction(_OPERATORS[type(op)](_value(left, text), _value(right, text))))
             except ZeroDivisionError:
                 raise BadCall("division by zero") from None
     raise BadCall("only numbers, + - * / // % ** and brackets can be worked out")
+
+
+def _decimal(literal: str) -> Fraction:
+    """All digits of ``literal``, of which a float would keep some 17."""
+    try:
+        number = Decimal(literal)
+    except ArithmeticError:  # an exponent beyond those of Decimal
+        raise BadCall("a number is too large") from None
+    if abs(number.adjusted()) > MAX_BITS:  # before 10 to that power is worked out
+        raise BadCall("a number is too large")
+    return _bounded(Fraction(number))
 
 
 def _power(base: Fraction, exponent: Fraction) -> Fraction:

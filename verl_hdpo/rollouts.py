@@ -163,6 +163,10 @@ def _correctness(reward_extra_info: Mapping[str, Any], config: HDPOConfig) -> fl
     known = reward_extra_info.get(config.known_key)
     if known is not None and not known:
         return math.nan
+    # What verl's rate_limited manager (reward_manager/limited.py) reports with acc=0 when the reward function raised or
+    # ran out of time; with a dict of the function's own there is a score.
+    if "score" not in reward_extra_info and ("timeout" in reward_extra_info or "error" in reward_extra_info):
+        return math.nan
     if config.correct_key not in reward_extra_info:
         raise OutcomeError(
             f"HDPO needs to know which rollouts are correct: reward_extra_info has no key {config.correct_key!r}, only "

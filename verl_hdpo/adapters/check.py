@@ -101,6 +101,12 @@ def _host_problems(config: DictConfig) -> Iterator[str]:
         yield "TransferQueue, which verl's V1 trainer needs, is not installed: pip install 'TransferQueue>=0.1.10'"
     if not config.trainer.get("use_v1", False):
         yield "trainer.use_v1=false is verl's legacy trainer, which gives a plugin no access to tool calls; remove it"
+    if config.get("rollout") or config.get("async_training"):  # what their configs add to ppo_trainer's
+        yield (
+            "this is a config of verl's experimental one_step_off_policy or fully_async_policy, whose trainers tell a "
+            "plugin nothing of tool calls; use python -m verl.trainer.main_ppo with "
+            "trainer.v1.trainer_mode=separate_async"
+        )
     mode = config.trainer.get("v1", {}).get("trainer_mode")
     if mode not in TRAINER_MODES:
         yield f"trainer.v1.trainer_mode={mode} is not a trainer that HDPO knows; use one of {', '.join(TRAINER_MODES)}"

@@ -158,17 +158,21 @@ class Rollouts:
         """The first ``limit`` questions (-1: all), as verl's data set reads them.
 
         Raises:
-            EvaluationError: a prompt that shows no tool.
+            EvaluationError: no question is left, or a prompt that shows no tool.
         """
         config = copy.deepcopy(self._config.data)
         with open_dict(config):
             config.shuffle = False  # else verl draws the first ``limit`` at random
         with redirect_stdout(StringIO()):
             data = create_rl_dataset(files, config, self.tokenizer, self._base.processor, False, limit)
+        if not len(data):
+            raise EvaluationError(
+                f"of {', '.join(files)} no question is left; data.filter_overlong_prompts leaves out prompts of more "
+                f"than data.max_prompt_length={config.max_prompt_length} tokens"
+            )
         for row in range(len(data)):
             self._check_selection(row, data[row])
-        if len(data):
-            self._check_prompt(data[0]["raw_prompt"])
+        self._check_prompt(data[0]["raw_prompt"])
         return data
 
     async def run(self, arm: Arm, question: int, rollout: int, row: Mapping[str, Any]) -> Record:

@@ -101,6 +101,7 @@ def evaluate(
         from verl_hdpo.evaluation import report as _  # noqa: F401
         from verl_hdpo.evaluation.record import RecordFile
         from verl_hdpo.fingerprint import fingerprint, of_inputs
+        from verl_hdpo.quoted import quoted
 
     none = [None] * len(models)
     key = os.environ.get(api_key_env) if api_key_env else None
@@ -116,7 +117,7 @@ def evaluate(
     records = {}
     with _told_plainly():
         for model in asked:
-            given = [*base, *DEFAULTS, *overrides, f"actor_rollout_ref.model.path={model.path}"]
+            given = [*base, *DEFAULTS, *overrides, f"actor_rollout_ref.model.path={quoted(model.path)}"]
             config, data_files = _config(options, given, files)
             if rollouts > 1 and not config.actor_rollout_ref.rollout.val_kwargs.temperature:
                 raise click.UsageError(

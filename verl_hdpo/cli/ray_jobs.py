@@ -8,6 +8,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -18,9 +19,11 @@ from verl_hdpo.cli import training_run
 from verl_hdpo.cli.ray_job_entry import ENDED
 from verl_hdpo.cli.training_run import LOGGER_PATH
 from verl_hdpo.compare.plan import METRICS, PlannedRun, write_json
+from verl_hdpo.quoted import quoted
 
 if TYPE_CHECKING:
     from ray.dashboard.modules.job.pydantic_models import JobDetails
+    from ray.job_submission import JobSubmissionClient
 
 PATIENCE = 600
 """Seconds for which the dashboard may not answer."""
@@ -56,26 +59,33 @@ class RayJobs:
 
     All nodes must have that folder and the working directory, as verl's checkpoints need.
 
+    The cluster is asked for what the folders do not say: it may be gone if all jobs have got through.
+
     Raises:
-        click.ClickException: no cluster answers, here or later for ``PATIENCE``, or it refuses.
+        click.ClickException: no cluster answers, at first or later for ``PATIENCE``, or it refuses.
     """
 
     def __init__(self, address: str):
+        self._address = address
+
+    @cached_property
+    def _client(self) -> JobSubmissionClient:
         from ray.exceptions import RayError
         from ray.job_submission import JobSubmissionClient
 
-        self._address = address
         try:
-            self._client = JobSubmissionClient(address)
-            self._client.list_jobs()
+            client = JobSubmissionClient(self._address)
+            client.list_jobs()
+            return client
         except (RayError, OSError, RuntimeError, ValueError) as error:
             raise click.ClickException(
-                f"--ray-jobs {address}: {error}\nGive the address of a cluster's dashboard, as http://HEAD:8265"
+                f"--ray-jobs {self._address}: {error}\nGive the address of a cluster's dashboard, as http://HEAD:8265"
             ) from None
 
     def submit(self, run: PlannedRun, resumed: bool) -> None:
         """Have verl do ``run`` in a job that starts in this working directory."""
-        options, environment = [f"hydra.run.dir={run.folder / 'hydra'}"], {LOGGER_PATH: str(run.folder / METRICS)}
+        options = [f"hydra.run.dir={quoted(run.folder / 'hydra')}"]
+        environment = {LOGGER_PATH: str(run.folder / METRICS)}
         if run.cpu:
             from verl_hdpo.cpu.settings import ENVIRONMENT, cpu_overrides
 

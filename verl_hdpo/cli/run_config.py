@@ -49,9 +49,9 @@ def check_composed(
 
 
 def compose(config_name: str, config_path: str | None, config_dir: str | None, overrides: list[str]) -> DictConfig:
-    """The config that ``python -m verl.trainer.main_ppo`` would run with."""
+    """The config that ``python -m verl.trainer.main_ppo`` would run with; ``config_path`` is absolute."""
     # What hydra.main does; its public initialize_config_dir() takes no --config-dir.
-    search_path = create_config_search_path(str(Path(config_path).resolve() if config_path else STOCK_CONFIG))
+    search_path = create_config_search_path(str(config_path or STOCK_CONFIG))
     if config_dir:
         search_path.prepend("command-line", f"file://{Path(config_dir).resolve()}", anchor="schema")
     Hydra.create_main_hydra2("main_ppo", search_path)

@@ -114,7 +114,7 @@ def first_row(path: Path) -> tuple[int, dict[str, Any]]:
                 rows = json.loads(text)
                 count = len(rows)
             else:
-                lines = [line for line in text.splitlines() if line.strip()]
+                lines = [line for line in text.split("\n") if line.strip()]
                 rows, count = [json.loads(line) for line in lines[:1]], len(lines)
         else:
             raise _Wrong(f"{path} is neither .parquet nor .json nor .jsonl", "verl reads these three formats")

@@ -11,6 +11,7 @@ from pathlib import Path
 from verl_hdpo.cli.child_process import end, start
 from verl_hdpo.cli.verl_command import LAUNCHER
 from verl_hdpo.compare.plan import METRICS, PlannedRun
+from verl_hdpo.quoted import quoted
 
 OnStep = Callable[[int], None]
 POLL_SECONDS = 2.0
@@ -25,7 +26,7 @@ def train(run: PlannedRun, stall_timeout: float, on_step: OnStep) -> int:
         stall_timeout: seconds without a step after which a run on the CPU is ended.
         on_step: called with each step that verl logs.
     """
-    arguments = [f"hydra.run.dir={run.folder / 'hydra'}", *run.attempt]
+    arguments = [f"hydra.run.dir={quoted(run.folder / 'hydra')}", *run.attempt]
     if run.cpu:
         from verl_hdpo.cpu.run import run_verl
 
@@ -38,7 +39,7 @@ def train(run: PlannedRun, stall_timeout: float, on_step: OnStep) -> int:
             cwd=Path.cwd(),
         )
     # By way of Ray: on a cluster that is up already, a worker has not the environment of its driver.
-    logger = f"++ray_kwargs.ray_init.runtime_env.env_vars.{LOGGER_PATH}={run.folder / METRICS}"
+    logger = f"++ray_kwargs.ray_init.runtime_env.env_vars.{LOGGER_PATH}={quoted(run.folder / METRICS)}"
     with open(run.log, "a") as log:
         steps = Steps(run, on_step)
         process = start([sys.executable, "-m", LAUNCHER, logger, *arguments], log, {})

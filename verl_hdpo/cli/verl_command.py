@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import subprocess
 import sys
@@ -65,12 +66,23 @@ def needs_extra(name: str) -> Iterator[None]:
         raise click.ClickException(f"{error.name} is not installed: pip install 'verl-hdpo[{name}]'") from None
 
 
+def _beside_launcher(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """The absolute path: hydra takes a relative ``--config-path`` from the folder of verl's launcher."""
+    spec = importlib.util.find_spec(LAUNCHER.partition(".")[0])
+    if value is None or spec is None or "://" in value:
+        return value
+    launcher = Path(*spec.submodule_search_locations, *LAUNCHER.split(".")[1:])
+    return str((launcher.parent / value).resolve())
+
+
 def verl_options(command: Callable) -> Callable:
     """hydra's options and the overrides: arguments ``config_name``, ``config_path``, ``config_dir``, ``overrides``."""
     for option in (
         click.argument("overrides", nargs=-1),
         click.option("--config-dir", "-cd", help=f"As for {LAUNCHER}."),
-        click.option("--config-path", "-cp", help=f"As for {LAUNCHER}; default: verl's own."),
+        click.option(
+            "--config-path", "-cp", callback=_beside_launcher, help=f"As for {LAUNCHER}; default: verl's own."
+        ),
         click.option("--config-name", "-cn", default=DEFAULT_CONFIG, show_default=True, help=f"As for {LAUNCHER}."),
     ):
         command = option(command)

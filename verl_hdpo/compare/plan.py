@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from verl_hdpo.compare.variant import Variant
 from verl_hdpo.fingerprint import of_inputs
+from verl_hdpo.quoted import quoted
 
 State = Literal["new", "unfinished", "finished"]
 
@@ -175,7 +176,7 @@ def _arguments(
         "trainer.project_name=compare",
         "trainer.resume_mode=auto",
         *(override.replace(SEED_PLACE, str(seed)).replace(RUN_PLACE, name) for override in overrides),
-        f"trainer.default_local_dir={(folder / _CHECKPOINTS).resolve()}",
+        f"trainer.default_local_dir={quoted((folder / _CHECKPOINTS).resolve())}",
         f"trainer.experiment_name={name}",
         "++algorithm.hdpo.observe=true",
         *(f"{key}={seed}" for key in SEED_KEYS),

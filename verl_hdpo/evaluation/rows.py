@@ -74,7 +74,7 @@ def _rows(path: Path) -> Iterator[Any]:
             if text.lstrip().startswith("["):
                 yield from json.loads(text)
             else:
-                yield from (json.loads(line) for line in text.splitlines() if line.strip())
+                yield from (json.loads(line) for line in text.split("\n") if line.strip())
         else:
             raise RowsError(f"{path} is neither .parquet nor .json nor .jsonl")
     except (OSError, json.JSONDecodeError) as error:
