@@ -17,7 +17,9 @@ from verl.trainer.ppo.reward import load_reward_manager
 
 from verl_hdpo.adapters.reward_manager import HDPORewardManager
 from verl_hdpo.answers import Verdict
+from verl_hdpo.config import HDPOConfig
 from verl_hdpo.rewards import RewardSettingsError, hdpo_signal
+from verl_hdpo.rollouts import Outcomes
 from verl_hdpo.tool_ledger import ToolLedger
 
 KEYS = [
@@ -334,3 +336,23 @@ def test_verl_loads_a_custom_function_for_it(tmp_path):
 def test_settings_are_checked_at_construction():
     with pytest.raises(RewardSettingsError, match=r"unknown setting reward\.reward_kwargs\.max_resp_len"):
         HDPORewardManager(config(reward_kwargs={"max_resp_len": 3}), tiny_tokenizer())
+
+
+@pytest.mark.parametrize(
+    ("answer", "known"), [(1.0, True), ({"score": 0.0, "acc": 0.0}, True), ("down", False), ("slow", False)]
+)
+def test_what_verl_s_rate_limited_manager_could_not_judge_is_unknown(answer, known):
+    async def judge(**_):
+        if answer == "down":
+            raise ConnectionError("503")
+        await asyncio.sleep(60 if answer == "slow" else 0)
+        return answer
+
+    async def run():
+        settings = OmegaConf.create({"reward": {"timeout": 0.05}})
+        manager = get_reward_manager_cls("rate_limited")(settings, tiny_tokenizer(), judge)
+        type(manager)._semaphore = asyncio.Semaphore(1)  # verl's is of the first event loop
+        return await manager.run_single(rollout(RIGHT))
+
+    info = asyncio.run(run())["reward_extra_info"]
+    assert Outcomes.read([{"reward_extra_info": info}], [2], HDPOConfig()).known_B.tolist() == [known]
