@@ -1,19 +1,20 @@
 """Finding the answer in model tokens only, and three-valued checking."""
 
 import asyncio
+import math
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from verl_hdpo.answer_text import plain_number
 from verl_hdpo.answers import (
     RuleChecker,
     Verdict,
     extract_answer,
     follows_format,
     ground_truths,
-    plain_number,
 )
 
 CORRECT, WRONG, UNKNOWN = Verdict
@@ -104,6 +105,73 @@ def test_no_turn_has_no_format():
         ("$x+2$, $x+1$", "x+1", WRONG),
         ("x+1=y", "y=x+1", CORRECT),
         (")]}$\\frac{", "x^2", WRONG),
+        # how numbers are set
+        ("30^\\circ", "30", CORRECT),
+        ("30°", "30^\\circ", CORRECT),
+        ("25\\text{ cm}^2", "25", CORRECT),
+        ("10,\\!000", "10000", CORRECT),
+        ("10{,}000", "10000", CORRECT),
+        ("1\\frac{1}{2}", "1.5", CORRECT),
+        ("1 1/2", "1.5", CORRECT),
+        ("-1\\frac{1}{2}", "-1.5", CORRECT),
+        ("1\\frac{1}{2}", "0.5", WRONG),
+        ("The answer is -5", "-5", CORRECT),
+        ("9 -4", "-4", WRONG),
+        ("\\$18", "18", CORRECT),
+        ("\\$1,200", "1200", CORRECT),
+        ("18", "\\$18", CORRECT),
+        ("$\\$18$", "18", CORRECT),
+        ("18 dollars", "18", CORRECT),
+        ("5 million", "5", WRONG),
+        ("50\\%", "50", CORRECT),
+        ("5\\%", "0.05", CORRECT),
+        ("x = 0.05", "0.05", CORRECT),
+        # powers
+        ("10²", "100", WRONG),  # left to do
+        ("10²", "102", WRONG),
+        ("2³²", "232", WRONG),
+        ("103", "10³", WRONG),
+        ("1000", "10³", CORRECT),
+        ("x^2", "x²", CORRECT),
+        ("1e-05", "0.00001", CORRECT),
+        ("0.00001", 1e-05, CORRECT),
+        ("10000000000000000", 1e16, CORRECT),
+        # small numbers, of which math-verify keeps six decimals
+        ("0.0", "6.63\\times 10^{-34}", WRONG),
+        ("6.63e-34", "6.63\\times 10^{-34}", CORRECT),
+        ("0.0", "1.6 \\times 10^{-19} \\text{ C}", WRONG),
+        ("1.6e-19", "1.6 \\times 10^{-19} \\text{ C}", CORRECT),
+        ("0.0", "\\frac{1}{10000000}", WRONG),
+        ("1e-07", "\\frac{1}{10000000}", CORRECT),
+        ("2e-1", "-1+2e", CORRECT),
+        ("\\frac{2}{30}", "\\frac{1}{15}", CORRECT),
+        ("0.066667", "\\frac{1}{15}", CORRECT),
+        ("-0.0000001", "2\\times 10^{-7}", WRONG),
+        # left to do
+        ("\\sqrt{166464}", "408", WRONG),
+        ("sqrt(166464)", "408", WRONG),
+        ("\\ln(\\exp(408))", "408", WRONG),
+        ("\\lfloor 408.7 \\rfloor", "408", WRONG),
+        ("-(-5)", "5", WRONG),
+        ("\\ge 5", "5", WRONG),
+        ("\\not 5", "5", WRONG),
+        ("\\sqrt{4}", "\\sqrt{2}^2", CORRECT),
+        # several
+        ("x+2 or $x+1$", "x+1", WRONG),
+        ("x+2 \\boxed{x+1}", "x+1", WRONG),
+        ("1/2 or $3/4$", "\\frac34", WRONG),
+        ("the answer is $x+1$", "x+1", CORRECT),
+        ("$\\frac{3}{4}$ cm^2", "\\frac34", CORRECT),
+        # no mathematics
+        ("2017", "2020-01-02", WRONG),
+        ("2", "3-1", WRONG),
+        ("3/45", "3:45", WRONG),
+        ("10 MA", "10 AM", WRONG),
+        ("10 am", "10 AM", CORRECT),
+        ("2U", "U2", WRONG),
+        ("1990", "1990s", WRONG),
+        ("\\begin{pmatrix}1\\\\2\\end{pmatrix}", "\\begin{pmatrix} 1 \\\\ 2 \\end{pmatrix}", CORRECT),
+        ("\\begin{pmatrix}2\\\\1\\end{pmatrix}", "\\begin{pmatrix} 1 \\\\ 2 \\end{pmatrix}", WRONG),
     ],
 )
 def test_auto_check(answer, ground_truth, verdict):
@@ -121,7 +189,7 @@ def test_any_of_several_ground_truths_is_enough():
     for several in (["eleven", "12"], ("11", "12"), np.array(["11", "12"], dtype=object), [11, 12]):
         assert check("12", several) is CORRECT
         assert check("13", several) is WRONG
-    assert check("12", []) is check("12", None) is UNKNOWN
+    assert check("12", []) is check("12", None) is check("12", math.nan) is UNKNOWN
     assert ground_truths(7) == ["7"]
 
 
@@ -130,6 +198,13 @@ def test_any_of_several_ground_truths_is_enough():
 )
 def test_an_answer_that_would_explode_is_wrong_and_not_unknown(bomb):
     assert check(bomb, "x^2 + 1", timeout=2.0) is WRONG
+
+
+@pytest.mark.parametrize(
+    ("bomb", "ground_truth"), [("\\Gamma(99999999)", "408"), ("(999*999*999)!", "x+1"), ("(x+y+z+w+1)^{99}", "x+1")]
+)
+def test_so_is_one_that_is_seen_to_explode_in_the_attempt(bomb, ground_truth):
+    assert check(bomb, ground_truth, timeout=3.0) is WRONG
 
 
 def test_a_comparison_past_its_limit_is_killed_unknown_and_does_not_outlive_it():

@@ -10,19 +10,13 @@ import asyncio
 import enum
 import logging
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
-from fractions import Fraction
 from typing import Any, Protocol
 
-from verl_hdpo import math_process
+from verl_hdpo import answer_text, math_process
 from verl_hdpo.rewards import ANSWER_PATTERN, Check
 
 logger = logging.getLogger(__name__)
-
-MAX_ANSWER_CHARS = 256
-MAX_ANSWER_DEPTH = 12
-"""A longer answer than that, or one with more brackets in brackets, is compared as text only."""
 
 
 class Verdict(enum.Enum):
@@ -65,8 +59,8 @@ def follows_format(turns: Sequence[str], pattern: str = ANSWER_PATTERN) -> bool:
 
 
 def normalize(text: str) -> str:
-    """``text`` as ``exact`` compares it: NFKC, case folded, single spaces, no outer quotes, $, full stop."""
-    text = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    """``text`` as ``exact`` compares it: tidy, case folded, single spaces, no outer quotes, $, full stop."""
+    text = " ".join(answer_text.tidy(text).casefold().split())
     return text.strip("\"'`$ ").removesuffix(".").rstrip()
 
 
@@ -76,7 +70,8 @@ class RuleChecker:
     ``exact``: equal after ``normalize``. ``math``: equal as numbers, or by math-verify. ``auto``: exact, else
     math where the ground truth looks like mathematics. What math-verify would let pass although it is no one
     answer is refused: several expressions, of which it takes the last, and, where the ground truth is a plain
-    number, anything unevaluated, or ``12*34`` and even ``12 34`` would answer "what is 12*34?".
+    number, anything unevaluated, or ``12*34`` and even ``12 34`` would answer "what is 12*34?". An answer on
+    which it fails is wrong, unless it fails on the ground truth with an ordinary number as well.
 
     Args:
         check: one of the three.
@@ -100,32 +95,40 @@ class RuleChecker:
             return Verdict.CORRECT
         if self.check == "exact":
             return Verdict.WRONG
-        if not _is_mathematics(gold):
+        answer, gold = answer_text.tidy(answer), answer_text.tidy(gold)
+        if not answer_text.is_mathematics(gold):
             if self.check == "auto":
                 return Verdict.WRONG
             logger.warning("ground truth %.80r is no mathematics: use reward.reward_kwargs.check=auto", gold)
             return Verdict.UNKNOWN
-        if len(answer) > MAX_ANSWER_CHARS or _depth(answer) > MAX_ANSWER_DEPTH:
+        if len(answer) > answer_text.MAX_CHARS or answer_text.depth(answer) > answer_text.MAX_DEPTH:
             return Verdict.WRONG
-        gold_number, number = plain_number(gold), plain_number(answer)
+        gold_number, number = answer_text.plain_number(gold), answer_text.plain_number(answer)
         if gold_number is not None:
             if number is not None:
                 return Verdict.CORRECT if number == gold_number else Verdict.WRONG
-            if _is_unevaluated(answer, whole=gold_number.denominator == 1):
+            if answer_text.is_unevaluated(answer, whole=gold_number.denominator == 1):
                 return Verdict.WRONG
-        if _EXPLOSIVE.search(answer) and not _EXPLOSIVE.search(gold):
+        if answer_text.is_explosive(answer) and not answer_text.is_explosive(gold):
             return Verdict.WRONG
-        if "=" not in gold and _is_several(answer):
+        if "=" not in gold and answer_text.is_several(answer):
             return Verdict.WRONG
-        loop = asyncio.get_running_loop()
         try:
-            same = await loop.run_in_executor(math_process.executor(), math_process.equal, gold, answer, self.timeout)
+            same = await self._equal(gold, answer)
         except math_process.MathProcessError as error:
-            logger.warning("no verdict on answer %.80r for ground truth %.80r: %s", answer, gold, error)
-            return Verdict.UNKNOWN
+            try:
+                await self._equal(gold, "2")
+            except math_process.MathProcessError:
+                logger.warning("no verdict on answer %.80r for ground truth %.80r: %s", answer, gold, error)
+                return Verdict.UNKNOWN
+            return Verdict.WRONG  # the checker works: it was the answer's doing
         if same is None:
             return Verdict.WRONG if self.check == "auto" else Verdict.UNKNOWN
         return Verdict.CORRECT if same else Verdict.WRONG
+
+    async def _equal(self, gold: str, answer: str) -> bool | None:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(math_process.executor(), math_process.equal, gold, answer, self.timeout)
 
 
 def ground_truths(ground_truth: Any) -> list[str]:
@@ -133,57 +136,5 @@ def ground_truths(ground_truth: Any) -> list[str]:
     if hasattr(ground_truth, "tolist"):
         ground_truth = ground_truth.tolist()
     several = ground_truth if isinstance(ground_truth, list | tuple) else [ground_truth]
-    return [str(one) for one in several if one is not None]
-
-
-def plain_number(text: str) -> Fraction | None:
-    """The value of an integer or decimal, commas between thousands allowed; None for anything else."""
-    text = unicodedata.normalize("NFKC", text).replace("\u2212", "-").strip().strip("$").strip()
-    if len(text) > MAX_ANSWER_CHARS or not _PLAIN_NUMBER.fullmatch(text):
-        return None
-    return Fraction(text.replace(",", "").removesuffix("."))
-
-
-_PLAIN_NUMBER = re.compile(r"[+-]?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+)", re.ASCII)
-# A power of a power, an exponent or a factorial of four digits: hours of arithmetic in a few characters.
-_EXPLOSIVE = re.compile(
-    r"(?:\^|\*\*)[\s({+-]*[\d.]*[\s)}]*(?:\^|\*\*)|(?:\^|\*\*)[\s({+-]*\d{4}|\d{4}[\s)}]*!|!\s*[)}]*\s*!"
-    r"|(?:\^|\*\*)\s*[({][^)}]*\d\s*(?:\*|\\times|\\cdot)\s*\d"
-)
-_SCIENTIFIC = re.compile(r"(?:\*|×|x|\\times|\\cdot)\s*10\s*(?:\^|\*\*)\s*\{?\s*[+-]?\d{1,2}\s*\}?")
-_OPERATOR = re.compile(r"[*×·^!+]|\\(?:times|cdot|binom)|[\w)}]\s*-")
-_NUMBER = re.compile(r"\d[\d,]*(?:\.\d*)?|\.\d+")
-_NAME = re.compile(r"[\s$]*\\?[a-zA-Z]+(?:_\{?\w+\}?)?'?(?:\([a-zA-Z, ]*\))?\s*")
-_FRACTION = re.compile(r"/|\\[dt]?frac|\\div|÷")
-_COMMAND = re.compile(r"\\[a-zA-Z]+|\b(?:sqrt|sin|cos|tan|cot|sec|csc|log|exp|pi|inf|infty)\b")
-
-
-def _depth(text: str) -> int:
-    depth = deepest = 0
-    for char in text:
-        depth += (char in "([{") - (char in ")]}")
-        deepest = max(deepest, depth)
-    return deepest
-
-
-def _is_unevaluated(answer: str, whole: bool) -> bool:
-    """An operator, or more numbers than the one number sought has: two in a fraction, if it is not ``whole``."""
-    answer = _SCIENTIFIC.sub("", answer.replace("\u2212", "-"))
-    most = 2 if _FRACTION.search(answer) and not whole else 1
-    return bool(_OPERATOR.search(answer)) or len(_NUMBER.findall(answer)) > most
-
-
-def _is_several(answer: str) -> bool:
-    """Several formulas, or an equation that is more than a name for the answer, such as ``y = x + 1``."""
-    if answer.count("$") > 2 or answer.count("\\boxed") > 1:
-        return True
-    name, equals, value = answer.partition("=")
-    return bool(equals) and ("=" in value or not _NAME.fullmatch(name))
-
-
-def _is_mathematics(gold: str) -> bool:
-    """A digit, a command, an operator or one letter, and no word: math-verify reads ``blue`` as b*l*u*e."""
-    rest = _COMMAND.sub(" ", re.sub(r"\\(?:text|mathrm|operatorname)\s*\{[^}]*\}", " ", gold))
-    if re.search(r"[^\W\d_]{3}", rest):
-        return False
-    return bool(re.search(r"[\d\\+*/^=<>()\[\]-]", gold)) or len(gold.strip(" $")) == 1
+    # A missing one is None, or NaN as pandas has it.
+    return [answer_text.as_text(one) for one in several if one is not None and one == one]

@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 MAX_WORKERS = 2
 MEMORY_BYTES = 4 << 30
+SMALL, RELATIVE = 0.1, 1e-5
+"""Of a ground truth below ``SMALL``, how much an answer may differ from it."""
 START_SECONDS = 120.0
 """Limit of a worker's start, which imports SymPy: about a second on an idle machine."""
 
@@ -89,6 +91,18 @@ def _serve() -> None:
     signal.setitimer(signal.ITIMER_REAL, START_SECONDS)
     logging.disable(logging.CRITICAL)  # math-verify warns of the missing timeout; the alarm is ours
     from math_verify import parse, verify
+    from sympy import Expr, UnevaluatedExpr
+
+    def numbers(parsed: list) -> list[Expr]:
+        return [one for one in parsed if isinstance(one, Expr) and one.is_number]
+
+    def near(gold: list, answer: list) -> bool:
+        """math-verify rounds to six decimals, which makes 0.0 equal to 1/10000000."""
+        found = [one.doit().evalf() for one in numbers(answer)]
+        # 5% is 0.05 or 5 to it: that has an UnevaluatedExpr.
+        sought = [one.evalf() for one in numbers(gold) if not one.has(UnevaluatedExpr)]
+        small = [one for one in sought if 0 < abs(one) < SMALL]
+        return not (found and small) or any(abs(a - b) <= RELATIVE * abs(b) for a in found for b in small)
 
     def read(text: str) -> list:
         # LaTeX between dollars is all it reads as an expression; Python's power is not LaTeX.
@@ -100,8 +114,8 @@ def _serve() -> None:
         gold_text, answer_text, seconds = json.loads(line)
         signal.setitimer(signal.ITIMER_REAL, seconds)
         try:
-            gold = read(gold_text)
-            verdict = verify(gold, read(answer_text), timeout_seconds=None) if gold else None
+            gold, answer = read(gold_text), read(answer_text)
+            verdict = verify(gold, answer, timeout_seconds=None) and near(gold, answer) if gold else None
         except Exception as error:
             verdict = f"{type(error).__name__}: {error}"[:200]
         signal.setitimer(signal.ITIMER_REAL, 0)
