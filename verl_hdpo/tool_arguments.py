@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+MAX_DEPTH = 64
+"""Objects and lists within one another."""
 
 
 class BadCall(ValueError):
@@ -48,15 +51,27 @@ def check_names(parameters: Any, known: set[str]) -> None:
 
 
 def check_object(parameters: Any) -> None:
-    """Refuse arguments that are no object, or hold half of a surrogate pair: verl passes on any JSON.
+    """Refuse arguments that are no object, are nested too deeply, or hold half of a surrogate pair.
+
+    verl passes on any JSON; connections refuse these, some by breaking down, and that must not pass for an outage.
 
     Raises:
         BadCall: what was found.
     """
     if not isinstance(parameters, Mapping):
         raise BadCall(f"the arguments must be a JSON object, found {type(parameters).__name__}")
+    level, depth = [parameters], 0
+    while level := [inner for outer in level for inner in _inside(outer)]:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise BadCall(f"the arguments are nested more than {MAX_DEPTH} deep")
     try:
         json.dumps(parameters, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
-        # Every connection refuses it, some by breaking down; it must not pass for an outage.
         raise BadCall(f"the arguments hold {error.object[error.start]!r}, which is no character") from None
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, list) else ()

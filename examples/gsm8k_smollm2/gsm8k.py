@@ -47,7 +47,7 @@ def load(source: str) -> list[Problem]:
     """
     if Path(source).is_file():
         with open(source) as lines:
-            return [_problem(json.loads(line), f"{source}, line {n}") for n, line in enumerate(lines, 1)]
+            return [_parsed(line, f"{source}, line {n}") for n, line in enumerate(lines, 1) if line.strip()]
     if source.endswith((".jsonl", ".json")) or source.startswith((".", "/")):
         raise ValueError(f"--data {source}: no such file; give GSM8K's train.jsonl or a hub id such as {HUB_ID}")
     import datasets
@@ -60,6 +60,14 @@ def load(source: str) -> list[Problem]:
             f"without access to the hub, download GSM8K's train.jsonl elsewhere and give its path"
         ) from error
     return [_problem(row, f"{source}, row {n}") for n, row in enumerate(rows)]
+
+
+def _parsed(line: str, where: str) -> Problem:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise ValueError(f"{where}: no JSON: {error}") from None
+    return _problem(row, where)
 
 
 def _problem(row: Message, where: str) -> Problem:

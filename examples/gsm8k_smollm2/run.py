@@ -20,6 +20,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from verl_hdpo.fingerprint import fingerprint
+
 HERE = Path(__file__).parent
 ALGOS = ("hdpo", "grpo")
 STALL_SECONDS = 3600  # a step takes minutes, and on a busy machine more
@@ -35,7 +37,7 @@ COLUMNS = {
 
 def build_cold_start(path: Path, cache: Path, model_source: str | None, data: str, seed: int) -> float:
     """Model and questions in ``path``; returns the seconds that building them took, 0 if reused."""
-    digest = hashlib.sha256(f"{model_source} {Path(data).name} {seed}".encode())
+    digest = hashlib.sha256(f"{fingerprint(model_source or 'wheel')} {fingerprint(data)} {seed}".encode())
     for name in ("calculator.py", "gsm8k.py", "smollm2.py", "sft.py"):
         digest.update((HERE / name).read_bytes())
     key, stamp = digest.hexdigest()[:16], path / "cold_start.json"

@@ -95,7 +95,10 @@ def main() -> None:
     args = parser.parse_args()
     out = args.out.resolve()
     for seed in range(1, args.seeds + 1):
-        prepare(out / f"start-{seed}", seed, args.model, out / "cache", Recipe())
+        try:
+            prepare(out / f"start-{seed}", seed, args.model, out / "cache", Recipe())
+        except ValueError as error:
+            raise SystemExit(str(error)) from None
     command = ["verl-hdpo", "compare", "--algos", args.algos, "--seeds", str(args.seeds), "--out", str(out)]
     command += ["--title", "SmolLM2-135M on GSM8K's and GSM-hard's sums", "--stall-timeout", "3600"]
     command += [*([] if args.gpu else ["--cpu"]), *(["--dry-run"] if args.dry_run else [])]

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -108,6 +109,24 @@ def test_killing_the_zygote_ends_all_sessions_and_the_next_call_starts_another(f
     wait(run())
     assert_gone(processes)
     assert len(scratch_directories() - before) == (fresh.settings.isolation == "landlock")
+
+
+@pytest.mark.skipif("landlock" not in HERE, reason="needs a zygote whose limits can be set from outside")
+@pytest.mark.parametrize("room", [0, 1], ids=["its connection", "its handle"])
+def test_out_of_descriptors_only_the_new_session_fails(room):
+    with open_pool("landlock", modules=(), spare_sessions=0) as pool:
+        first = wait(pool.session())
+        assert wait(first.run("1", 30)).value == "1"
+        zygote = processes_below(wait(pool.zygote()).pid)[1].pid
+        _, most = resource.prlimit(zygote, resource.RLIMIT_NOFILE)
+        taken = {int(handle.name) for handle in Path(f"/proc/{zygote}/fd").iterdir()}
+        free = [number for number in range(max(taken) + 3) if number not in taken]
+        resource.prlimit(zygote, resource.RLIMIT_NOFILE, (free[room], most))
+        with pytest.raises(ToolUnavailable, match="did not start"):
+            wait(pool.session())
+        assert wait(first.run("2", 30)).value == "2"
+        resource.prlimit(zygote, resource.RLIMIT_NOFILE, (most, most))
+        assert wait(wait(pool.session()).run("3", 30)).value == "3"
 
 
 @pytest.mark.parametrize("mechanism", HERE)

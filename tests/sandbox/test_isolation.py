@@ -3,6 +3,9 @@
 import ast
 import asyncio
 import logging
+import subprocess
+import sys
+import textwrap
 
 import pytest
 from pools import HERE, SMALL, make_pool, wait
@@ -153,6 +156,24 @@ def test_tmp_is_the_session_s_own(mechanism, pools):
         return result
 
     assert wait(run()).value == "([], True)"
+
+
+@pytest.mark.skipif(bubblewrap.program() is None, reason="bubblewrap is not installed")
+def test_of_bubblewrap_s_tree_nothing_but_the_scratch_can_be_written_to():
+    """Without Landlock, which would forbid it as well: all sessions see the same tree."""
+    code = """
+        import os
+        def writable(directory):
+            try:
+                os.mkdir(directory + "/made")
+            except OSError:
+                return False
+            return True
+        print([directory for directory in ("/", "/dev", "/dev/shm", "/session") if writable(directory)])
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    command = bubblewrap.wrap(bubblewrap.program(), command, readable_view())
+    assert subprocess.run(command, capture_output=True, text=True).stdout == "['/session']\n"
 
 
 def test_modules_that_are_not_installed_are_left_out():

@@ -168,6 +168,19 @@ def test_a_bad_row_is_named(tmp_path, content, message):
         list(passages([tmp_path / "c.jsonl"], Columns()))
 
 
+@pytest.mark.parametrize("name", ["c.jsonl.gz", "c.parquet"])
+@pytest.mark.parametrize("damage", ["cut off", "something else"])
+def test_a_broken_file_is_named(tmp_path, name, damage):
+    file = tmp_path / name
+    if name == "c.parquet":
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(ROWS[2:] * 1000), file)
+    else:
+        jsonl(file, ROWS * 1000)
+    file.write_bytes(file.read_bytes()[:-40] if damage == "cut off" else b"no archive")
+    done = CliRunner().invoke(main, ["index", "build", str(file), "--out", str(tmp_path / "index")])
+    assert done.exit_code == 1 and f"{file}" in done.output and "cannot be read" in done.output
+
+
 def test_the_command(tmp_path):
     corpus, out = jsonl(tmp_path / "c.jsonl", ROWS), tmp_path / "index"
     command = ["index", "build", str(corpus), "--out", str(out)]

@@ -166,6 +166,8 @@ def test_the_command_writes_a_yaml_that_loads(tmp_path):
     tools = {tool.name: tool for tool in load_all_tools(str(tmp_path / "tools.yaml"), None)}
     assert len(tools) == len(yaml.safe_load(done.output)["tools"]) == 9
     assert text(tools["add"], a=40) == "42"
+    no_url = CliRunner().invoke(main, ["mcp", "tools", "--url", "host/mcp"])
+    assert no_url.exit_code == 1 and "host/mcp" in no_url.output and no_url.output.startswith("Error: ")
     neither = CliRunner().invoke(main, ["mcp", "tools"])
     assert neither.exit_code == 2 and "--url or a command" in neither.output
 

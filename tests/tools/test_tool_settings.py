@@ -78,6 +78,13 @@ def test_a_key_that_is_not_in_the_environment_is_named(tmp_path, monkeypatch):
         searcher(settings)
 
 
+def nested(depth):
+    value = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -88,6 +95,9 @@ def test_a_key_that_is_not_in_the_environment_is_named(tmp_path, monkeypatch):
         ({"query": "  \n"}, "'query' is empty"),
         ({"query": "x" * 11}, "11 characters long, at most 10"),
         ({"query": "a \ud83d b"}, "which is no character"),
+        ({"query": nested(65)}, "nested more than 64 deep"),
+        ({"query": {"a": nested(20_000)}}, "nested more than 64 deep"),
+        ({"query": nested(60)}, "must be a text"),
         ({"query": "x", "topk": 1}, "unknown argument 'topk'; arguments of this tool: query"),
     ],
 )

@@ -21,7 +21,9 @@ def index() -> None:
 @click.option("--text", default="text", show_default=True, help="Column of the passage's text.")
 @click.option("--title", default="title", show_default=True, help="Column of its title.")
 @click.option("--source", default="id", show_default=True, help="Column of its id or URL.")
-@click.option("--threads", default=0, help="Threads of the indexer; 0: one per core, at most 8.")
+@click.option(
+    "--threads", type=click.IntRange(0), default=0, help="Threads of the indexer; 0: one per core, at most 8."
+)
 def build(corpus: tuple[Path, ...], out: Path, language: str, text: str, title: str, source: str, threads: int) -> None:
     """Index the passages of CORPUS: .jsonl, .jsonl.gz or .parquet files, one passage per row.
 

@@ -25,13 +25,14 @@ def tools(url: str | None, command: tuple[str, ...]) -> None:
     """
     from verl_hdpo.mcp_servers.connection import Connection
     from verl_hdpo.mcp_servers.server import Server
+    from verl_hdpo.tool_settings import ToolConfigError, read_settings
 
     if bool(url) == bool(command):
         raise click.UsageError("give either --url or a command")
     server = {"url": url} if url else {"command": command[0], "args": list(command[1:])}
     try:
-        found = asyncio.run(Connection(Server(**server)).tools())
-    except ConnectionError as error:
+        found = asyncio.run(Connection(read_settings(Server, server, "server")).tools())
+    except (ConnectionError, ToolConfigError) as error:
         raise click.ClickException(str(error)) from None
     click.echo(f"server: {json.dumps(server)}\ntools:")
     for tool in found.values():

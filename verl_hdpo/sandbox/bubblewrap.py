@@ -38,6 +38,8 @@ def wrap(bubblewrap: str, command: list[str], view: Iterable[Shown]) -> list[str
         arguments += ["--symlink", JAIL_SCRATCH, "/tmp"]
     for path, source, link in shown:
         arguments += ["--ro-bind", source, path] if link is None else ["--symlink", link, path]
+    # Both are file systems in memory that all sessions share; only their scratch may be written to.
+    arguments += ["--remount-ro", "/dev", "--remount-ro", "/"]
     return [bubblewrap, *arguments, "--chdir", "/", "--", *command]
 
 

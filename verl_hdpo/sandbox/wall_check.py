@@ -14,6 +14,8 @@ def broken_walls() -> list[str]:
         "reads a file of the host": lambda: open("/etc/passwd").close(),
         "reads the environment of another process": lambda: open(f"/proc/{os.getppid()}/environ").close(),
         "lists a directory of the host": lambda: os.listdir("/var"),
+        "writes to the root directory": lambda: _write("/"),
+        "writes to memory that all share": lambda: _write("/dev/shm"),
         "opens a socket": lambda: socket.socket().close(),
         "signals its parent": lambda: os.kill(os.getppid(), 0),
         "starts a process": _fork,
@@ -29,6 +31,12 @@ def _succeeds(attempt: Callable[[], object]) -> bool:
     except OSError:
         return False
     return True
+
+
+def _write(directory: str) -> None:
+    made = os.path.join(directory, f"wall-check-{os.getpid()}")
+    os.mkdir(made)
+    os.rmdir(made)
 
 
 def _fork() -> None:

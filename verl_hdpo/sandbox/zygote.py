@@ -78,7 +78,7 @@ class Zygote:
         order = json.loads(message)
         number = order["id"]
         if order["op"] == "start":
-            self._start(number, handles[0])
+            self._start(number, handles)
         elif order["op"] == "interrupt":
             if number in self.sessions:
                 os.kill(self.sessions[number].pid, signal.SIGINT)
@@ -86,22 +86,30 @@ class Zygote:
         elif number in self.sessions:
             self._kill(self.sessions[number], order["cause"])
 
-    def _start(self, number: int, connection: int) -> None:
+    def _start(self, number: int, handles: list[int]) -> None:
+        pid = handle = None
         try:
+            if not handles:
+                raise OSError("no descriptor is left for the connection")
             home = self._make_scratch(number)
             pid = os.fork()
+            if pid != 0:
+                handle = os.pidfd_open(pid)
         except OSError:  # the owner sees the connection close
-            os.close(connection)
+            if pid is not None:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
             tell(self.control, event="exit", id=number, signal=0, cause="start", cpu_seconds=0.0)
-            return
         if pid == 0:
             self.control.detach()
             for key in self.selector.get_map().values():  # one per session, which would count against its own limit
                 os.close(key.fd)
-            _be_session(self.walls, connection, home)
-        os.close(connection)
-        session = self.sessions[number] = _Session(pid, os.pidfd_open(pid), home)
-        self._when_ended(session.handle, functools.partial(self._reap, number))
+            _be_session(self.walls, handles[0], home)
+        for connection in handles:
+            os.close(connection)
+        if handle is not None:
+            self.sessions[number] = _Session(pid, handle, home)
+            self._when_ended(handle, functools.partial(self._reap, number))
 
     def _when_ended(self, handle: int, then: Callable[[], None]) -> None:
         def call() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,7 @@ def passages(
         progress: called with the bytes of ``files`` read since the last call.
 
     Raises:
-        CorpusError: another kind of file, a row that is no object, or one without text.
+        CorpusError: another kind of file, a broken one, a row that is no object, or one without text.
     """
     for file in files:
         if file.suffix == ".parquet":
@@ -61,29 +62,35 @@ def passages(
 def _jsonl_rows(file: Path, progress: Callable[[int], None]) -> Iterator[Any]:
     with file.open("rb") as raw:
         lines = gzip.GzipFile(fileobj=raw) if file.suffix == ".gz" else raw
-        read = 0
-        for number, line in enumerate(lines, 1):
-            if raw.tell() - read > 1 << 20:
-                progress(raw.tell() - read)
-                read = raw.tell()
-            try:
+        read = number = 0
+        try:
+            for line in lines:
+                number += 1
+                if raw.tell() - read > 1 << 20:
+                    progress(raw.tell() - read)
+                    read = raw.tell()
                 yield json.loads(line)
-            except ValueError as error:
-                raise CorpusError(f"{file}, line {number}: no JSON: {error}") from None
+        except ValueError as error:
+            raise CorpusError(f"{file}, line {number}: no JSON: {error}") from None
+        except (EOFError, OSError, zlib.error) as error:
+            raise CorpusError(f"{file}, after line {number}: cannot be read: {error}") from None
         progress(raw.tell() - read)
 
 
 def _parquet_rows(file: Path, columns: Columns, progress: Callable[[int], None]) -> Iterator[Any]:
     import pyarrow.parquet
 
-    with pyarrow.parquet.ParquetFile(file) as table:
-        wanted = {columns.text, columns.title, columns.source, "contents"}
-        present = [name for name in table.schema_arrow.names if name in wanted]
-        total, size, read = max(1, table.metadata.num_rows), file.stat().st_size, 0
-        for batch in table.iter_batches(PARQUET_ROWS, columns=present):
-            yield from batch.to_pylist()
-            read += batch.num_rows
-            progress(size * read // total - size * (read - batch.num_rows) // total)
+    try:
+        with pyarrow.parquet.ParquetFile(file) as table:
+            wanted = {columns.text, columns.title, columns.source, "contents"}
+            present = [name for name in table.schema_arrow.names if name in wanted]
+            total, size, read = max(1, table.metadata.num_rows), file.stat().st_size, 0
+            for batch in table.iter_batches(PARQUET_ROWS, columns=present):
+                yield from batch.to_pylist()
+                read += batch.num_rows
+                progress(size * read // total - size * (read - batch.num_rows) // total)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise CorpusError(f"{file}: cannot be read: {error}") from None
 
 
 def _passage(row: Any, columns: Columns, file: Path, number: int) -> Passage:

@@ -29,8 +29,8 @@ class ServerSettings(Settings):
     lease_seconds: float = Field(default=120.0, gt=0)
     idle_seconds: float = Field(default=3600.0, gt=0)
     poll_seconds: float = Field(default=20.0, gt=0, le=30)
-    max_request_mb: int = Field(default=64, ge=1)
-    max_response_mb: int = Field(default=64, ge=1)
+    max_request_mb: int = Field(default=128, ge=1)
+    max_response_mb: int = Field(default=128, ge=1)
 
 
 class ClientSettings(Settings):
