@@ -159,7 +159,7 @@ def test_load_reads_jsonl_and_says_what_is_wrong(gsm8k, tmp_path):
     path.write_text(json.dumps(PROBLEM) + "\n\n")
     assert len(gsm8k.load(str(path))) == 1
     path.write_text("{\n")
-    with pytest.raises(ValueError, match="train.jsonl, line 1: no JSON"):
+    with pytest.raises(ValueError, match="line 1: no JSON"):
         gsm8k.load(str(path))
     path.write_text(json.dumps({"input": "?"}) + "\n")
     with pytest.raises(ValueError, match=r"line 1: expected GSM8K's question and answer .* found \['input'\]"):

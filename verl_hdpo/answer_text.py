@@ -16,8 +16,10 @@ MAX_DEPTH = 12
 
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
 _SUPERSCRIPT = re.compile("[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
-_UNIT = re.compile(r"\\(?:text|mathrm|mbox|operatorname)\s*\{[^{}]*\}(?:\s*\^\s*(?:\d|\{\s*\d\s*\}))?")
+_WORDS = r"\\(?:text|mathrm|mbox|operatorname)\s*\{[^{}\d]*\}"
+_UNIT = re.compile(rf"^{_WORDS}|{_WORDS}(?:\s*\^\s*(?:\d|\{{\s*\d\s*\}}))?[\s$]*$|(?<=\d)\s*dollars?$")
 _DEGREE = re.compile(r"\^\s*(?:\\circ|\{\s*\\circ\s*\})|\\degree\b|°")
+_THOUSANDS = re.compile(r"(?<=[\d,])\\[!,;:](?=\d{3}(?!\d))")
 _DIGITS = r"(?:\d{1,3}(?:,\d{3})+|\d+)"
 _DECIMAL = rf"[+-]?(?:{_DIGITS}(?:\.\d*)?|\.\d+)"
 _PLAIN = re.compile(_DECIMAL, re.ASCII)
@@ -43,16 +45,19 @@ _COMMAND = re.compile(
 )
 _FORMULA = re.compile(r"\$[^$]*\$|\\boxed\s*\{.*\}")
 # Dates, times, scores, 10 AM, the 1990s, U2: math-verify would work them out, or take their letters for factors.
-_NO_MATHEMATICS = re.compile(r"\d+(?:[-:]\d+)+.*|\d+(?:/\d+){2,}|\d+\s*[A-Z]{2,}|\d{4}s|[A-Z]+\d+", re.ASCII)
+_NO_MATHEMATICS = re.compile(
+    r"\d+(?:[-:]\d+)+(?:\s*[AaPp]\.?[Mm]\.?)?|\d+(?:/\d+){2,}|\d+\s*[A-Z]{2,}|\d{4}s|[A-Z]+\d+", re.ASCII
+)
 
 
 def tidy(text: str) -> str:
     """``text`` in NFKC, with ``²`` and ``e-07`` as LaTeX's powers and no ``\\$``, ``{,}`` or ``\\!`` in numbers."""
     text = _SUPERSCRIPT.sub(lambda power: f"^{{{power[0].translate(_SUPERSCRIPTS)}}}", text)
     text = unicodedata.normalize("NFKC", text).replace("\u2212", "-")
-    text = text.replace("\\$", "").replace("{,}", ",")
+    text = text.replace("\\$", " ").replace("{,}", ",")
     text = _E_NOTATION.sub(lambda found: rf"{found[1]} \times 10^{{{int(found[2] or found[3])}}}", text)
-    return re.sub(r"\\[!,;:]", "", text).strip()
+    text = _THOUSANDS.sub("", text)
+    return re.sub(r"\\[!,;:]", " ", text).strip()
 
 
 def plain_number(text: str) -> Fraction | None:
@@ -123,7 +128,7 @@ def is_mathematics(text: str) -> bool:
 
 
 def _without_units(text: str) -> str:
-    return re.sub(r"(?<=\d)\s*dollars?$", "", _DEGREE.sub("", _UNIT.sub("", text))).strip()
+    return _UNIT.sub("", _DEGREE.sub(" ", text).strip()).strip()
 
 
 def _decimal(text: str) -> Fraction:
