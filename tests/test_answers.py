@@ -2,12 +2,15 @@
 
 import asyncio
 import math
+import os
+import signal
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from verl_hdpo import math_process
 from verl_hdpo.answer_text import plain_number
 from verl_hdpo.answers import (
     RuleChecker,
@@ -232,3 +235,21 @@ def test_plain_numbers_are_read_exactly(value):
 @given(st.text(max_size=30))
 def test_no_text_breaks_the_number_reader(text):
     plain_number(text)
+
+
+def test_a_comparison_that_the_machine_holds_up_is_unknown(monkeypatch):
+    """The worker is stopped, and so does no work at all: the clock ends it, and the next one is another."""
+    assert math_process.equal("x+x", "2x", 20.0)
+    monkeypatch.setattr(math_process, "START_SECONDS", 0.1)
+    worker = math_process._LOCAL.worker
+    os.kill(worker.pid, signal.SIGSTOP)
+    with pytest.raises(math_process.MathProcessStalled) as stalled:
+        math_process.equal("x+x", "2x", 0.01)
+    assert worker.poll() == -signal.SIGKILL
+    assert math_process.equal("x+x", "2x", 20.0)
+
+    def stall(*_):
+        raise stalled.value
+
+    monkeypatch.setattr(math_process, "equal", stall)
+    assert check("2x", "x+x") is UNKNOWN

@@ -75,7 +75,7 @@ class RuleChecker:
 
     Args:
         check: one of the three.
-        timeout: seconds math-verify may work on one comparison.
+        timeout: seconds of processor time that math-verify may work on one comparison.
     """
 
     def __init__(self, check: Check = "auto", timeout: float = 30.0) -> None:
@@ -116,15 +116,20 @@ class RuleChecker:
         try:
             same = await self._equal(gold, answer)
         except math_process.MathProcessError as error:
-            try:
-                await self._equal(gold, "2")
-            except math_process.MathProcessError:
-                logger.warning("no verdict on answer %.80r for ground truth %.80r: %s", answer, gold, error)
-                return Verdict.UNKNOWN
-            return Verdict.WRONG  # the checker works: it was the answer's doing
+            if not isinstance(error, math_process.MathProcessStalled) and await self._can_check(gold):
+                return Verdict.WRONG  # it was the answer's doing
+            logger.warning("no verdict on answer %.80r for ground truth %.80r: %s", answer, gold, error)
+            return Verdict.UNKNOWN
         if same is None:
             return Verdict.WRONG if self.check == "auto" else Verdict.UNKNOWN
         return Verdict.CORRECT if same else Verdict.WRONG
+
+    async def _can_check(self, gold: str) -> bool:
+        """Whether math-verify gets through with an answer that is no trouble."""
+        try:
+            return await self._equal(gold, "2") is not None
+        except math_process.MathProcessError:
+            return False
 
     async def _equal(self, gold: str, answer: str) -> bool | None:
         loop = asyncio.get_running_loop()
