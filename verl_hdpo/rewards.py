@@ -92,7 +92,7 @@ class RewardSettings:
         format_weight: weight of the format in r_acc, >= 0.
         check: how answers are compared: ``exact`` text, ``math``, or ``auto`` (exact, else math).
         answer_pattern: regular expression with one group, the answer; searched in model tokens only.
-        check_timeout: seconds of processor time for one check, or by the clock for one call of a custom reward function.
+        check_timeout: seconds of processor time for a check, or by the clock for a call of a custom reward function.
     """
 
     answer_weight: float = 0.9
