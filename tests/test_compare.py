@@ -259,6 +259,18 @@ def test_labels_are_shown_as_they_are_and_all_are_in_the_legend(tmp_path):
     figure.savefig(tmp_path / "curves.png")
 
 
+def test_the_legend_is_not_cut_off(tmp_path):
+    algos = ",".join(f"grpo_penalty[a={a},gated=true]" for a in (0.1, 0.3, 0.5, 1.0, 2.0))
+    runs = planned(tmp_path, algos=algos, seeds=[1])
+    for run in runs:
+        rates = {f"hdpo/{source}/{name}": 1.0 for source in "ab" for name in ("tool_use_rate", "accuracy")}
+        logged(run, [(1, rates), (2, rates)])
+    figure = over_steps(table(runs))
+    figure.canvas.draw()
+    legend, whole = figure.legends[0].get_window_extent(), figure.bbox
+    assert whole.x0 <= legend.x0 and legend.x1 <= whole.x1 and legend.y0 >= whole.y0
+
+
 def test_a_report_says_who_trained_on_unknown_outcomes(tmp_path):
     runs = planned(tmp_path, seeds=[1])
     for run in runs:

@@ -17,6 +17,8 @@ from verl_hdpo.compare.curves import ALL, at_end
 matplotlib.rcParams["text.parse_math"] = False  # labels are the user's, and a $ in them is a $
 RATES = {"accuracy": "accuracy", "tool_use_rate": "tool-use rate"}
 DPI = 120
+LABEL_INCHES, HANDLE_INCHES = 0.085, 0.7
+"""About what a character of the legend takes, and the line beside a label."""
 
 
 def draw(curves: pandas.DataFrame, folder: Path) -> dict[str, Path]:
@@ -123,5 +125,7 @@ def _with_legend(figure: Figure) -> Figure:
     for panel in figure.axes:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
-    figure.legend(handles.values(), handles, loc="outside lower center", ncols=min(len(handles), 4) or 1)
+    wide = LABEL_INCHES * max(map(len, handles), default=0) + HANDLE_INCHES
+    columns = max(1, min(len(handles), 4, int(figure.get_figwidth() / wide)))
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=columns)
     return figure
