@@ -22,7 +22,8 @@ def sandboxes_of(*owners: psutil.Process) -> Sandboxes:
     found: dict[int, tuple[psutil.Process, int, str]] = {}
     for process in itertools.chain.from_iterable(owner.children(recursive=True) for owner in owners):
         with contextlib.suppress(psutil.Error):
-            found[process.pid] = process, process.ppid(), " ".join(process.cmdline())
+            if process.name() != "bwrap":  # which has what it runs in its command line
+                found[process.pid] = process, process.ppid(), " ".join(process.cmdline())
     inside = {pid for pid, (_, _, command) in found.items() if "verl_hdpo.sandbox import" in command}
     launchers = {pid for pid in inside if "import launcher" in found[pid][2] and found[pid][1] not in inside}
     # Below bubblewrap a zygote has a command line of its own; else it is the launcher's child.
