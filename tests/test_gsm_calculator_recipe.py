@@ -70,13 +70,16 @@ def test_a_step_teaches_both_kinds_and_few_direct_answers(parts):
     recipe, split = parts["recipe"].Recipe(), parts["questions"].split(1)
     rng = random.Random(1)
     steps = [list(parts["taught"].dialogues(split, recipe, rng)) for _ in range(200)]
-    habits = [dialogue for step in steps for dialogue, known in step if not known]
+    habits = [dialogue for step in steps for (dialogue, *_), known in step if not known]
     assert all(len(step) == recipe.habit_rows + recipe.known_rows for step in steps)
     for kind, share in (("not_needed", recipe.direct_not_needed), ("needed", recipe.direct_needed)):
         direct = [dialogue.direct for dialogue in habits if dialogue.question.kind == kind]
         assert len(direct) == 100 * recipe.habit_rows
         assert sum(direct) / len(direct) == pytest.approx(share, abs=0.025)
-    assert all(d.direct and d.question.kind == "not_needed" for step in steps for d, known in step if known)
+    taught = [row for step in steps for row, known in step if known]
+    assert all(len(row) == recipe.sums_per_row and all(dialogue.direct for dialogue in row) for row in taught)
+    asked = {dialogue.question.text for row in taught for dialogue in row}
+    assert asked == {question.text for question in split.known[: recipe.known_sums]}
 
 
 def test_a_sum_is_known_by_the_probability_of_its_answer(parts, tokenizer, schemas):

@@ -63,11 +63,12 @@ def prepare(path: Path, seed: int, source: str | None, cache: Path, recipe: Reci
     if torch.cuda.is_available():
         model = model.to("cuda")
     teach(model, tokenizer, schemas, dealt, recipe, seed, report)
-    kept = known(model, tokenizer, schemas, dealt.known, KNOWN)
-    print(f"{time.monotonic() - began:5.0f} s  {len(kept)} of {len(dealt.known)} small sums are known", flush=True)
+    taught = dealt.known[: recipe.known_sums]
+    kept = known(model, tokenizer, schemas, taught, KNOWN)
+    print(f"{time.monotonic() - began:5.0f} s  {len(kept)} of {len(taught)} small sums are known", flush=True)
     needed = [question for question in dealt.validation if question.kind == "needed"][:VALIDATION]
     if len(kept) < 2 * VALIDATION:
-        raise SystemExit(f"the model knows too few small sums, {len(kept)}; train it longer (taught.Recipe)")
+        raise SystemExit(f"the model knows too few small sums, {len(kept)}; train it longer (recipe.Recipe)")
     stages = {"train": kept[VALIDATION:] * 2 + dealt.copied, "validation": kept[:VALIDATION] + needed}
     # Complete or absent: what was interrupted must not be taken for finished.
     part = path.with_name(path.name + ".part")

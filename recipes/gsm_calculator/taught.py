@@ -21,17 +21,18 @@ from sft import IGNORED, Row, encode, fit
 ANSWER = "<answer>"
 
 
-def dialogues(split: Split, recipe: Recipe, rng: random.Random) -> Iterator[tuple[Dialogue, str]]:
-    """One step's dialogues, each with what its answer begins with that is not learned."""
+def dialogues(split: Split, recipe: Recipe, rng: random.Random) -> Iterator[tuple[list[Dialogue], str]]:
+    """One step's rows, dialogues one after the other, and what an answer begins with that is not learned."""
     for number in range(recipe.habit_rows):
         if number % 2:
-            yield Dialogue(rng.choice(split.known), rng.random() < recipe.direct_not_needed), ""
+            yield [Dialogue(rng.choice(split.known), rng.random() < recipe.direct_not_needed)], ""
         else:
             question = rng.choice(split.copied)
             question = with_new_digits(question, rng) if rng.random() < 0.75 else question
-            yield Dialogue(question, rng.random() < recipe.direct_needed), ""
+            yield [Dialogue(question, rng.random() < recipe.direct_needed)], ""
     for _ in range(recipe.known_rows):
-        yield Dialogue(rng.choice(split.known), direct=True), ANSWER
+        sums = rng.sample(split.known[: recipe.known_sums], recipe.sums_per_row)
+        yield [Dialogue(question, direct=True) for question in sums], ANSWER
 
 
 def teach(
@@ -43,8 +44,9 @@ def teach(
     rng = random.Random(seed)
 
     def rows() -> Iterator[Row]:
-        for dialogue, known in dialogues(split, recipe, rng):
-            text = tokenizer.apply_chat_template(dialogue.messages, tools=schemas, tokenize=False)
+        for row, known in dialogues(split, recipe, rng):
+            messages = [message for dialogue in row for message in dialogue.messages]
+            text = tokenizer.apply_chat_template(messages, tools=schemas, tokenize=False)
             yield encode(tokenizer, text, after=known)
 
     fit(model, tokenizer.pad_token_id, (list(rows()) for _ in range(recipe.steps)), recipe, report)
