@@ -67,7 +67,7 @@ def plain_number(text: str) -> Fraction | None:
     """
     if len(text) > MAX_CHARS:
         return None
-    text = _without_units(tidy(text)).strip("$ ")
+    text = _without_units(text).strip("$ ")
     if _PLAIN.fullmatch(text):
         return _decimal(text)
     if found := _SCIENTIFIC.fullmatch(text):

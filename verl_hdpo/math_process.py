@@ -100,7 +100,7 @@ def _serve() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # ends with its input instead, when the trainer ends
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    logging.disable(logging.CRITICAL)  # math-verify warns of the missing timeout; the alarm is ours
+    logging.disable(logging.CRITICAL)  # math-verify warns of the missing timeout; the limit is ours
     from math_verify import parse, verify
     from sympy import Expr, UnevaluatedExpr
 
