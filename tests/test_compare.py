@@ -53,6 +53,7 @@ def test_variants_and_their_overrides():
         ("", "at least one"),
         ("hdpo,hdpo", "hdpo is named twice"),
         ("gdpo,tool_gdpo", "tool_gdpo is named twice"),
+        ("grpo[actor.optim.lr=1],grpo[critic.optim.lr=1]", "two would be called grpo[lr=1]"),
         ("grpo penalty", "is not an algorithm"),
         ("grpo_penalty[a]", "'a' in 'grpo_penalty[a]' is not key=value"),
         ("grpo_penalty[a=1,a=2]", "a is given twice"),

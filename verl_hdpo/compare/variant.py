@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass, fields
 
@@ -78,14 +79,16 @@ def parse_variants(text: str) -> list[Variant]:
     """Variants in a list with commas, ``grpo,grpo_penalty[a=0.5,gated=true],hdpo``.
 
     Raises:
-        VariantError: one that cannot be read, two that are the same, or none.
+        VariantError: one that cannot be read, two of one name, or none.
     """
     variants = [Variant.parse(part) for part in split_outside_brackets(text) if part.strip()]
     if not variants:
         raise VariantError("name at least one algorithm")
-    folders = [variant.folder for variant in variants]
-    if twice := next((v.label for v, folder in zip(variants, folders, strict=True) if folders.count(folder) > 1), ""):
-        raise VariantError(f"{twice} is named twice")
+    for one, other in itertools.combinations(variants, 2):
+        if one.overrides == other.overrides:
+            raise VariantError(f"{one.label} is named twice")
+        if one.folder == other.folder:
+            raise VariantError(f"two would be called {one.label}, as of a key its last word is shown; compare them apart")
     return variants
 
 
