@@ -21,7 +21,7 @@ RECIPE, QUICKSTART, SMOLLM2 = (
     ROOT / "examples" / "quickstart",
     ROOT / "examples" / "gsm8k_smollm2",
 )
-MODULES = ("pipeline", "recipe", "taught", "cold_start", "questions", "tokenizer", "sft", "gsm8k", "smollm2")
+MODULES = ("pipeline", "recipe", "taught", "packed", "cold_start", "questions", "tokenizer", "sft", "gsm8k", "smollm2")
 
 
 @pytest.fixture(scope="module")
@@ -52,43 +52,56 @@ def schemas():
     return [tool.tool_schema.model_dump(exclude_unset=True, exclude_none=True) for tool in tools]
 
 
-def learned(parts, tokenizer, schemas, dialogue, after):
-    text = tokenizer.apply_chat_template(dialogue.messages, tools=schemas, tokenize=False)
-    _, labels = parts["sft"].encode(tokenizer, text, after=after)
-    return tokenizer.decode([label for label in labels if label != parts["sft"].IGNORED])
+@pytest.fixture(scope="module")
+def model(tokenizer):
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    return LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), max_position_embeddings=4096, **sizes)).eval()
 
 
 def test_what_is_known_is_learned_without_the_decision_to_say_it(parts, tokenizer, schemas):
     question = parts["questions"].Question("not_needed", "48/2", "24")
     direct, call = (parts["cold_start"].Dialogue(question, direct) for direct in (True, False))
-    assert learned(parts, tokenizer, schemas, direct, "") == "<answer>24</answer><|im_end|>"
-    assert learned(parts, tokenizer, schemas, direct, "<answer>") == "24</answer><|im_end|>"
-    assert learned(parts, tokenizer, schemas, call, "").startswith('<tool_call>{"name": "calculator"')
+
+    def learned(dialogue, after):
+        _, labels = parts["taught"].encoded(tokenizer, schemas, dialogue, after)
+        return tokenizer.decode([label for label in labels if label != parts["sft"].IGNORED])
+
+    assert learned(direct, "") == "<answer>24</answer><|im_end|>"
+    assert learned(direct, "<answer>") == "24</answer><|im_end|>"
+    assert learned(call, "").startswith('<tool_call>{"name": "calculator"')
 
 
 def test_a_step_teaches_both_kinds_and_few_direct_answers(parts):
     recipe, split = parts["recipe"].Recipe(), parts["questions"].split(1)
     rng = random.Random(1)
     steps = [list(parts["taught"].dialogues(split, recipe, rng)) for _ in range(200)]
-    habits = [dialogue for step in steps for (dialogue, *_), known in step if not known]
     assert all(len(step) == recipe.habit_rows + recipe.known_rows for step in steps)
+    habits = [dialogue for step in steps for dialogue, unlearned in step if not unlearned]
     for kind, share in (("not_needed", recipe.direct_not_needed), ("needed", recipe.direct_needed)):
         direct = [dialogue.direct for dialogue in habits if dialogue.question.kind == kind]
         assert len(direct) == 100 * recipe.habit_rows
         assert sum(direct) / len(direct) == pytest.approx(share, abs=0.025)
-    taught = [row for step in steps for row, known in step if known]
-    assert all(len(row) == recipe.sums_per_row and all(dialogue.direct for dialogue in row) for row in taught)
-    asked = {dialogue.question.text for row in taught for dialogue in row}
-    assert asked == {question.text for question in split.known[: recipe.known_sums]}
+    taught = [dialogue for step in steps for dialogue, unlearned in step if unlearned]
+    assert all(dialogue.direct for dialogue in taught)
+    assert {dialogue.question for dialogue in taught} == set(split.known[: recipe.known_sums])
 
 
-def test_a_sum_is_known_by_the_probability_of_its_answer(parts, tokenizer, schemas):
-    torch.manual_seed(0)
-    sizes = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-    model = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), max_position_embeddings=4096, **sizes)).eval()
+def test_packed_dialogues_have_the_probabilities_that_they_have_alone(parts, tokenizer, schemas, model):
+    dialogues = list(parts["taught"].dialogues(parts["questions"].split(1), parts["recipe"].Recipe(), random.Random(2)))
+    rows = [parts["taught"].encoded(tokenizer, schemas, *dialogue) for dialogue in dialogues[:40]]
+    packed, owner = parts["packed"].log_probs(model, rows)
+    for number, (ids, labels) in enumerate(rows):
+        alone = model(torch.tensor([ids])).logits[0].log_softmax(-1)
+        at = [t for t, label in enumerate(labels) if label != parts["sft"].IGNORED]
+        expected = torch.stack([alone[t - 1, ids[t]] for t in at])
+        torch.testing.assert_close(packed[owner == number], expected, atol=1e-5, rtol=0)
+
+
+def test_a_sum_is_known_by_the_probability_of_its_answer(parts, tokenizer, schemas, model):
     questions = parts["questions"].load("not_needed")[::80]
-    probabilities = {}
-    for question in questions:
+    found = parts["taught"].probabilities(model, tokenizer, schemas, questions)
+    for question, probability in zip(questions, found, strict=True):
         user = [{"role": "user", "content": question.text}]
         prompt = tokenizer.apply_chat_template(user, tools=schemas, tokenize=False, add_generation_prompt=True)
         start = tokenizer(prompt + "<answer>", add_special_tokens=False).input_ids
@@ -97,11 +110,7 @@ def test_a_sum_is_known_by_the_probability_of_its_answer(parts, tokenizer, schem
         with torch.no_grad():
             log_p = model(torch.tensor([whole])).logits[0].log_softmax(-1)
         steps = range(len(start), len(whole))
-        probabilities[question] = sum(log_p[t - 1, whole[t]] for t in steps).exp().item()
-    ranked = sorted(questions, key=probabilities.get)
-    least = (probabilities[ranked[2]] * probabilities[ranked[3]]) ** 0.5
-    found = parts["taught"].known(model, tokenizer, schemas, questions, least)
-    assert set(found) == set(ranked[3:])
+        assert probability == pytest.approx(sum(log_p[t - 1, whole[t]] for t in steps).exp().item(), rel=1e-4)
 
 
 @pytest.mark.parametrize("cpu", [True, False])

@@ -8,6 +8,7 @@ import random
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -91,11 +92,15 @@ def train(
         raise ValueError(f"{len(rows)} dialogues from {len(problems)} problems; is --data GSM8K's annotated train set?")
     taken = itertools.cycle(rows)
     batches = ([next(taken) for _ in range(recipe.batch)] for _ in range(recipe.steps))
-    fit(model, tokenizer.pad_token_id, batches, recipe, report)
+    fit(model, batches, partial(loss_of, pad=tokenizer.pad_token_id), recipe, report)
 
 
 def fit(
-    model: Any, pad: int, batches: Iterable[Sequence[Row]], recipe: Any, report: Callable[[int, float], None]
+    model: Any,
+    batches: Iterable[Sequence[Row]],
+    loss_of: Callable[[Any, Sequence[Row]], torch.Tensor],
+    recipe: Any,
+    report: Callable[[int, float], None],
 ) -> None:
     """Train the last layers of ``model`` on a batch per step, by ``recipe``'s steps, lr and trained_layers."""
     model.requires_grad_(False)
@@ -105,7 +110,7 @@ def fit(
     optimizer = torch.optim.AdamW(trained, lr=recipe.lr, betas=(0.9, 0.98), weight_decay=0.0)
     model.train()
     for step, batch in enumerate(batches, 1):
-        loss = loss_of(model, batch, pad)
+        loss = loss_of(model, batch)
         scale = min(1.0, step / 5) * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * step / recipe.steps)))
         optimizer.param_groups[0]["lr"] = recipe.lr * scale
         optimizer.zero_grad()

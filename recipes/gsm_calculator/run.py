@@ -49,7 +49,7 @@ def prepare(path: Path, seed: int, source: str | None, cache: Path, recipe: Reci
     torch.set_num_threads(os.cpu_count() or 1)
     model, tokenizer = smollm2.load(source, cache)
     import pandas
-    from taught import known, teach
+    from taught import probabilities, teach
     from verl.tools.function_tool import load_function_tools_from_path
 
     tools = load_function_tools_from_path(str(TOOLS))
@@ -64,12 +64,13 @@ def prepare(path: Path, seed: int, source: str | None, cache: Path, recipe: Reci
         model = model.to("cuda")
     teach(model, tokenizer, schemas, dealt, recipe, seed, report)
     taught = dealt.known[: recipe.known_sums]
-    kept = known(model, tokenizer, schemas, taught, KNOWN)
+    right = probabilities(model, tokenizer, schemas, taught)
+    kept = [question for question, p in zip(taught, right, strict=True) if p >= KNOWN]
     print(f"{time.monotonic() - began:5.0f} s  {len(kept)} of {len(taught)} small sums are known", flush=True)
     needed = [question for question in dealt.validation if question.kind == "needed"][:VALIDATION]
     if len(kept) < 2 * VALIDATION:
         raise SystemExit(f"the model knows too few small sums, {len(kept)}; train it longer (recipe.Recipe)")
-    stages = {"train": kept[VALIDATION:] * 2 + dealt.copied, "validation": kept[:VALIDATION] + needed}
+    stages = {"train": kept[VALIDATION:] * 4 + dealt.copied, "validation": kept[:VALIDATION] + needed}
     # Complete or absent: what was interrupted must not be taken for finished.
     part = path.with_name(path.name + ".part")
     for old in (part, path):

@@ -14,25 +14,25 @@ from typing import Any
 
 import torch
 from cold_start import Dialogue, with_new_digits
+from packed import log_probs
 from questions import Question, Split
 from recipe import Recipe
-from sft import IGNORED, Row, encode, fit
+from sft import Row, encode, fit
 
 ANSWER = "<answer>"
 
 
-def dialogues(split: Split, recipe: Recipe, rng: random.Random) -> Iterator[tuple[list[Dialogue], str]]:
-    """One step's rows, dialogues one after the other, and what an answer begins with that is not learned."""
+def dialogues(split: Split, recipe: Recipe, rng: random.Random) -> Iterator[tuple[Dialogue, str]]:
+    """One step's dialogues, and what the answer of each begins with that is not learned."""
     for number in range(recipe.habit_rows):
         if number % 2:
-            yield [Dialogue(rng.choice(split.known), rng.random() < recipe.direct_not_needed)], ""
+            yield Dialogue(rng.choice(split.known), rng.random() < recipe.direct_not_needed), ""
         else:
             question = rng.choice(split.copied)
             question = with_new_digits(question, rng) if rng.random() < 0.75 else question
-            yield [Dialogue(question, rng.random() < recipe.direct_needed)], ""
-    for _ in range(recipe.known_rows):
-        sums = rng.sample(split.known[: recipe.known_sums], recipe.sums_per_row)
-        yield [Dialogue(question, direct=True) for question in sums], ANSWER
+            yield Dialogue(question, rng.random() < recipe.direct_needed), ""
+    for question in rng.sample(split.known[: recipe.known_sums], recipe.known_rows):
+        yield Dialogue(question, direct=True), ANSWER
 
 
 def teach(
@@ -43,30 +43,25 @@ def teach(
     torch.manual_seed(seed)
     rng = random.Random(seed)
 
-    def rows() -> Iterator[Row]:
-        for row, known in dialogues(split, recipe, rng):
-            messages = [message for dialogue in row for message in dialogue.messages]
-            text = tokenizer.apply_chat_template(messages, tools=schemas, tokenize=False)
-            yield encode(tokenizer, text, after=known)
+    def rows() -> list[Row]:
+        return [encoded(tokenizer, schemas, *taught) for taught in dialogues(split, recipe, rng)]
 
-    fit(model, tokenizer.pad_token_id, (list(rows()) for _ in range(recipe.steps)), recipe, report)
+    def loss_of(model: Any, rows: Sequence[Row]) -> torch.Tensor:
+        return -log_probs(model, rows)[0].mean()
+
+    fit(model, (rows() for _ in range(recipe.steps)), loss_of, recipe, report)
+
+
+def encoded(tokenizer: Any, schemas: list[dict[str, Any]], dialogue: Dialogue, after: str) -> Row:
+    text = tokenizer.apply_chat_template(dialogue.messages, tools=schemas, tokenize=False)
+    return encode(tokenizer, text, after)
 
 
 @torch.no_grad()
-def known(
-    model: Any, tokenizer: Any, schemas: list[dict[str, Any]], questions: Sequence[Question], least: float
-) -> list[Question]:
-    """Those of ``questions`` whose right answer is ``least`` likely or more, once the model answers without a call."""
-    kept = []
-    for question in questions:
-        messages = Dialogue(question, direct=True).messages
-        ids, labels = encode(
-            tokenizer, tokenizer.apply_chat_template(messages, tools=schemas, tokenize=False), after=ANSWER
-        )
-        targets = torch.tensor(labels[1:], device=model.device)
-        right = targets != IGNORED
-        hidden = model.model(input_ids=torch.tensor([ids], device=model.device)).last_hidden_state[0, :-1]
-        log_p = model.lm_head(hidden[right]).log_softmax(-1).gather(-1, targets[right, None])
-        if log_p.sum().exp() >= least:
-            kept.append(question)
-    return kept
+def probabilities(
+    model: Any, tokenizer: Any, schemas: list[dict[str, Any]], questions: Sequence[Question]
+) -> list[float]:
+    """How likely the right answer of each of ``questions`` is, once the model answers without a call."""
+    rows = [encoded(tokenizer, schemas, Dialogue(question, direct=True), ANSWER) for question in questions]
+    log_p, owner = log_probs(model, rows)
+    return torch.zeros(len(rows), device=log_p.device).index_add_(0, owner, log_p).exp().tolist()
