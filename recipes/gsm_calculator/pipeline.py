@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-PROMPTS, ROLLOUTS = 8, 8
+PROMPTS, ROLLOUTS = 6, 8
 PROMPT_TOKENS, RESPONSE_TOKENS = 256, 96
 
 
@@ -28,7 +28,7 @@ def pipeline(start: Path, tools: Path, steps: int, cpu: bool) -> list[str]:
         f"{rollout}.n={ROLLOUTS}",
         f"{rollout}.val_kwargs.do_sample=True",
         f"{rollout}.val_kwargs.temperature=1.0",
-        f"{actor}.optim.lr=2e-5",
+        f"{actor}.optim.lr=1e-4",
         f"{actor}.optim.lr_scheduler_type=cosine",
         f"{actor}.ppo_mini_batch_size={PROMPTS}",
         f"{actor}.use_kl_loss=False",
@@ -49,6 +49,8 @@ def _on_cpu() -> list[str]:
     return [
         f"++ray_kwargs.ray_init.runtime_env.env_vars.OMP_NUM_THREADS='{threads}'",
         f"{rollout}.max_num_seqs=64",
+        f"{rollout}.dtype=bfloat16",
+        f"++{actor}.fsdp_config.mixed_precision.param_dtype=bf16",
         f"{rollout}.checkpoint_engine.update_weights_bucket_megabytes=256",
         f"{rollout}.log_prob_max_token_len_per_gpu=4096",
         f"{actor}.ppo_max_token_len_per_gpu=2048",
