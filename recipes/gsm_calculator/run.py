@@ -66,7 +66,9 @@ def prepare(path: Path, seed: int, source: str | None, cache: Path, recipe: Reci
     taught = dealt.known[: recipe.known_sums]
     right = probabilities(model, tokenizer, schemas, taught)
     kept = [question for question, p in zip(taught, right, strict=True) if p >= KNOWN]
-    print(f"{time.monotonic() - began:5.0f} s  {len(kept)} of {len(taught)} small sums are known", flush=True)
+    direct = sum(probabilities(model, tokenizer, schemas, taught, after="")) / len(taught)
+    known = f"{len(kept)} of {len(taught)} small sums are known, {direct:.1%} of them answered without a call"
+    print(f"{time.monotonic() - began:5.0f} s  {known}", flush=True)
     needed = [question for question in dealt.validation if question.kind == "needed"][:VALIDATION]
     if len(kept) < 2 * VALIDATION:
         raise SystemExit(f"the model knows too few small sums, {len(kept)}; train it longer (recipe.Recipe)")
