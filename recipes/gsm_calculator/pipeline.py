@@ -28,7 +28,7 @@ def pipeline(start: Path, tools: Path, steps: int, cpu: bool) -> list[str]:
         f"{rollout}.n={ROLLOUTS}",
         f"{rollout}.val_kwargs.do_sample=True",
         f"{rollout}.val_kwargs.temperature=1.0",
-        f"{actor}.optim.lr=1e-4",
+        f"{actor}.optim.lr=1e-5",
         f"{actor}.optim.lr_scheduler_type=cosine",
         f"{actor}.ppo_mini_batch_size={PROMPTS}",
         f"{actor}.use_kl_loss=False",
