@@ -18,11 +18,11 @@ class Recipe:
         direct_not_needed, direct_needed: share of direct answers among the dialogues of each kind.
     """
 
-    steps: int = 40
+    steps: int = 64
     lr: float = 1e-3
     habit_rows: int = 8
     known_sums: int = 192
     known_rows: int = 96
     trained_layers: int = 10
-    direct_not_needed: float = 0.4
+    direct_not_needed: float = 0.3
     direct_needed: float = 0.002
