@@ -19,7 +19,7 @@ from verl_hdpo.adapters.reward_manager import HDPORewardManager
 from verl_hdpo.answers import Verdict
 from verl_hdpo.config import HDPOConfig
 from verl_hdpo.rewards import RewardSettingsError, hdpo_signal
-from verl_hdpo.rollouts import Outcomes
+from verl_hdpo.rollouts import OutcomeError, Outcomes
 from verl_hdpo.tool_ledger import ToolLedger
 
 KEYS = [
@@ -28,11 +28,12 @@ KEYS = [
 ]  # fmt: skip
 
 
-def config(reward_kwargs=None, hdpo=None, custom_path=None):
+def config(reward_kwargs=None, hdpo=None, custom_path=None, adv_estimator="grpo"):
     reward = {"custom_reward_function": {"path": custom_path, "name": "compute_score"}}
     reward |= {"reward_manager": {"source": "register", "name": "hdpo"}}
     reward |= {} if reward_kwargs is None else {"reward_kwargs": reward_kwargs}
-    return OmegaConf.create({"reward": reward, "algorithm": {} if hdpo is None else {"hdpo": hdpo}})
+    algorithm = {"adv_estimator": adv_estimator} | ({} if hdpo is None else {"hdpo": hdpo})
+    return OmegaConf.create({"reward": reward, "algorithm": algorithm})
 
 
 def ledger_with(**outcomes):
@@ -289,10 +290,23 @@ def test_warnings_of_unknown_outcomes_are_rate_limited(caplog):
     assert caplog.text.count("outcome(s) unknown") == 1
 
 
-@pytest.mark.parametrize("result", [-1.0, {"score": 2}, {"score": 1, "acc": 7}, {"acc": 1, "score": float("inf")}])
+@pytest.mark.parametrize("result", [-1.0, {"score": 2}, {"score": 1, "acc": 7}, {"acc": 1, "score": 1e999}, "4 of 5"])
 def test_a_custom_score_outside_0_to_1_is_refused(result):
     with pytest.raises(ValueError, match=r"must return a score \(and acc\) in \[0, 1\]"):
         score(rollout(RIGHT, ledger=ToolLedger()), lambda **_: result)
+
+
+def test_what_cannot_be_scored_ends_the_run_in_place_of_going_missing():
+    async def run(function, data):
+        settings = config(custom_path="r.py", adv_estimator="hdpo")
+        return await HDPORewardManager(settings, tiny_tokenizer(), function).run_single(data)
+
+    unjudged = rollout("call", RIGHT, spans=False, num_turns=4)
+    for data, score, why in ((rollout(WRONG), -1.0, r"\[0, 1\], found {'score': -1.0}"), (unjudged, 1.0, "cannot tell")):
+        info = asyncio.run(run(lambda score=score, **_: score, data))["reward_extra_info"]
+        assert list(info) == [*KEYS, "reward_error"] and info["outcome_known"] == 0
+        with pytest.raises(OutcomeError, match=why):
+            Outcomes.read([{"reward_extra_info": info}], [2], HDPOConfig())
 
 
 def test_other_keys_of_a_custom_reward_are_ignored_and_named_once(caplog):

@@ -128,3 +128,9 @@ def test_the_format_is_known_where_every_rollout_reports_it():
 
     assert format_ok(1.0, 0.0, True).tolist() == [True, False, True]
     assert format_ok(1.0, None) is None
+
+
+def test_a_rollout_of_unknown_outcome_need_not_report_its_format():
+    infos = [{"acc": 1, "format": 1.0}, {"acc": 0, "timeout": True}]
+    outcomes = Outcomes.read([{"reward_extra_info": info} for info in infos], [2, 2], HDPOConfig())
+    assert (outcomes.known_B.tolist(), outcomes.format_ok_B.tolist()) == ([True, False], [True, False])

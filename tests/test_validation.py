@@ -35,6 +35,14 @@ def test_an_unknown_outcome_that_comes_without_a_verdict_is_counted():
     assert (metrics["val-hdpo/s/unknown_rate"], metrics["val-core/s/acc/mean@1"]) == (0.5, 1.0)
 
 
+@pytest.mark.parametrize("scores", [{}, {"score": [1.0, 0.0, 1.0, None]}])
+def test_a_timeout_of_verls_rate_limited_manager_is_that_rollouts_alone(scores):
+    reported = {"acc": [1.0, 0.0, 1.0, 0.0], "timeout": [None, None, None, True], **scores}
+    metrics = validated(make_trainer(), "wxyz", {"reward": [1.0, 0.0, 1.0, 0.0], **reported})
+    assert metrics["val-hdpo/s/unknown_rate"] == 1 / 4
+    assert metrics["val-hdpo/s/accuracy"] == metrics["val-core/s/acc/mean@1"] == pytest.approx(2 / 3)
+
+
 @pytest.mark.parametrize("acc", [{"acc": [1.0, None]}, {}])
 def test_a_source_that_tells_no_outcome_keeps_its_scores(acc):
     metrics = validated(make_trainer(), "xy", {"reward": [1.0, 0.5], **acc}, sources=["s", "t"])

@@ -17,6 +17,10 @@ Check = Literal["auto", "exact", "math"]
 
 ANSWER_PATTERN = r"<answer>((?:(?!</?answer>).)*)</answer>"
 
+REWARD_ERROR = "reward_error"
+"""Key under which the ``hdpo`` reward manager reports why it could not score a rollout, in place of raising: verl drops
+a rollout whose reward raises, and goes on with its siblings."""
+
 SIGNAL_LEVELS = 10_000
 SIGNAL_COSTS = 1_000
 

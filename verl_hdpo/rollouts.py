@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from verl_hdpo.config import HDPOConfig
+from verl_hdpo.rewards import REWARD_ERROR
 from verl_hdpo.tool_ledger import LEDGER_KEY, ToolLedger, rounds_from_num_turns
 
 
@@ -107,7 +108,7 @@ class Outcomes:
             num_turns: verl's turn count, for loops that keep no ledger.
 
         Raises:
-            OutcomeError: ``reward_extra_info`` has no ``config.correct_key``.
+            OutcomeError: ``reward_extra_info`` has no ``config.correct_key``, or says that it could not be made.
         """
         infos = [fields.get("reward_extra_info") or {} for fields in extra_fields]
         ledgers = [
@@ -127,7 +128,7 @@ class Outcomes:
             correct_B=torch.tensor([value > config.correct_threshold for value in correctness], dtype=torch.bool),
             tool_calls_B=torch.tensor(tool_calls, dtype=torch.int64),
             ledgers=ledgers,
-            format_ok_B=_format_ok(infos),
+            format_ok_B=_format_ok(infos, correctness),
         )
 
     @classmethod
@@ -160,6 +161,8 @@ class Outcomes:
 
 def _correctness(reward_extra_info: Mapping[str, Any], config: HDPOConfig) -> float:
     """The value under ``correct_key``; NaN when the outcome is unknown."""
+    if REWARD_ERROR in reward_extra_info:
+        raise OutcomeError(f"the reward manager could not score a rollout: {reward_extra_info[REWARD_ERROR]}")
     known = reward_extra_info.get(config.known_key)
     if known is not None and not known:
         return math.nan
@@ -177,10 +180,15 @@ def _correctness(reward_extra_info: Mapping[str, Any], config: HDPOConfig) -> fl
     return math.nan if value is None else float(value)
 
 
-def _format_ok(infos: Sequence[Mapping[str, Any]]) -> Tensor | None:
-    """``format`` as the ``hdpo`` reward manager reports it: 1 or 0; a fraction is a format not quite obeyed."""
+def _format_ok(infos: Sequence[Mapping[str, Any]], correctness: Sequence[float]) -> Tensor | None:
+    """``format`` as the ``hdpo`` reward manager reports it: 1 or 0; a fraction is a format not quite obeyed.
+
+    A rollout of unknown outcome may lack it.
+    """
     values = [info.get("format") for info in infos]
-    return None if None in values else torch.tensor([value == 1 for value in values], dtype=torch.bool)
+    if any(value is None and not math.isnan(known) for value, known in zip(values, correctness, strict=True)):
+        return None
+    return torch.tensor([value == 1 for value in values], dtype=torch.bool)
 
 
 def _tool_calls(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -15,9 +14,10 @@ from verl import DataProto
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 from verl.experimental.reward_loop.reward_manager.registry import register
 
+from verl_hdpo.adapters.check import hdpo_settings
 from verl_hdpo.answers import AnswerChecker, RuleChecker, Verdict, extract_answer, follows_format
 from verl_hdpo.config import HDPOConfig
-from verl_hdpo.rewards import RewardReport, RewardSettings, accuracy_reward, hdpo_signal, tool_reward
+from verl_hdpo.rewards import REWARD_ERROR, RewardReport, RewardSettings, accuracy_reward, hdpo_signal, tool_reward
 from verl_hdpo.tool_ledger import CALL_OUTCOMES, LEDGER_KEY, MODEL_SPANS_KEY, ToolLedger, rounds_from_num_turns
 
 logger = logging.getLogger(__name__)
@@ -57,12 +57,28 @@ class HDPORewardManager(RewardManagerBase):
         if reward_router_address is not None:
             self.router_kwargs["reward_router_address"] = reward_router_address
             self.router_kwargs["reward_model_tokenizer"] = reward_model_tokenizer
+        self._is_read = hdpo_settings(config) is not None
         self._slots = asyncio.Semaphore(MAX_CONCURRENT_SCORES)
         self._unknown_since_warning, self._next_warning = 0, 0.0
         self._ignored_keys: set[str] = set()
         self._skipped_ids = _special_ids(tokenizer, keep=self.settings.answer_pattern)
 
     async def run_single(self, data: DataProto) -> dict[str, Any]:
+        """Score and report of a rollout.
+
+        What cannot be scored is a mistake in the set-up. Of that verl's trainers would only drop the rollouts that it
+        concerns, such as the wrong ones of a function that returns -1, so this package's are told and end the run.
+        """
+        try:
+            return await self._score(data)
+        except Exception as error:
+            if not self._is_read:
+                raise
+            logger.exception("the hdpo reward manager could not score a rollout")
+            nothing = RewardReport(*[0.0] * len(RewardReport._fields))._asdict()
+            return {"reward_score": 0.0, "reward_extra_info": {**nothing, REWARD_ERROR: str(error) or repr(error)}}
+
+    async def _score(self, data: DataProto) -> dict[str, Any]:
         item = data[-1:][0]  # of a trajectory with several outputs, the last holds the answer
         row = item.non_tensor_batch
         fields = row.get("tool_extra_fields") or {}
@@ -156,14 +172,19 @@ class HDPORewardManager(RewardManagerBase):
             logger.warning("the hdpo reward manager ignores %s of the custom reward", sorted(ignored))
         score, known = result.get("score"), result.get("outcome_known", True)
         acc = result.get("acc", score)
-        if score is None or acc is None or not known or math.isnan(score) or math.isnan(acc):
+        if score is None or acc is None or not known or score != score or acc != acc:
             return None, None
-        if not (0.0 <= score <= 1.0 and 0.0 <= acc <= 1.0):
+        try:
+            score, acc = float(score), float(acc)
+            in_range = 0.0 <= score <= 1.0 and 0.0 <= acc <= 1.0
+        except (TypeError, ValueError):
+            in_range = False
+        if not in_range:
             raise ValueError(
                 f"the custom reward function must return a score (and acc) in [0, 1], found {dict(result)!r}; "
                 f"rescale it, and return None when the outcome is unknown"
             )
-        return float(score), float(acc)
+        return score, acc
 
     def _decode(self, ids: list[int]) -> str:
         kept = [i for i in ids if i not in self._skipped_ids]

@@ -190,8 +190,12 @@ class _HDPOTrainer:
         stock = super()._val_metrics_update
         if self.hdpo is None:
             return stock(data_sources, sample_uids, reward_extra_infos_dict, sample_turns, **kwargs)
-        infos = [{key: values[i] for key, values in reward_extra_infos_dict.items()} for i in range(len(data_sources))]
-        # Where a source's reward tells no outcome, verl fills in None; its scores stay, and there is nothing to add.
+        # verl fills in None where a rollout's reward had no such key.
+        infos = [
+            {key: values[i] for key, values in reward_extra_infos_dict.items() if values[i] is not None}
+            for i in range(len(data_sources))
+        ]
+        # Where a source's reward tells no outcome its scores stay, and there is nothing to add.
         told = [
             i
             for i, info in enumerate(infos)
