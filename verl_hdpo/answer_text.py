@@ -18,6 +18,14 @@ _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-
 _SUPERSCRIPT = re.compile("[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 _WORDS = r"\\(?:text|mathrm|mbox|operatorname)\s*\{[^{}\d]*\}"
 _UNIT = re.compile(rf"^{_WORDS}|{_WORDS}(?:\s*\^\s*(?:\d|\{{\s*\d\s*\}}))?[\s$]*$|(?<=\d)\s*dollars?$")
+_UNIT_WORDS = re.compile(r"(?<=[\d.])\s+([a-zA-Z]{2,}(?:[\s./]+[a-zA-Z]+)*[\s.]*)$")
+_PART_OF_THE_VALUE = frozenset(
+    "hundred thousand million billion trillion mn mil bn tn dozen dozens score percent half halves third thirds quarter"
+    " quarters fourth fourths fifth fifths tenth tenths hundredth hundredths thousandth thousandths or and plus minus"
+    " times over divided point squared cubed mod pi infinity am pm".split()
+)
+_CURRENCY = re.compile(r"[€£¥₹]\s*(?=[\d.])|(?<=[\d.])\s*[€£¥₹]")
+_BOLD = re.compile(r"\*\*((?:(?!\*\*).)+)\*\*", re.DOTALL)
 _DEGREE = re.compile(r"\^\s*(?:\\circ|\{\s*\\circ\s*\})|\\degree\b|°")
 _THOUSANDS = re.compile(r"(?<=[\d,])\\[!,;:](?=\d{3}(?!\d))")
 _DIGITS = r"(?:\d{1,3}(?:,\d{3})+|\d+)"
@@ -51,13 +59,29 @@ _NO_MATHEMATICS = re.compile(
 
 
 def tidy(text: str) -> str:
-    """``text`` in NFKC, with ``²`` and ``e-07`` as LaTeX's powers and no ``\\$``, ``{,}`` or ``\\!`` in numbers."""
+    """``text`` in NFKC, with ``²`` and ``e-07`` as LaTeX's powers and no ``\\$``, ``{,}`` or ``\\!`` in numbers.
+
+    Without the ``**`` that set the whole of it in bold.
+    """
     text = _SUPERSCRIPT.sub(lambda power: f"^{{{power[0].translate(_SUPERSCRIPTS)}}}", text)
     text = unicodedata.normalize("NFKC", text).replace("\u2212", "-")
     text = text.replace("\\$", " ").replace("{,}", ",")
     text = _E_NOTATION.sub(lambda found: rf"{found[1]} \times 10^{{{int(found[2] or found[3])}}}", text)
     text = _THOUSANDS.sub("", text)
-    return re.sub(r"\\[!,;:]", " ", text).strip()
+    text = re.sub(r"\\[!,;:]", " ", text).strip()
+    return whole[1].strip() if (whole := _BOLD.fullmatch(text)) else text
+
+
+def without_unit(text: str) -> str:
+    """A number without the words, or the sign of a currency, that say what it counts: ``72`` of ``72 eggs``.
+
+    Words that change the value stay: ``72 thousand``, ``72 and a half``.
+    """
+    text = _CURRENCY.sub("", text)
+    found = _UNIT_WORDS.search(text)
+    if found is None or _PART_OF_THE_VALUE & set(re.findall("[a-z]+", found[1].casefold())):
+        return text
+    return text[: found.start()]
 
 
 def plain_number(text: str) -> Fraction | None:

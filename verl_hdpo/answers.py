@@ -103,8 +103,10 @@ class RuleChecker:
             return Verdict.UNKNOWN
         if len(answer) > answer_text.MAX_CHARS or answer_text.depth(answer) > answer_text.MAX_DEPTH:
             return Verdict.WRONG
-        gold_number, number = answer_text.plain_number(gold), answer_text.plain_number(answer)
+        gold_number = answer_text.plain_number(gold)
         if gold_number is not None:
+            answer = answer_text.without_unit(answer)
+            number = answer_text.plain_number(answer)
             if number is not None:
                 return Verdict.CORRECT if number == gold_number else Verdict.WRONG
             if answer_text.is_unevaluated(answer, whole=gold_number.denominator == 1):
