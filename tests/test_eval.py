@@ -12,9 +12,11 @@ from composed import without_hydra
 from tiny import tiny_tokenizer
 from transformers import Qwen3Config
 
+from verl_hdpo.cli import eval as eval_command
 from verl_hdpo.cli import run_config
 from verl_hdpo.cli.main import main
 from verl_hdpo.cli.served_model import serve_arguments
+from verl_hdpo.cli.verl_command import VerlConfig
 from verl_hdpo.evaluation import endpoint as endpoint_module
 
 TOOLS = '''
@@ -321,3 +323,20 @@ def test_rows_that_cannot_be_evaluated(run_eval, no_hydra, data, rows, message):
 def test_a_command_line_that_makes_no_sense(run_eval, arguments, message):
     done = run_eval(*arguments)
     assert (done.exit_code, message in done.output) == (2, True), done.output
+
+
+@pytest.mark.parametrize(
+    ("overrides", "loop", "manager"),
+    [
+        ((), "hdpo_tool_agent", "dapo"),
+        (("actor_rollout_ref.rollout.agent.default_agent_loop=single_turn_agent",), "single_turn_agent", "dapo"),
+        (("reward.reward_manager.name=naive",), "hdpo_tool_agent", "naive"),
+    ],
+)
+def test_what_a_config_or_an_override_sets_is_kept(data, tmp_path, overrides, loop, manager):
+    mine = "defaults:\n  - ppo_trainer\n  - _self_\nreward:\n  reward_manager:\n    name: dapo\n"
+    (tmp_path / "mine.yaml").write_text(mine)
+    config, _ = eval_command._config(VerlConfig("mine", None, str(tmp_path)), overrides, [str(data)])
+    rollout = config.actor_rollout_ref.rollout
+    assert (rollout.name, rollout.agent.default_agent_loop) == ("vllm", loop)
+    assert config.reward.reward_manager.name == manager

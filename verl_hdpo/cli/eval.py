@@ -17,12 +17,12 @@ import click
 from verl_hdpo.cli.verl_command import VerlCommand, VerlConfig, needs_extra, verl_options
 
 ARMS = ("free", "without", "forced")
-DEFAULTS = (
-    "actor_rollout_ref.rollout.name=vllm",
-    "actor_rollout_ref.rollout.agent.default_agent_loop=hdpo_tool_agent",
-    "reward.reward_manager.name=hdpo",
-)
-"""Where the run's overrides say nothing else."""
+DEFAULTS = {
+    "actor_rollout_ref.rollout.name": (None, "vllm"),
+    "actor_rollout_ref.rollout.agent.default_agent_loop": ("single_turn_agent", "hdpo_tool_agent"),
+    "reward.reward_manager.name": ("naive", "hdpo"),
+}
+"""What is taken in place of verl's own value, where neither the run's config nor its overrides say another."""
 
 
 @click.command("eval", cls=VerlCommand, short_help="Measure tool use: needed, needless, missed.")
@@ -117,7 +117,7 @@ def evaluate(
     records = {}
     with _told_plainly():
         for model in asked:
-            given = [*base, *DEFAULTS, *overrides, f"actor_rollout_ref.model.path={quoted(model.path)}"]
+            given = [*base, *overrides, f"actor_rollout_ref.model.path={quoted(model.path)}"]
             config, data_files = _config(options, given, files)
             if rollouts > 1 and not config.actor_rollout_ref.rollout.val_kwargs.temperature:
                 raise click.UsageError(
@@ -161,7 +161,7 @@ def _told_plainly() -> Iterator[None]:
 def _config(options: VerlConfig, overrides: Sequence[str], files: Sequence[str]) -> tuple[Any, list[str]]:
     """The composed config and the files with the questions, once every row is found to be right."""
     from hydra.errors import HydraException
-    from omegaconf import ListConfig
+    from omegaconf import ListConfig, OmegaConf
 
     from verl_hdpo.cli.run_config import compose
     from verl_hdpo.evaluation.rows import check_rows
@@ -170,6 +170,10 @@ def _config(options: VerlConfig, overrides: Sequence[str], files: Sequence[str])
         config = compose(options.config_name, options.config_path, options.config_dir, list(overrides))
     except HydraException as error:
         raise click.ClickException(f"the overrides do not fit verl's config: {error}") from None
+    named = {override.lstrip("+").partition("=")[0] for override in overrides}
+    for setting, (stock, ours) in DEFAULTS.items():
+        if setting not in named and OmegaConf.select(config, setting) == stock:
+            OmegaConf.update(config, setting, ours)
     given = files or config.data.val_files
     data_files = [str(file) for file in (given if isinstance(given, list | tuple | ListConfig) else [given])]
     if not (config.data.get("custom_cls") or {}).get("path"):
