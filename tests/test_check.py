@@ -14,7 +14,12 @@ from verl_hdpo.config import HDPOConfig, HDPOConfigError
 from verl_hdpo.estimators import ESTIMATORS
 
 RIVALS = [name for name in ESTIMATORS if name != "hdpo"]
-RUN = ("algorithm.adv_estimator=hdpo", "actor_rollout_ref.rollout.n=4", "actor_rollout_ref.actor.use_dynamic_bsz=true")
+RUN = (
+    "algorithm.adv_estimator=hdpo",
+    "actor_rollout_ref.rollout.n=4",
+    "actor_rollout_ref.rollout.agent.default_agent_loop=hdpo_tool_agent",
+    "actor_rollout_ref.actor.use_dynamic_bsz=true",
+)
 ENGINES = ("ppo_trainer", "ppo_megatron_trainer")
 
 
@@ -197,6 +202,16 @@ def test_a_setting_that_the_agent_loop_ignores_is_warned_of(name, caplog):
         check_run(composed(*RUN, f"+algorithm.hdpo.{name}={value}", f"{loop}=tool_agent"))
     assert caplog.messages[0].startswith(f"algorithm.hdpo.{name} has no effect in agent loop tool_agent")
     assert f"set {loop}=hdpo_tool_agent" in caplog.messages[0]
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_a_loop_that_calls_no_tools_is_warned_of(name, caplog):
+    with caplog.at_level(logging.WARNING, logger="verl_hdpo"):
+        check_run(composed(*RUN, f"algorithm.adv_estimator={name}"))
+        assert not caplog.messages
+        loop = "actor_rollout_ref.rollout.agent.default_agent_loop=single_turn_agent"
+        check_run(composed(*RUN, f"algorithm.adv_estimator={name}", loop))
+    assert "single_turn_agent, verl's default, calls no tools: T is 0" in caplog.text
 
 
 @pytest.mark.parametrize("name", RIVALS)

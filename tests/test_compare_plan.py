@@ -72,17 +72,19 @@ def test_a_run_knows_how_far_it_came(tmp_path):
 def test_a_checkpoint_whose_validation_was_lost_is_validated(tmp_path):
     """verl saves a step, then validates and logs it; having gone on from there it takes the step for done."""
 
-    def attempt(saved, *overrides):
-        run = planned(tmp_path, overrides=["trainer.val_before_train=false", *overrides], config=["--config-name=x"])[0]
+    def attempt(saved, test_freq):
+        run = planned(tmp_path, overrides=["trainer.val_before_train=false"], config=["--config-name=x"])[0]
         logged(run, [(step, {}) for step in range(1, 4)])
         (run.folder / "checkpoints").mkdir(exist_ok=True)
         (run.folder / "checkpoints" / "latest_checkpointed_iteration.txt").write_text(str(saved))
+        if test_freq is not None:
+            (run.hydra_dir / ".hydra").mkdir(parents=True, exist_ok=True)
+            (run.hydra_dir / ".hydra" / "config.yaml").write_text(f"trainer:\n  test_freq: {test_freq}\n")
         assert run.attempt[-1] == "--config-name=x"
         return [part for part in run.attempt if part not in run.arguments]
 
-    assert attempt(3, "trainer.test_freq=2") == []
-    assert attempt(4, "trainer.test_freq=2") == ["trainer.val_before_train=true"]
-    assert attempt(4, "trainer.test_freq=-1") == attempt(4) == []
+    assert attempt(4, None) == attempt(3, 2) == attempt(4, -1) == []
+    assert attempt(4, 2) == ["trainer.val_before_train=true"]
 
 
 def test_a_run_is_not_gone_on_with_on_other_files(tmp_path):

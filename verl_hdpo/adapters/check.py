@@ -210,6 +210,12 @@ def _ignored_settings(config: DictConfig, settings: HDPOConfig) -> Iterator[str]
             "your judge or your tools may be down"
         )
     loop, default = config.actor_rollout_ref.rollout.agent.default_agent_loop, HDPOConfig()
+    if loop == "single_turn_agent":
+        yield (
+            f"agent loop {loop}, verl's default, calls no tools: T is 0 for every rollout, and nothing is left to "
+            f"learn about tools; set actor_rollout_ref.rollout.agent.default_agent_loop={AGENT_LOOP}, unless the "
+            f"data's column agent_name names another"
+        )
     if loop not in LOOPS_WITHOUT_LEDGER:
         return
     for name in ("count_calls", "max_tool_calls", "tool_timeout"):

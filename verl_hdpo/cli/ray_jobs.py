@@ -84,7 +84,7 @@ class RayJobs:
 
     def submit(self, run: PlannedRun, resumed: bool) -> None:
         """Have verl do ``run`` in a job that starts in this working directory."""
-        options = [f"hydra.run.dir={quoted(run.folder / 'hydra')}"]
+        options = [f"hydra.run.dir={quoted(run.hydra_dir)}"]
         environment = {LOGGER_PATH: str(run.folder / METRICS)}
         if run.cpu:
             from verl_hdpo.cpu.settings import ENVIRONMENT, cpu_overrides

@@ -134,10 +134,6 @@ def _fit_together(config: DictConfig) -> Iterator[Finding]:
         yield Finding(
             RUN, "FAIL", "agent loop", f"{name}={loop} is not registered", (f"use one of {', '.join(sorted(known))}",)
         )
-    elif settings is not None and loop == "single_turn_agent":
-        yield Finding(
-            RUN, "warn", "agent loop", f"{loop} calls no tools, T is 0 for every rollout", (f"{name}={AGENT_LOOP}",)
-        )
     else:
         yield Finding(RUN, "ok", "agent loop", loop)
 

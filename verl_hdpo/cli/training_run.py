@@ -26,7 +26,7 @@ def train(run: PlannedRun, stall_timeout: float, on_step: OnStep) -> int:
         stall_timeout: seconds without a step after which a run on the CPU is ended.
         on_step: called with each step that verl logs.
     """
-    arguments = [f"hydra.run.dir={quoted(run.folder / 'hydra')}", *run.attempt]
+    arguments = [f"hydra.run.dir={quoted(run.hydra_dir)}", *run.attempt]
     if run.cpu:
         from verl_hdpo.cpu.run import run_verl
 

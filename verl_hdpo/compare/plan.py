@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
+
 from verl_hdpo.compare.variant import Variant
 from verl_hdpo.fingerprint import of_inputs
 from verl_hdpo.quoted import quoted
@@ -55,6 +57,11 @@ class PlannedRun:
     @property
     def label(self) -> str:
         return f"{self.variant.label} seed {self.seed}"
+
+    @property
+    def hydra_dir(self) -> Path:
+        """Where hydra notes the config."""
+        return self.folder / "hydra"
 
     @property
     def log(self) -> Path:
@@ -111,9 +118,8 @@ class PlannedRun:
         """
         overrides = [argument for argument in self.arguments if not argument.startswith("--")]
         options = self.arguments[len(overrides) :]
-        validates = any(re.fullmatch(r"\+*trainer\.test_freq=[1-9]\d*", override) for override in overrides)
         saved = int(self._saved.read_text()) if self._saved.exists() else 0
-        if validates and saved > max((row["step"] for row in self.logged()), default=0):
+        if saved > max((row["step"] for row in self.logged()), default=0) and self._validates():
             overrides.append("trainer.val_before_train=true")
         return [*overrides, *options]
 
@@ -136,6 +142,12 @@ class PlannedRun:
             for line in file.read_bytes().splitlines():
                 with suppress(ValueError):  # the line at which a killed run stopped
                     yield json.loads(line)
+
+    def _validates(self) -> bool:
+        """Whether verl validates between steps, by the config that hydra noted when it started the run."""
+        noted = self.hydra_dir / ".hydra" / "config.yaml"
+        every = yaml.safe_load(noted.read_text())["trainer"]["test_freq"] if noted.exists() else 0
+        return isinstance(every, int) and every > 0
 
     @property
     def _saved(self) -> Path:
