@@ -302,7 +302,7 @@ def test_what_cannot_be_scored_ends_the_run_in_place_of_going_missing():
         return await HDPORewardManager(settings, tiny_tokenizer(), function).run_single(data)
 
     unjudged = rollout("call", RIGHT, spans=False, num_turns=4)
-    for data, score, why in ((rollout(WRONG), -1.0, r"\[0, 1\], found {'score': -1.0}"), (unjudged, 1.0, "cannot tell")):
+    for data, score, why in ((rollout(WRONG), -1.0, "found {'score': -1.0}"), (unjudged, 1.0, "cannot tell")):
         info = asyncio.run(run(lambda score=score, **_: score, data))["reward_extra_info"]
         assert list(info) == [*KEYS, "reward_error"] and info["outcome_known"] == 0
         with pytest.raises(OutcomeError, match=why):

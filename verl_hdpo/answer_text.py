@@ -19,10 +19,10 @@ _SUPERSCRIPT = re.compile("[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 _WORDS = r"\\(?:text|mathrm|mbox|operatorname)\s*\{[^{}\d]*\}"
 _UNIT = re.compile(rf"^{_WORDS}|{_WORDS}(?:\s*\^\s*(?:\d|\{{\s*\d\s*\}}))?[\s$]*$|(?<=\d)\s*dollars?$")
 _UNIT_WORDS = re.compile(r"(?<=[\d.])\s+([a-zA-Z]{2,}(?:[\s./]+[a-zA-Z]+)*[\s.]*)$")
-_PART_OF_THE_VALUE = frozenset(
-    "hundred thousand million billion trillion mn mil bn tn dozen dozens score percent half halves third thirds quarter"
-    " quarters fourth fourths fifth fifths tenth tenths hundredth hundredths thousandth thousandths or and plus minus"
-    " times over divided point squared cubed mod pi infinity am pm".split()
+_CHANGES_THE_VALUE = re.compile(
+    r"\b(?:hundred|thousand|(?:m|b|tr)illion|mil|[bmt]n|dozens?|score|percent|half|halves|thirds?|quarters?|fourths?|fifths?"
+    r"|(?:ten|hundred|thousand)ths?|or|and|plus|minus|times|over|divided|point|squared|cubed|mod|pi|infinity|[ap]m)\b",
+    re.IGNORECASE,
 )
 _CURRENCY = re.compile(r"[€£¥₹]\s*(?=[\d.])|(?<=[\d.])\s*[€£¥₹]")
 _BOLD = re.compile(r"\*\*((?:(?!\*\*).)+)\*\*", re.DOTALL)
@@ -79,9 +79,7 @@ def without_unit(text: str) -> str:
     """
     text = _CURRENCY.sub("", text)
     found = _UNIT_WORDS.search(text)
-    if found is None or _PART_OF_THE_VALUE & set(re.findall("[a-z]+", found[1].casefold())):
-        return text
-    return text[: found.start()]
+    return text if found is None or _CHANGES_THE_VALUE.search(found[1]) else text[: found.start()]
 
 
 def plain_number(text: str) -> Fraction | None:

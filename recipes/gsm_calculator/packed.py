@@ -6,7 +6,7 @@ they have alone.
 
 from __future__ import annotations
 
-import os
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,9 +25,9 @@ def log_probs(model: Any, dialogues: Sequence[Row]) -> tuple[torch.Tensor, torch
 
 
 def _packed(model: Any, dialogues: Sequence[Row]) -> tuple[torch.Tensor, torch.Tensor]:
-    unlearned = [ids[: next(t for t, label in enumerate(labels) if label != IGNORED)] for ids, labels in dialogues]
-    shared = len(os.path.commonprefix(unlearned))
-    tokens, positions, owners = unlearned[0][:shared], list(range(shared)), [-1] * shared
+    starts = [ids[: next(t for t, label in enumerate(labels) if label != IGNORED)] for ids, labels in dialogues]
+    shared = sum(1 for _ in itertools.takewhile(lambda tokens: len({*tokens}) == 1, zip(*starts, strict=False)))
+    tokens, positions, owners = starts[0][:shared], list(range(shared)), [-1] * shared
     learned = []  # (where it is predicted, token, whose)
     for owner, (ids, labels) in enumerate(dialogues):
         for position in range(shared, len(ids)):

@@ -61,7 +61,7 @@ def encoded(tokenizer: Any, schemas: list[dict[str, Any]], dialogue: Dialogue, a
 def probabilities(
     model: Any, tokenizer: Any, schemas: list[dict[str, Any]], questions: Sequence[Question], after: str = ANSWER
 ) -> list[float]:
-    """How likely the model is to give the right answer to each of ``questions`` without a call, once it wrote ``after``."""
+    """How likely a right answer without a call is to each of ``questions``, once the model wrote ``after``."""
     rows = [encoded(tokenizer, schemas, Dialogue(question, direct=True), after) for question in questions]
     log_p, owner = log_probs(model, rows)
     return torch.zeros(len(rows), device=log_p.device).index_add_(0, owner, log_p).exp().tolist()

@@ -88,7 +88,7 @@ def parse_variants(text: str) -> list[Variant]:
         if one.overrides == other.overrides:
             raise VariantError(f"{one.label} is named twice")
         if one.folder == other.folder:
-            raise VariantError(f"two would be called {one.label}, as of a key its last word is shown; compare them apart")
+            raise VariantError(f"two would be called {one.label}, by their keys' last words; compare them apart")
     return variants
 
 
