@@ -21,6 +21,7 @@ RUN = (
     "actor_rollout_ref.actor.use_dynamic_bsz=true",
 )
 ENGINES = ("ppo_trainer", "ppo_megatron_trainer")
+MANAGER = "reward.reward_manager.name=hdpo"  # ikea wants to know of the format
 
 
 def refusal(*overrides: str, name: str = "ppo_trainer") -> str:
@@ -207,10 +208,10 @@ def test_a_setting_that_the_agent_loop_ignores_is_warned_of(name, caplog):
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_a_loop_that_calls_no_tools_is_warned_of(name, caplog):
     with caplog.at_level(logging.WARNING, logger="verl_hdpo"):
-        check_run(composed(*RUN, f"algorithm.adv_estimator={name}"))
+        check_run(composed(*RUN, f"algorithm.adv_estimator={name}", MANAGER))
         assert not caplog.messages
         loop = "actor_rollout_ref.rollout.agent.default_agent_loop=single_turn_agent"
-        check_run(composed(*RUN, f"algorithm.adv_estimator={name}", loop))
+        check_run(composed(*RUN, f"algorithm.adv_estimator={name}", MANAGER, loop))
     assert "single_turn_agent, verl's default, calls no tools: T is 0" in caplog.text
 
 
@@ -218,7 +219,7 @@ def test_a_loop_that_calls_no_tools_is_warned_of(name, caplog):
 @pytest.mark.parametrize("mode", check.TRAINER_MODES)
 def test_every_rival_passes_on_every_trainer(name, mode, caplog):
     with caplog.at_level(logging.WARNING, logger="verl_hdpo"):
-        check_run(composed(*RUN, f"algorithm.adv_estimator={name}", f"trainer.v1.trainer_mode={mode}"))
+        check_run(composed(*RUN, f"algorithm.adv_estimator={name}", MANAGER, f"trainer.v1.trainer_mode={mode}"))
     assert not caplog.messages
 
 
@@ -226,6 +227,7 @@ def test_every_rival_passes_on_every_trainer(name, mode, caplog):
 def test_a_rival_is_refused_where_it_cannot_act(name):
     message = refusal(
         f"algorithm.adv_estimator={name}",
+        MANAGER,
         "actor_rollout_ref.rollout.n=1",
         "critic.enable=true",
         "trainer.use_v1=false",
@@ -237,6 +239,14 @@ def test_a_rival_is_refused_where_it_cannot_act(name):
     assert message.count("\n  - ") == 5
     for part in (f"{name} has no critic", "use 2 or more", "turn the filter off", f"policy loss that {name} acts"):
         assert part in message
+
+
+def test_ikea_needs_to_be_told_of_the_format():
+    ikea, naive = "algorithm.adv_estimator=ikea", "reward.reward_manager.name=naive"
+    assert "naive reports nothing" in " ".join(refusal(ikea, naive).split())
+    for enough in ("reward.reward_manager.name=hdpo", "+algorithm.ikea.format_reward=null"):
+        check_run(composed(*RUN, ikea, naive, enough))
+    check_run(composed(*RUN, ikea, naive, "reward.custom_reward_function.path=reward.py"))
 
 
 @pytest.mark.parametrize("name", RIVALS)
@@ -267,7 +277,7 @@ def test_how_outcomes_are_read_is_said_under_hdpo_for_every_rival(caplog):
     shared = ("+algorithm.hdpo.correct_key=score", "+algorithm.hdpo.w_tool=0.3", "+algorithm.hdpo.norm_by_std=false")
     with caplog.at_level(logging.WARNING, logger="verl_hdpo"):
         for name in ESTIMATORS:
-            config = composed(*RUN, *shared, f"algorithm.adv_estimator={name}")
+            config = composed(*RUN, MANAGER, *shared, f"algorithm.adv_estimator={name}")
             check_run(config)
             assert hdpo_settings(config) == HDPOConfig(correct_key="score", w_tool=0.3, norm_by_std=False)
     assert not caplog.messages

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -49,6 +50,12 @@ def test_each_run_can_write_where_no_other_does(tmp_path):
     assert written[1] == "trainer.rollout_data_dir=dumps/hdpo-seed1/1"
 
 
+def noted(run, config):
+    """As hydra notes the config of a run that it starts."""
+    (run.hydra_dir / ".hydra").mkdir(parents=True, exist_ok=True)
+    (run.hydra_dir / ".hydra" / "config.yaml").write_text(json.dumps(config))
+
+
 def test_a_run_knows_how_far_it_came(tmp_path):
     run = planned(tmp_path)[0]
     assert run.state == "new"
@@ -69,6 +76,17 @@ def test_a_run_knows_how_far_it_came(tmp_path):
         _ = planned(tmp_path, overrides=["data.train_files=d{seed}.parquet", "a.b=1"])[0].state
 
 
+@pytest.mark.parametrize(("contents", "goes_on"), [(["hf_model"], False), (["model", "optimizer", "extra"], True)])
+def test_a_run_goes_on_from_its_whole_state_only(tmp_path, contents, goes_on):
+    run = planned(tmp_path)[0]
+    run.prepare()
+    (run.folder / "checkpoints").mkdir()
+    (run.folder / "checkpoints" / "latest_checkpointed_iteration.txt").write_text("3")
+    noted(run, {"actor_rollout_ref": {"actor": {"checkpoint": {"save_contents": contents}}}})
+    assert run.prepare() is goes_on
+    assert (run.folder / "checkpoints").exists() is goes_on
+
+
 def test_a_checkpoint_whose_validation_was_lost_is_validated(tmp_path):
     """verl saves a step, then validates and logs it; having gone on from there it takes the step for done."""
 
@@ -78,8 +96,7 @@ def test_a_checkpoint_whose_validation_was_lost_is_validated(tmp_path):
         (run.folder / "checkpoints").mkdir(exist_ok=True)
         (run.folder / "checkpoints" / "latest_checkpointed_iteration.txt").write_text(str(saved))
         if test_freq is not None:
-            (run.hydra_dir / ".hydra").mkdir(parents=True, exist_ok=True)
-            (run.hydra_dir / ".hydra" / "config.yaml").write_text(f"trainer:\n  test_freq: {test_freq}\n")
+            noted(run, {"trainer": {"test_freq": test_freq}})
         assert run.attempt[-1] == "--config-name=x"
         return [part for part in run.attempt if part not in run.arguments]
 

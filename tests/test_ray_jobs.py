@@ -17,9 +17,11 @@ import pytest
 import requests
 import trainer_that_logs
 from free_port import free_port
+from planned_runs import planned
 from ray.job_submission import JobSubmissionClient
 
 from verl_hdpo.cli import ray_jobs, training_run
+from verl_hdpo.compare.plan import write_json
 
 pytestmark = pytest.mark.slow
 SECONDS_TO_START = 120
@@ -200,6 +202,25 @@ def test_an_answer_to_a_submission_that_was_lost(run_compare, tmp_path, monkeypa
     monkeypatch.setattr(JobSubmissionClient, "submit_job", lost)
     assert run_compare("--algos", "grpo", "--seeds", "1", "--", "a.b=1").exit_code == 0
     assert len(tries) == 2 and starts(tmp_path) == {"grpo/seed1": 1}
+
+
+def test_a_job_that_ends_while_the_cluster_is_asked(tmp_path, monkeypatch):
+    (run,) = planned(tmp_path, algos="grpo", seeds=[1])
+    run.prepare()
+
+    def asked(self, record):
+        write_json(run.folder / ray_jobs.ENDED, {"code": 0, "seconds": 9.0, "made_with": {}})
+
+    monkeypatch.setattr(ray_jobs, "record_of", lambda run: None)
+    monkeypatch.setattr(ray_jobs.RayJobs, "_info", asked)
+    assert ray_jobs.RayJobs("http://nowhere").ended(run) == (0, 9.0, {})
+
+
+def test_files_are_named_by_whole_paths(run_here, tmp_path):
+    (tmp_path / "reward.py").touch()
+    done = run_here("--ray-jobs", "http://nowhere", "--algos", "grpo", "--", "a.path=reward.py")
+    assert done.exit_code == 2
+    assert "give whole paths instead of reward.py" in " ".join(done.output.split())
 
 
 def test_an_address_where_no_cluster_answers(run_here):

@@ -27,6 +27,13 @@ def test_a_verl_command_line_can_be_pasted(monkeypatch, arguments, name, expecte
     assert asked["runs"] == ({} if expected is None else {"": tuple(expected)})
 
 
+def test_a_command_line_of_verls_without_dashes_before_it():
+    pasted = ["python", "-m", "verl.trainer.main_ppo", "a=1"]
+    result = CliRunner().invoke(main, ["compare", "--algos", "grpo", "--dry-run", *pasted])
+    assert result.exit_code == 2
+    assert "write -- before the command line of verl.trainer.main_ppo" in result.output
+
+
 @pytest.mark.parametrize("path", ["config", str(run_config.STOCK_CONFIG)])
 def test_a_relative_config_path_starts_where_hydra_has_it_start(monkeypatch, path):
     asked = []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from verl_hdpo.quoted import quoted
+
 HERE = Path(__file__).parent
 ROLLOUTS = 4
 PROMPT_TOKENS, RESPONSE_TOKENS = 512, 256
@@ -21,11 +23,11 @@ def overrides(algo: str, cold_start: Path, seed: int, steps: int, prompts: int) 
         f"{rollout}.agent.default_agent_loop=hdpo_tool_agent",
         f"{rollout}.multi_turn.enable=True",
         f"{rollout}.multi_turn.format=hermes",
-        f"{rollout}.multi_turn.function_tool_path={HERE / 'calculator.py'}",
+        f"{rollout}.multi_turn.function_tool_path={quoted(HERE / 'calculator.py')}",
         f"{rollout}.multi_turn.max_assistant_turns=4",
-        f"actor_rollout_ref.model.path={cold_start / 'model'}",
-        f"data.train_files={cold_start / 'train.parquet'}",
-        f"data.val_files={cold_start / 'train.parquet'}",  # verl wants one; no validation is run
+        f"actor_rollout_ref.model.path={quoted(cold_start / 'model')}",
+        f"data.train_files={quoted(cold_start / 'train.parquet')}",
+        f"data.val_files={quoted(cold_start / 'train.parquet')}",  # verl wants one; no validation is run
         f"data.train_batch_size={prompts}",
         f"data.max_prompt_length={PROMPT_TOKENS}",
         f"data.max_response_length={RESPONSE_TOKENS}",

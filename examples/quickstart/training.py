@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from verl_hdpo.quoted import quoted
+
 HERE = Path(__file__).parent
 TOOLS = HERE / "tools.py"
 PROMPTS, ROLLOUTS, STEPS = 12, 16, 32
@@ -47,11 +49,11 @@ def pipeline(cold_start: Path, steps: int, tools: Path = TOOLS) -> list[str]:
         f"{rollout}.agent.num_workers=2",  # with a model this small the agent loops are most of a step
         f"{rollout}.multi_turn.enable=True",
         f"{rollout}.multi_turn.format=hermes",
-        f"{rollout}.multi_turn.function_tool_path={tools}",
+        f"{rollout}.multi_turn.function_tool_path={quoted(tools)}",
         f"{rollout}.multi_turn.max_assistant_turns=2",
-        f"actor_rollout_ref.model.path={cold_start / 'model'}",
-        f"data.train_files={cold_start / 'train.parquet'}",
-        f"data.val_files={cold_start / 'validation.parquet'}",
+        f"actor_rollout_ref.model.path={quoted(cold_start / 'model')}",
+        f"data.train_files={quoted(cold_start / 'train.parquet')}",
+        f"data.val_files={quoted(cold_start / 'validation.parquet')}",
         f"data.train_batch_size={PROMPTS}",
         "data.max_prompt_length=64",
         "data.max_response_length=64",

@@ -26,6 +26,8 @@ import run as quickstart  # noqa: E402
 import training  # noqa: E402
 from cold_start import Recipe  # noqa: E402
 
+from verl_hdpo.quoted import quoted  # noqa: E402
+
 STEPS = 24
 VALIDATED = 2
 """Answers to each validation question."""
@@ -68,7 +70,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="1, 2, ... (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=STEPS, help="RL steps of a run (default: %(default)s)")
     parser.add_argument("--out", type=Path, help="default: outputs/comparison/TASK")
-    parser.add_argument("--dry-run", action="store_true", help="check the configs and print the commands")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="check the configs and print the commands, once the models are there"
+    )
     args = parser.parse_args()
     task = TASKS[args.task]
     out = (args.out or ROOT / "outputs" / "comparison" / args.task).resolve()
@@ -79,7 +83,7 @@ def main() -> None:
     command += ["--title", task.title, "--out", str(out), *(["--dry-run"] if args.dry_run else [])]
     pipeline = training.pipeline(out / "start-{seed}", args.steps, task.tools)
     # Asked again as questions of their own: of several answers to one, verl bootstraps the best, which takes longer.
-    files = ",".join([str(out / "start-{seed}" / "validation.parquet")] * VALIDATED)
+    files = ",".join([quoted(out / "start-{seed}" / "validation.parquet")] * VALIDATED)
     validation = [f"data.val_files=[{files}]", "trainer.val_before_train=False"]
     command += ["--", *pipeline, *validation, *task.overrides]
     os.execv(Path(sys.executable).with_name("verl-hdpo"), command)

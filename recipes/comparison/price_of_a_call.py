@@ -19,7 +19,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from verl_hdpo.compare.variant import Variant, parse_variants
+from verl_hdpo.compare.variant import Variant, VariantError, parse_variants
 from verl_hdpo.estimators import ESTIMATORS
 from verl_hdpo.estimators.scalars import RolloutScalars
 
@@ -35,10 +35,13 @@ def advantages_of(variant: Variant) -> Callable[[RolloutScalars], Tensor]:
     if variant.algorithm not in ESTIMATORS:
         raise SystemExit(f"{variant.label} is none of grpo, gdpo, {', '.join(ESTIMATORS)}")
     estimator = ESTIMATORS[variant.algorithm]
-    settings = estimator.settings.from_mapping({key: yaml.safe_load(value) for key, value in variant.knobs})
+    settings = estimator.settings.from_mapping(
+        {key: yaml.safe_load(value) for key, value in variant.knobs if "." not in key}
+    )
+    norm_by_std = getattr(settings, "norm_by_std", None) is not False
 
     def of(rollouts: RolloutScalars) -> Tensor:
-        found = estimator.advantages(rollouts, settings)
+        found = estimator.advantages(rollouts, settings, norm_by_std)
         if isinstance(found, Tensor):
             return found
         accuracy, efficiency = found
@@ -117,7 +120,11 @@ def main() -> None:
     print(f"| points of accuracy | {' | '.join(f'u = {use}' for use in args.use)} |")
     print(f"|---|{'---|' * len(args.use)}")
     first = {}
-    for variant in parse_variants(algos):
+    try:
+        variants = parse_variants(algos)
+    except VariantError as error:
+        raise SystemExit(f"{error}; name the algorithms with --algos") from None
+    for variant in variants:
         prices = [price(advantages_of(variant), args.right, use, args.n) for use in args.use]
         told = ["more than it gives" if cost == float("inf") else str(round(100 * cost)) for cost in prices]
         print(f"| `{variant.label}` | {' | '.join(told)} |", flush=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from verl_hdpo.quoted import quoted
+
 PROMPTS, ROLLOUTS = 6, 8
 PROMPT_TOKENS, RESPONSE_TOKENS = 256, 96
 
@@ -17,11 +19,11 @@ def pipeline(start: Path, tools: Path, steps: int, cpu: bool) -> list[str]:
         f"{rollout}.agent.default_agent_loop=hdpo_tool_agent",
         f"{rollout}.multi_turn.enable=True",
         f"{rollout}.multi_turn.format=hermes",
-        f"{rollout}.multi_turn.function_tool_path={tools}",
+        f"{rollout}.multi_turn.function_tool_path={quoted(tools)}",
         f"{rollout}.multi_turn.max_assistant_turns=2",
-        f"actor_rollout_ref.model.path={start / 'model'}",
-        f"data.train_files={start / 'train.parquet'}",
-        f"data.val_files={start / 'validation.parquet'}",
+        f"actor_rollout_ref.model.path={quoted(start / 'model')}",
+        f"data.train_files={quoted(start / 'train.parquet')}",
+        f"data.val_files={quoted(start / 'validation.parquet')}",
         f"data.train_batch_size={PROMPTS}",
         f"data.max_prompt_length={PROMPT_TOKENS}",
         f"data.max_response_length={RESPONSE_TOKENS}",

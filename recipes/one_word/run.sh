@@ -9,7 +9,7 @@
 set -euo pipefail
 
 : "${TRAIN:?training data, a parquet or jsonl file}" "${VAL:?validation data}"
-: "${REWARD:?a Python file with compute_score(), that returns a dict with score and acc}"
+: "${REWARD:?a Python file with compute_score(), that returns a number, or a dict with score and acc}"
 : "${TOOLS:?the tools, a Python file of verl function tools or a tool yaml of verl}"
 ALGO=${ALGO:-hdpo}
 ENGINE=${ENGINE:-fsdp2}
@@ -49,6 +49,9 @@ args=(
     actor_rollout_ref.rollout.agent.default_agent_loop=hdpo_tool_agent
     trainer.nnodes="$NODES"
     trainer.n_gpus_per_node="$GPUS"
+    trainer.save_freq=20
+    trainer.test_freq=10
+    trainer.logger='[console]' # or [console,wandb], [console,tensorboard]
     trainer.project_name=verl-hdpo
     trainer.experiment_name="$ALGO-$ENGINE"
 )

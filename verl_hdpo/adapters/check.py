@@ -194,6 +194,14 @@ def _rival_problems(config: DictConfig) -> Iterator[str]:
             f"algorithm.use_kl_in_reward=true: {name} makes a reward of its own from the outcomes, and the KL penalty "
             f"would be lost; use actor_rollout_ref.actor.use_kl_loss=true instead"
         )
+    punishes_format = name == "ikea" and estimator_settings(config).format_reward is not None
+    told = config.reward.custom_reward_function.path or config.reward.reward_manager.name not in STOCK_REWARD_MANAGERS
+    if punishes_format and not told:
+        yield (
+            f"ikea punishes a wrong format, of which reward.reward_manager.name={config.reward.reward_manager.name} "
+            f"reports nothing; use {REWARD_MANAGER}, a reward function that returns 'format' too, or "
+            f"+algorithm.ikea.format_reward=null"
+        )
     if filter_groups and filter_groups.get("enable"):
         yield (
             f"algorithm.filter_groups.enable=true: no metric tells the groups in which {name} has a signal from those "

@@ -12,6 +12,7 @@ import click
 
 from verl_hdpo.cli.finding import Finding, report
 from verl_hdpo.cli.verl_command import LAUNCHER, STEPS, VerlCommand, VerlConfig, needs_extra, probe, verl_options
+from verl_hdpo.fingerprint import of_inputs
 
 
 class _Seeds(click.ParamType):
@@ -101,6 +102,8 @@ def compare(
             states = {run: run.state for run in runs}
         except PlanError as error:
             raise click.ClickException(str(error)) from None
+        if ray_jobs:
+            _refuse_relative_paths(runs)
         jobs = RayJobs(ray_jobs) if ray_jobs and not dry_run else None
         steps = _check(config, runs, overrides, cpu)
         todo = [run for run in runs if states[run] != "finished"]
@@ -174,6 +177,16 @@ def _check(config: VerlConfig, runs: Sequence, overrides: Sequence[str], cpu: bo
         raise click.ClickException("nothing was started: see above")
     steps = {finding.found for finding in findings if finding.subject == STEPS}
     return int(steps.pop()) if len(steps) == 1 else None
+
+
+def _refuse_relative_paths(runs: Sequence) -> None:
+    """verl reads files in Ray workers, and those of a cluster start in the folder where ``ray start`` was called."""
+    named = {name for run in runs for name in of_inputs(run.arguments)}
+    if relative := sorted(name for name in named if not Path(name).is_absolute()):
+        raise click.UsageError(
+            f"--ray-jobs: the workers of a cluster start in a folder of their own, not in this one; give whole paths "
+            f"instead of {', '.join(relative)}"
+        )
 
 
 def _once(findings: Sequence[Finding]) -> list[Finding]:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from verl_hdpo.cli.verl_command import needs_extra
+
 
 @click.group()
 def images() -> None:
@@ -23,8 +25,9 @@ def build(results: Path, out: Path, max_side: int) -> None:
         {"key": "sample-17", "results": [{"title": "...", "url": "...", "image": "pictures/1.jpg"}, ...]}
         {"query_image": "queries/18.jpg", "results": []}
     """
-    from verl_hdpo.image_results.build import ResultsError
-    from verl_hdpo.image_results.build import build as build_results
+    with needs_extra("tools"):
+        from verl_hdpo.image_results.build import ResultsError
+        from verl_hdpo.image_results.build import build as build_results
 
     with click.progressbar(length=results.stat().st_size, label="reading", width=40) as bar:
         try:

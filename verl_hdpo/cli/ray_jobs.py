@@ -130,12 +130,12 @@ class RayJobs:
 
     def ended(self, run: PlannedRun) -> Ended | None:
         """How the job of ``run`` ended; None while it goes on."""
-        if (run.folder / ENDED).exists():
-            return Ended(**json.loads((run.folder / ENDED).read_text()))
+        if (told := _told(run)) is not None:
+            return told
         info = self._info(record_of(run))
         if info is not None and not info.status.is_terminal():
             return None
-        return Ended(1, 0.0, None)
+        return _told(run) or Ended(1, 0.0, None)  # it may have ended while the cluster was asked
 
     def message(self, run: PlannedRun) -> str:
         """What Ray says of the job of ``run``, and what it printed before its log was open."""
@@ -156,6 +156,12 @@ class RayJobs:
             if not _is_unknown(error):
                 raise
             return None
+
+
+def _told(run: PlannedRun) -> Ended | None:
+    """What the job itself left behind."""
+    file = run.folder / ENDED
+    return Ended(**json.loads(file.read_text())) if file.exists() else None
 
 
 def _is_unknown(error: BaseException) -> bool:

@@ -53,8 +53,8 @@ def device() -> Iterator[Finding]:
             "device",
             f"torch {torch.__version__} sees no GPU on this machine",
             (
-                "on a head node without GPUs this is fine; to train on the CPU set VERL_PLATFORM=cpu and use "
-                "verl_hdpo.cpu.run",
+                "on a head node without GPUs this is fine; to train on the CPU: make quickstart, or verl-hdpo compare "
+                "--cpu",
             ),
         )
 

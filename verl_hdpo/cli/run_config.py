@@ -156,8 +156,8 @@ def _fit_together(config: DictConfig) -> Iterator[Finding]:
             RUN,
             "warn",
             "reward manager",
-            f"{manager}: HDPO reads reward_extra_info[{settings.correct_key!r}], which your reward function must "
-            f"return for every sample",
+            f"{manager}: HDPO reads reward_extra_info[{settings.correct_key!r}]; a number that your reward function "
+            f"returns is taken for it, a dict must hold it for every sample",
             (f"or reward.reward_manager.name={REWARD_MANAGER}",),
         )
     else:

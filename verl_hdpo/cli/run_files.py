@@ -24,6 +24,7 @@ LOOKED_THROUGH = 64 << 20
 """Bytes of a data file that takes seconds to read."""
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 REMOTE = re.compile(r"\w+://")
+OFFLINE = " (offline: it must be in the cache; HF_HUB_OFFLINE=0 lets a run get it, on the CPU too)"
 
 
 class _Wrong(Exception):
@@ -141,7 +142,8 @@ def _checked_row(config: DictConfig, row: dict[str, Any]) -> str:
         raise _Wrong(
             f"the first row has no string under 'data_source'; {columns}", "name the data set: metrics are per source"
         )
-    if (row.get("reward_model") or {}).get("ground_truth") is None:
+    model = row.get("reward_model")
+    if not isinstance(model, dict) or model.get("ground_truth") is None:
         raise _Wrong(
             f"the first row has no reward_model.ground_truth; {columns}",
             'add the column reward_model: {"style": "rule", "ground_truth": "..."}',
@@ -167,7 +169,9 @@ def _model(config: DictConfig) -> str:
     if REMOTE.match(path):
         return f"{path}: remote, not looked into"
     if HUB_ID.fullmatch(path) and not path.startswith("."):
-        offline = " (HF_HUB_OFFLINE is set: it must be in the cache)" if os.environ.get("HF_HUB_OFFLINE") else ""
+        on_cpu = os.environ.get("VERL_PLATFORM", "").strip().lower() == "cpu"  # cpu.settings.ENVIRONMENT
+        set_to = os.environ.get("HF_HUB_OFFLINE", "1" if on_cpu else "0").lower()
+        offline = "" if set_to in ("", "0", "false", "no", "off") else OFFLINE
         return f"{path}: taken as a name on the hub{offline}"
     raise _Wrong(f"{path} does not exist", f"set {name} to a folder with a Hugging Face model, or to owner/name")
 

@@ -78,7 +78,7 @@ def _wait(process: Any, port: int, log: Path) -> None:
         if process.poll() is not None:
             raise ServerError(f"{_tail(log)}\n\nvLLM ended with status {process.returncode}; its log: {log}")
         with contextlib.suppress(httpx.TransportError):
-            if httpx.get(f"http://{HOST}:{port}/health", timeout=5.0).status_code == 200:
+            if httpx.get(f"http://{HOST}:{port}/health", timeout=5.0, trust_env=False).status_code == 200:
                 return
         time.sleep(POLL_SECONDS)
     raise ServerError(f"{_tail(log)}\n\nvLLM was not ready within {START_SECONDS:.0f} s; its log: {log}")

@@ -29,6 +29,8 @@ class VerlCommand(click.Command):
     """Takes what follows ``--`` as a verl command line: hydra's own options, and overrides."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if LAUNCHER in args and "--" not in args:
+            raise click.UsageError(f"write -- before the command line of {LAUNCHER}", ctx)
         at = args.index("--") if "--" in args else 0
         own, verl = args[:at], [arg for arg in args[at:] if arg != "--"]
         if LAUNCHER in verl:  # the whole command was pasted: python -m verl.trainer.main_ppo ...
@@ -118,4 +120,4 @@ def probe(config: VerlConfig, runs: Mapping[str, Sequence[str]]) -> Iterator[Fin
             yield Finding(**{**fields, "advice": tuple(fields["advice"])})
     if problem:
         tail = "\n".join(output.splitlines()[-15:])
-        yield Finding("Plugin", "FAIL", "fresh process", f"importing verl {problem}\n{tail}", ("see Packages above",))
+        yield Finding("Plugin", "FAIL", "fresh process", f"the check {problem}\n{tail}", ("see Packages above",))

@@ -28,6 +28,9 @@ SEED_PLACE, RUN_PLACE = "{seed}", "{run}"
 DUMPS = ("trainer.rollout_data_dir", "trainer.validation_data_dir")
 """Where verl writes a file per step."""
 
+WHOLE_STATE = {"model", "optimizer", "extra"}
+"""What verl's checkpoints hold unless told otherwise, and what a run must have to go on."""
+
 METRICS, LOG = "metrics.jsonl", "train.log"
 _COMMAND, _DONE, _CHECKPOINTS = "command.json", "done.json", "checkpoints"
 
@@ -96,9 +99,11 @@ class PlannedRun:
     def prepare(self) -> bool:
         """Make the folder ready to run in; True if verl goes on from a checkpoint, else it begins anew.
 
-        What an earlier attempt logged is kept beside for :meth:`metrics_files` when there is a checkpoint.
+        What an earlier attempt logged is kept beside for :meth:`metrics_files` when there is a checkpoint. One without
+        the whole state does not count: verl would go on from its step, with weights or an optimizer that are new.
         """
-        resumes = self._saved.exists()
+        contents = self._noted("actor_rollout_ref", "actor", "checkpoint", "save_contents")
+        resumes = self._saved.exists() and (contents is None or set(contents) >= WHOLE_STATE)
         if not resumes:
             shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -119,7 +124,12 @@ class PlannedRun:
         overrides = [argument for argument in self.arguments if not argument.startswith("--")]
         options = self.arguments[len(overrides) :]
         saved = int(self._saved.read_text()) if self._saved.exists() else 0
-        if saved > max((row["step"] for row in self.logged()), default=0) and self._validates():
+        validates = self._noted("trainer", "test_freq")
+        if (
+            saved > max((row["step"] for row in self.logged()), default=0)
+            and isinstance(validates, int)
+            and validates > 0
+        ):
             overrides.append("trainer.val_before_train=true")
         return [*overrides, *options]
 
@@ -143,11 +153,13 @@ class PlannedRun:
                 with suppress(ValueError):  # the line at which a killed run stopped
                     yield json.loads(line)
 
-    def _validates(self) -> bool:
-        """Whether verl validates between steps, by the config that hydra noted when it started the run."""
+    def _noted(self, *key: str) -> Any:
+        """A value of the config that hydra noted when it started the run; None if it did not."""
         noted = self.hydra_dir / ".hydra" / "config.yaml"
-        every = yaml.safe_load(noted.read_text())["trainer"]["test_freq"] if noted.exists() else 0
-        return isinstance(every, int) and every > 0
+        value = yaml.safe_load(noted.read_text()) if noted.exists() else {}
+        for part in key:
+            value = value.get(part) or {}
+        return value or None
 
     @property
     def _saved(self) -> Path:

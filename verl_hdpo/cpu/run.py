@@ -91,7 +91,8 @@ def run_verl(
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={
-                    **os.environ,
+                    # With an address there, Ray would join that cluster in place of starting its own.
+                    **{name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"},
                     **ENVIRONMENT,
                     "TMPDIR": str(session),  # sockets of vLLM and verl go with the session
                     "VERL_FILE_LOGGER_PATH": str(metrics_path),
