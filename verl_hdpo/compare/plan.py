@@ -103,7 +103,8 @@ class PlannedRun:
         the whole state does not count: verl would go on from its step, with weights or an optimizer that are new.
         """
         contents = self._noted("actor_rollout_ref", "actor", "checkpoint", "save_contents")
-        resumes = self._saved.exists() and (contents is None or set(contents) >= WHOLE_STATE)
+        partial = isinstance(contents, list) and not set(contents) >= WHOLE_STATE
+        resumes = self._saved.exists() and not partial
         if not resumes:
             shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
