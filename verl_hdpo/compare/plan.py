@@ -125,12 +125,8 @@ class PlannedRun:
         overrides = [argument for argument in self.arguments if not argument.startswith("--")]
         options = self.arguments[len(overrides) :]
         saved = int(self._saved.read_text()) if self._saved.exists() else 0
-        validates = self._noted("trainer", "test_freq")
-        if (
-            saved > max((row["step"] for row in self.logged()), default=0)
-            and isinstance(validates, int)
-            and validates > 0
-        ):
+        every, logged = self._noted("trainer", "test_freq"), max((row["step"] for row in self.logged()), default=0)
+        if isinstance(every, int) and every > 0 and saved > logged:
             overrides.append("trainer.val_before_train=true")
         return [*overrides, *options]
 
