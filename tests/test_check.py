@@ -275,9 +275,10 @@ def test_settings_of_a_rival_are_checked_whether_it_is_chosen_or_not(caplog):
 def test_how_outcomes_are_read_is_said_under_hdpo_for_every_rival(caplog):
     """One word differs between two runs of a comparison; whatever else is set stays where it is."""
     shared = ("+algorithm.hdpo.correct_key=score", "+algorithm.hdpo.w_tool=0.3", "+algorithm.hdpo.norm_by_std=false")
+    shared += ("reward.custom_reward_function.path=reward.py",)
     with caplog.at_level(logging.WARNING, logger="verl_hdpo"):
         for name in ESTIMATORS:
-            config = composed(*RUN, MANAGER, *shared, f"algorithm.adv_estimator={name}")
+            config = composed(*RUN, *shared, f"algorithm.adv_estimator={name}")
             check_run(config)
             assert hdpo_settings(config) == HDPOConfig(correct_key="score", w_tool=0.3, norm_by_std=False)
     assert not caplog.messages
