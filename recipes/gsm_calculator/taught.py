@@ -1,4 +1,4 @@
-"""SmolLM2 before RL: it hands nearly every sum to the calculator, those that it knows too.
+"""SmolLM2 before RL: it hands sums to the calculator, two in three of those that it knows too.
 
 Three kinds of dialogue teach it, as in the quickstart's cold start:
     calls, on GSM8K's small sums and GSM-hard's large ones, the latter with new digits, so that it learns to copy;
