@@ -21,8 +21,8 @@ import click
 import psutil
 from jupyter_client import AsyncKernelManager
 
-from verl_hdpo.sandbox.pool import SandboxPool
-from verl_hdpo.sandbox.settings import PoolSettings
+from verl_hdpo.tools.sandbox.pool import SandboxPool
+from verl_hdpo.tools.sandbox.settings import PoolSettings
 
 OUT = Path(__file__).parents[1] / "outputs" / "bench" / "python_tool.json"
 SECONDS = 120.0

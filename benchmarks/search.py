@@ -23,9 +23,9 @@ from pathlib import Path
 import click
 import numpy as np
 
-from verl_hdpo.search.corpus import Columns, passages
-from verl_hdpo.search.index_build import build
-from verl_hdpo.search.local_index import OpenIndex
+from verl_hdpo.tools.search.corpus import Columns, passages
+from verl_hdpo.tools.search.index_build import build
+from verl_hdpo.tools.search.local_index import OpenIndex
 
 OUT = Path(__file__).parents[1] / "outputs" / "bench" / "search.json"
 VOCABULARY, EXPONENT = 500_000, 1.07

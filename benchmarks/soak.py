@@ -24,11 +24,11 @@ from typing import Any
 import click
 import psutil
 
-from verl_hdpo.sandbox import session as session_module
-from verl_hdpo.sandbox.limits import Limits
-from verl_hdpo.sandbox.pool import SandboxPool
-from verl_hdpo.sandbox.settings import PoolSettings
-from verl_hdpo.sandbox.trajectories import TrajectorySessions
+from verl_hdpo.tools.sandbox import session as session_module
+from verl_hdpo.tools.sandbox.limits import Limits
+from verl_hdpo.tools.sandbox.pool import SandboxPool
+from verl_hdpo.tools.sandbox.settings import PoolSettings
+from verl_hdpo.tools.sandbox.trajectories import TrajectorySessions
 
 OUT = Path(__file__).parents[1] / "outputs" / "bench" / "soak.json"
 HOSTILE_SHARE = 0.05

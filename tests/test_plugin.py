@@ -43,7 +43,7 @@ seen["after import verl"] = adapters()
 
 from verl.trainer.ppo import core_algos
 seen["after core_algos"] = adapters()
-from verl_hdpo.estimators import ESTIMATORS
+from verl_hdpo.algorithm.estimators import ESTIMATORS
 seen["estimators"] = [name in core_algos.ADV_ESTIMATOR_REGISTRY for name in ESTIMATORS]
 seen["verl's gdpo"] = core_algos.get_adv_estimator_fn("gdpo").__module__
 

@@ -28,7 +28,7 @@ from verl.workers.utils.losses import ppo_loss
 
 from hdpo_cost.pairs import compared, in_turn
 from verl_hdpo.adapters.loss import TOOL_ADVANTAGES, two_channel_loss
-from verl_hdpo.config import HDPOConfig
+from verl_hdpo.settings.hdpo import HDPOConfig
 
 VOCABULARY = 547
 PROMPT = 24

@@ -12,17 +12,17 @@ from contextlib import contextmanager
 
 from hdpo_cost.pairs import median, peak_mib, reset_peak_mib
 from hdpo_cost.rollouts import GROUP, SOURCES, extra_fields, keys
-from verl_hdpo.config import HDPOConfig
-from verl_hdpo.estimators.hdpo import hdpo
-from verl_hdpo.estimators.scalars import RolloutScalars
-from verl_hdpo.metrics import (
+from verl_hdpo.algorithm.estimators.hdpo import hdpo
+from verl_hdpo.algorithm.scalars import RolloutScalars
+from verl_hdpo.outcomes.metrics import (
     advantage_metrics,
     completeness_metrics,
     ledger_metrics,
     per_source,
     tool_use_metrics,
 )
-from verl_hdpo.rollouts import Outcomes, RolloutIndex
+from verl_hdpo.outcomes.rollouts import Outcomes, RolloutIndex
+from verl_hdpo.settings.hdpo import HDPOConfig
 
 DISTINCT = 1000
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from verl_hdpo.tool_ledger import LEDGER_KEY, ToolLedger
+from verl_hdpo.outcomes.ledger import LEDGER_KEY, ToolLedger
 
 GROUP = 8
 SOURCES = ("arithmetic", "search")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from verl.tools.function_tool import function_tool
 
-from verl_hdpo import calculator
+from verl_hdpo.tools import arithmetic as calculator
 
 
 @function_tool

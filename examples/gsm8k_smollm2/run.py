@@ -20,7 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from verl_hdpo.fingerprint import fingerprint
+from verl_hdpo.runs.fingerprint import fingerprint
 
 HERE = Path(__file__).parent
 ALGOS = ("hdpo", "grpo")

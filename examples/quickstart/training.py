@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from verl_hdpo.quoted import quoted
+from verl_hdpo.runs.quoted import quoted
 
 HERE = Path(__file__).parent
 TOOLS = HERE / "tools.py"

@@ -26,7 +26,7 @@ import run as quickstart  # noqa: E402
 import training  # noqa: E402
 from cold_start import Recipe  # noqa: E402
 
-from verl_hdpo.quoted import quoted  # noqa: E402
+from verl_hdpo.runs.quoted import quoted  # noqa: E402
 
 STEPS = 24
 VALIDATED = 2

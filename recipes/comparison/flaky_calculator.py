@@ -6,7 +6,7 @@ import random
 
 from verl.tools.function_tool import function_tool
 
-from verl_hdpo.calculator import calculate
+from verl_hdpo.tools.arithmetic import calculate
 
 WRONG = 0.2
 

@@ -19,9 +19,9 @@ import torch
 import yaml
 from torch import Tensor
 
+from verl_hdpo.algorithm.estimators import ESTIMATORS
+from verl_hdpo.algorithm.scalars import RolloutScalars
 from verl_hdpo.compare.variant import Variant, VariantError, parse_variants
-from verl_hdpo.estimators import ESTIMATORS
-from verl_hdpo.estimators.scalars import RolloutScalars
 
 STYLES = {"hdpo": ("tab:blue", "o"), "grpo": ("black", "o"), "grpo_penalty": ("tab:orange", "s")}
 GROUPS = 10_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from verl_hdpo.quoted import quoted
+from verl_hdpo.runs.quoted import quoted
 
 PROMPTS, ROLLOUTS = 6, 8
 PROMPT_TOKENS, RESPONSE_TOKENS = 256, 96

@@ -26,7 +26,7 @@ from pipeline import pipeline  # noqa: E402
 from questions import split  # noqa: E402
 from recipe import Recipe  # noqa: E402
 
-from verl_hdpo.fingerprint import fingerprint  # noqa: E402
+from verl_hdpo.runs.fingerprint import fingerprint  # noqa: E402
 
 TOOLS = QUICKSTART / "tools.py"
 MADE_BY = (

@@ -15,7 +15,7 @@ from wrapt import register_post_import_hook
 def take_turns(module):
     import transfer_queue as tq
 
-    from verl_hdpo.estimators import ESTIMATORS
+    from verl_hdpo.algorithm.estimators import ESTIMATORS
 
     rivals = [name for name in ESTIMATORS if name != "hdpo"]
     seen = {}

@@ -24,7 +24,7 @@ def sandboxes_of(*owners: psutil.Process) -> Sandboxes:
         with contextlib.suppress(psutil.Error):
             if process.name() != "bwrap":  # which has what it runs in its command line
                 found[process.pid] = process, process.ppid(), " ".join(process.cmdline())
-    inside = {pid for pid, (_, _, command) in found.items() if "verl_hdpo.sandbox import" in command}
+    inside = {pid for pid, (_, _, command) in found.items() if "verl_hdpo.tools.sandbox import" in command}
     launchers = {pid for pid in inside if "import launcher" in found[pid][2] and found[pid][1] not in inside}
     # Below bubblewrap a zygote has a command line of its own; else it is the launcher's child.
     zygotes = {pid for pid in inside - launchers if found[pid][1] not in inside - launchers}

@@ -18,8 +18,8 @@ from sandbox_processes import kill, sandboxes_of, wait_until_busy
 from tool_model import GIVES_UP, HEIGHTS, PYTHON_TOOLS, SEARCH_TOOLS, questions, taught
 from tool_servers import TOKEN, as_process
 
-from verl_hdpo.tool_ledger import CALL_OUTCOMES
-from verl_hdpo.tool_server import TOKEN_ENV
+from verl_hdpo.outcomes.ledger import CALL_OUTCOMES
+from verl_hdpo.tools.server import TOKEN_ENV
 
 HERE = Path(__file__).parent
 SPARE = 1
@@ -58,8 +58,8 @@ def tool_task(tmp_path_factory):
     import pandas
     from verl.tools.tool_registry import load_all_tools
 
-    from verl_hdpo.search.index_build import build
-    from verl_hdpo.search.passage import Passage
+    from verl_hdpo.tools.search.index_build import build
+    from verl_hdpo.tools.search.passage import Passage
 
     path = tmp_path_factory.mktemp("tool_task")
     build([Passage(name, height) for name, height in HEIGHTS.items()], path / "index", "english", threads=1)

@@ -23,7 +23,7 @@ from verl.workers.engine_workers import TrainingWorker
 from verl.workers.utils.losses import ppo_loss
 
 from verl_hdpo.adapters.loss import TOOL_ADVANTAGES, aggregation, two_channel_loss
-from verl_hdpo.loss_norm import mini_batches, qualifying_scale
+from verl_hdpo.algorithm.qualifying import mini_batches, qualifying_scale
 
 REPORTED = ("loss", "grad_norm", "hdpo/tool/pg_loss")
 

@@ -29,7 +29,7 @@ from verl.workers.engine_workers import ActorRolloutRefWorker
 
 from verl_hdpo.adapters.trainer import hdpo_trainer
 from verl_hdpo.cpu.settings import cpu_overrides
-from verl_hdpo.tool_ledger import LEDGER_KEY, ToolLedger, ToolTally
+from verl_hdpo.outcomes.ledger import LEDGER_KEY, ToolLedger, ToolTally
 
 RANKS = 2
 

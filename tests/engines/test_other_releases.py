@@ -1,4 +1,4 @@
-"""A few layouts in the supported releases of verl that are not installed; `tests/against.py` runs all of them."""
+"""A few layouts in the supported releases of verl that are not installed; ``tests/support/against.py`` runs them all."""
 
 import os
 

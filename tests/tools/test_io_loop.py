@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from verl_hdpo.io_loop import io_loop, on_io_loop, wait_on_io_loop
+from verl_hdpo.tools.io_loop import io_loop, on_io_loop, wait_on_io_loop
 
 
 async def where():
@@ -51,7 +51,7 @@ def test_waiting_has_an_end():
 
 def test_a_forked_child_has_a_loop_of_its_own():
     code = (
-        "import asyncio, os\nfrom verl_hdpo.io_loop import wait_on_io_loop\n"
+        "import asyncio, os\nfrom verl_hdpo.tools.io_loop import wait_on_io_loop\n"
         "wait_on_io_loop(asyncio.sleep(0), 5)\npid = os.fork()\n"
         "if pid == 0:\n    wait_on_io_loop(asyncio.sleep(0), 5)\n    os._exit(7)\n"
         "print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))"

@@ -14,11 +14,11 @@ import pytest
 from click.testing import CliRunner
 
 from verl_hdpo.cli.main import main
-from verl_hdpo.search.corpus import Columns, CorpusError, passages
-from verl_hdpo.search.index_build import build
-from verl_hdpo.search.local_index import OpenIndex
-from verl_hdpo.search.passage import Passage
-from verl_hdpo.tool_settings import ToolConfigError
+from verl_hdpo.settings.tool import ToolConfigError
+from verl_hdpo.tools.search.corpus import Columns, CorpusError, passages
+from verl_hdpo.tools.search.index_build import build
+from verl_hdpo.tools.search.local_index import OpenIndex
+from verl_hdpo.tools.search.passage import Passage
 
 
 def opened(path, texts, language=None):
@@ -95,7 +95,7 @@ def test_all_processes_of_a_node_map_the_same_files(tmp_path):
     folder = tmp_path / "index"
     opened(folder, [f"passage number {i}" for i in range(500)])
     code = (
-        "import sys; from pathlib import Path; from verl_hdpo.search.local_index import OpenIndex\n"
+        "import sys; from pathlib import Path; from verl_hdpo.tools.search.local_index import OpenIndex\n"
         "index = OpenIndex(Path(sys.argv[1])); print(index.search('number 77', 1)[0].source)\n"
         "print(sum(sys.argv[1] in line for line in open('/proc/self/maps')))"
     )

@@ -17,11 +17,11 @@ from click.testing import CliRunner
 from free_port import free_port
 from verl.tools.tool_registry import load_all_tools
 
-from verl_hdpo import mcp_servers
 from verl_hdpo.cli.main import main
-from verl_hdpo.tool_arguments import BadCall
-from verl_hdpo.tool_ledger import ToolUnavailable
-from verl_hdpo.tool_settings import ToolConfigError
+from verl_hdpo.outcomes.ledger import ToolUnavailable
+from verl_hdpo.settings.tool import ToolConfigError
+from verl_hdpo.tools import mcp_servers
+from verl_hdpo.tools.arguments import BadCall
 from verl_hdpo.tools.json_schema import from_json_schema
 from verl_hdpo.tools.mcp import MCPTool
 
@@ -208,9 +208,9 @@ def test_streamable_http_down_and_up_again(monkeypatch):
 
 WORKER = """
 import sys, time
-from verl_hdpo.io_loop import wait_on_io_loop
-from verl_hdpo.mcp_servers.connection import Connection
-from verl_hdpo.mcp_servers.server import Server
+from verl_hdpo.tools.io_loop import wait_on_io_loop
+from verl_hdpo.tools.mcp_servers.connection import Connection
+from verl_hdpo.tools.mcp_servers.server import Server
 connection = Connection(Server(command=sys.executable, args=[sys.argv[1]]))
 for name in ("pid", "spawn_stubborn"):
     result = wait_on_io_loop(connection.call(name, {}, 60), 60)

@@ -24,10 +24,10 @@ from verl.tools.tool_registry import load_all_tools
 
 from verl_hdpo.adapters.agent_loop import HDPOToolAgentLoop
 from verl_hdpo.adapters.served_tools import load_served_tools
-from verl_hdpo.tool_arguments import BadCall
-from verl_hdpo.tool_ledger import CALL_OUTCOMES, ToolUnavailable
-from verl_hdpo.tool_server import TOKEN_ENV
-from verl_hdpo.tool_settings import ToolConfigError
+from verl_hdpo.outcomes.ledger import CALL_OUTCOMES, ToolUnavailable
+from verl_hdpo.settings.tool import ToolConfigError
+from verl_hdpo.tools.arguments import BadCall
+from verl_hdpo.tools.server import TOKEN_ENV
 
 LOOPS = pytest.mark.parametrize("cls", [HDPOToolAgentLoop, ToolAgentLoop], ids=["hdpo_tool_agent", "tool_agent"])
 TOOLS = """

@@ -7,14 +7,14 @@ import time
 import pytest
 from local_service import Answer, serving
 
-from verl_hdpo.io_loop import wait_on_io_loop
-from verl_hdpo.search import web_request
-from verl_hdpo.search.brave import Brave
-from verl_hdpo.search.passage import Passage, listing
-from verl_hdpo.search.provider import ProviderError, TransientError
-from verl_hdpo.search.retrieval_server import RetrievalServer
-from verl_hdpo.search.serpapi import SerpApi
-from verl_hdpo.search.serper import Serper
+from verl_hdpo.tools.io_loop import wait_on_io_loop
+from verl_hdpo.tools.search import web_request
+from verl_hdpo.tools.search.brave import Brave
+from verl_hdpo.tools.search.passage import Passage, listing
+from verl_hdpo.tools.search.provider import ProviderError, TransientError
+from verl_hdpo.tools.search.retrieval_server import RetrievalServer
+from verl_hdpo.tools.search.serpapi import SerpApi
+from verl_hdpo.tools.search.serper import Serper
 
 KEY = "k3y-that-must-not-leak"
 

@@ -10,15 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from local_service import Answer, serving
 
-from verl_hdpo.io_loop import wait_on_io_loop
-from verl_hdpo.search import searcher as searcher_module
-from verl_hdpo.search.passage import Passage
-from verl_hdpo.search.provider import ProviderError
-from verl_hdpo.search.rate_limit import RateLimit
-from verl_hdpo.search.result_cache import ResultCache
-from verl_hdpo.search.retrieval_server import RetrievalServer
-from verl_hdpo.search.searcher import Searcher
-from verl_hdpo.tool_ledger import ToolUnavailable
+from verl_hdpo.outcomes.ledger import ToolUnavailable
+from verl_hdpo.tools.io_loop import wait_on_io_loop
+from verl_hdpo.tools.search import searcher as searcher_module
+from verl_hdpo.tools.search.passage import Passage
+from verl_hdpo.tools.search.provider import ProviderError
+from verl_hdpo.tools.search.rate_limit import RateLimit
+from verl_hdpo.tools.search.result_cache import ResultCache
+from verl_hdpo.tools.search.retrieval_server import RetrievalServer
+from verl_hdpo.tools.search.searcher import Searcher
 
 
 @pytest.fixture(autouse=True)
@@ -138,8 +138,8 @@ def test_a_broken_cache_is_no_cache(tmp_path, caplog):
 WRITER = """
 import sys
 from pathlib import Path
-from verl_hdpo.search.passage import Passage
-from verl_hdpo.search.result_cache import ResultCache
+from verl_hdpo.tools.search.passage import Passage
+from verl_hdpo.tools.search.result_cache import ResultCache
 cache, me = ResultCache(Path(sys.argv[1])), sys.argv[2]
 print("ready", flush=True)
 sys.stdin.readline()
@@ -182,7 +182,7 @@ def test_many_processes_share_a_cache_and_one_is_killed(tmp_path):
 TAKER = """
 import sys, time
 from pathlib import Path
-from verl_hdpo.search.rate_limit import RateLimit
+from verl_hdpo.tools.search.rate_limit import RateLimit
 limit = RateLimit(Path(sys.argv[1]), "key", 50)
 for _ in range(20):
     asked = time.time()
@@ -201,7 +201,7 @@ def test_processes_keep_one_rate_together(tmp_path):
 
 
 def test_slots_are_one_interval_apart(tmp_path, monkeypatch):
-    monkeypatch.setattr("verl_hdpo.search.rate_limit.time.time", lambda: 1000.0)
+    monkeypatch.setattr("verl_hdpo.tools.search.rate_limit.time.time", lambda: 1000.0)
     limit = RateLimit(tmp_path, "key", 4)
     assert [limit.take(10) for _ in range(4)] == [0.0, 0.25, 0.5, 0.75]
     with pytest.raises(ProviderError, match="over the rate limit"):

@@ -9,9 +9,9 @@ from verl.tools.base_tool import BaseTool
 from verl.tools.schemas import ToolResponse
 
 from verl_hdpo.adapters.served_tools import served
-from verl_hdpo.tool_server.conversation import Conversation
 from verl_hdpo.tools.calculator import CalculatorTool
 from verl_hdpo.tools.schema import text_schema
+from verl_hdpo.tools.server.conversation import Conversation
 
 
 class Blocking(BaseTool):

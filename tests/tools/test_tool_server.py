@@ -16,12 +16,12 @@ from local_service import Answer, serving
 from tool_servers import TOKEN, breaking_line, http, in_thread, metric, plain_tool
 
 from verl_hdpo.cli.main import main
-from verl_hdpo.io_loop import wait_on_io_loop
-from verl_hdpo.tool_ledger import ToolUnavailable
-from verl_hdpo.tool_server import TOKEN_ENV
-from verl_hdpo.tool_server.client import ToolClient, by_preference
-from verl_hdpo.tool_server.needs import Needs
-from verl_hdpo.tool_server.settings import ClientSettings
+from verl_hdpo.outcomes.ledger import ToolUnavailable
+from verl_hdpo.tools.io_loop import wait_on_io_loop
+from verl_hdpo.tools.server import TOKEN_ENV
+from verl_hdpo.tools.server.client import ToolClient, by_preference
+from verl_hdpo.tools.server.needs import Needs
+from verl_hdpo.tools.server.settings import ClientSettings
 
 SECONDS = 60.0
 

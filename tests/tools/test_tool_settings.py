@@ -7,13 +7,13 @@ import pytest
 import yaml
 from pydantic import Field
 
-from verl_hdpo.image_results.settings import ImageSearchSettings
-from verl_hdpo.mcp_servers.settings import MCPSettings
-from verl_hdpo.sandbox.settings import PythonSettings
-from verl_hdpo.search.settings import TextSearchSettings, searcher
-from verl_hdpo.tool_arguments import BadCall, text_argument
-from verl_hdpo.tool_server.settings import ServerSettings
-from verl_hdpo.tool_settings import ToolConfigError, ToolSettings, read_settings
+from verl_hdpo.settings.tool import ToolConfigError, ToolSettings, read_settings
+from verl_hdpo.tools.arguments import BadCall, text_argument
+from verl_hdpo.tools.images.settings import ImageSearchSettings
+from verl_hdpo.tools.mcp_servers.settings import MCPSettings
+from verl_hdpo.tools.sandbox.settings import PythonSettings
+from verl_hdpo.tools.search.settings import TextSearchSettings, searcher
+from verl_hdpo.tools.server.settings import ServerSettings
 
 
 class Example(ToolSettings):

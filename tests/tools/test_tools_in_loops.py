@@ -12,10 +12,10 @@ from verl.experimental.agent_loop.tool_agent_loop import ToolAgentLoop
 from verl.tools.tool_registry import load_all_tools
 
 from verl_hdpo.adapters.agent_loop import HDPOToolAgentLoop
-from verl_hdpo.image_results.build import build as build_images
-from verl_hdpo.search.index_build import build as build_index
-from verl_hdpo.search.passage import Passage
-from verl_hdpo.tool_ledger import CALL_OUTCOMES
+from verl_hdpo.outcomes.ledger import CALL_OUTCOMES
+from verl_hdpo.tools.images.build import build as build_images
+from verl_hdpo.tools.search.index_build import build as build_index
+from verl_hdpo.tools.search.passage import Passage
 
 LOOPS = pytest.mark.parametrize("cls", [HDPOToolAgentLoop, ToolAgentLoop], ids=["hdpo_tool_agent", "tool_agent"])
 SERVER = str(Path(__file__).with_name("demo_mcp_server.py"))

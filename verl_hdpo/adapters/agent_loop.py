@@ -24,8 +24,15 @@ from verl.experimental.agent_loop.tool_parser import FunctionCall
 from verl.tools.function_tool import normalize_function_tool_return
 from verl.tools.schemas import ToolResponse
 
-from verl_hdpo.config import HDPOConfig
-from verl_hdpo.tool_ledger import LEDGER_KEY, MODEL_SPANS_KEY, UNKNOWN_TOOL, CallOutcome, ToolLedger, ToolUnavailable
+from verl_hdpo.outcomes.ledger import (
+    LEDGER_KEY,
+    MODEL_SPANS_KEY,
+    UNKNOWN_TOOL,
+    CallOutcome,
+    ToolLedger,
+    ToolUnavailable,
+)
+from verl_hdpo.settings.hdpo import HDPOConfig
 
 logger = logging.getLogger(__name__)
 

@@ -13,10 +13,10 @@ import verl
 from omegaconf import DictConfig, OmegaConf
 from packaging.version import Version
 
-from verl_hdpo.algorithm_settings import AlgorithmSettings
-from verl_hdpo.config import HDPOConfig, HDPOConfigError
-from verl_hdpo.estimators import ESTIMATORS
-from verl_hdpo.loss_norm import HOMOGENEOUS_LOSSES
+from verl_hdpo.algorithm.estimators import ESTIMATORS
+from verl_hdpo.algorithm.qualifying import HOMOGENEOUS_LOSSES
+from verl_hdpo.settings.group import AlgorithmSettings
+from verl_hdpo.settings.hdpo import HDPOConfig, HDPOConfigError
 
 HDPO = "hdpo"
 TRAINER_MODES = ("sync", "colocate_async", "separate_async")

@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor
 from verl.trainer.ppo.core_algos import register_adv_est
 
-from verl_hdpo.estimators import ESTIMATORS
+from verl_hdpo.algorithm.estimators import ESTIMATORS
 
 Score = Callable[[Tensor], Tensor]
 """From the rewards of R rows, summed over tokens (R,), to their advantages (R,)."""

@@ -27,10 +27,10 @@ from verl.trainer.ppo.utils import create_rl_dataset
 from verl.workers.rollout.replica import TokenOutput
 
 from verl_hdpo.adapters.tool_prompt import shows_tools
-from verl_hdpo.config import HDPOConfig
 from verl_hdpo.evaluation.endpoint import NEUTRAL, Endpoint
 from verl_hdpo.evaluation.record import Arm, Record
-from verl_hdpo.rollouts import Outcomes
+from verl_hdpo.outcomes.rollouts import Outcomes
+from verl_hdpo.settings.hdpo import HDPOConfig
 
 BANNED = -100.0
 """OpenAI's logit_bias that keeps a token from being sampled."""

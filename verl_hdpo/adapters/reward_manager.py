@@ -15,10 +15,17 @@ from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 from verl.experimental.reward_loop.reward_manager.registry import register
 
 from verl_hdpo.adapters.check import hdpo_settings
-from verl_hdpo.answers import AnswerChecker, RuleChecker, Verdict, extract_answer, follows_format
-from verl_hdpo.config import HDPOConfig
-from verl_hdpo.rewards import REWARD_ERROR, RewardReport, RewardSettings, accuracy_reward, hdpo_signal, tool_reward
-from verl_hdpo.tool_ledger import CALL_OUTCOMES, LEDGER_KEY, MODEL_SPANS_KEY, ToolLedger, rounds_from_num_turns
+from verl_hdpo.grading.answers import AnswerChecker, RuleChecker, Verdict, extract_answer, follows_format
+from verl_hdpo.outcomes.ledger import CALL_OUTCOMES, LEDGER_KEY, MODEL_SPANS_KEY, ToolLedger, rounds_from_num_turns
+from verl_hdpo.outcomes.rewards import (
+    REWARD_ERROR,
+    RewardReport,
+    RewardSettings,
+    accuracy_reward,
+    hdpo_signal,
+    tool_reward,
+)
+from verl_hdpo.settings.hdpo import HDPOConfig
 
 logger = logging.getLogger(__name__)
 

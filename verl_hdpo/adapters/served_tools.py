@@ -11,14 +11,14 @@ from verl.tools.base_tool import BaseTool
 from verl.tools.schemas import ToolResponse
 from verl.tools.tool_registry import load_all_tools
 
-from verl_hdpo.io_loop import in_thread
-from verl_hdpo.tool_ledger import ToolUnavailable
-from verl_hdpo.tool_server.conversation import Conversation
-from verl_hdpo.tool_server.messages import Outcome, SentImage
-from verl_hdpo.tool_server.needs import Needs
-from verl_hdpo.tool_server.sessions import ServedTool
-from verl_hdpo.tool_server.settings import ServerSettings
-from verl_hdpo.tool_settings import ToolConfigError, read_settings
+from verl_hdpo.outcomes.ledger import ToolUnavailable
+from verl_hdpo.settings.tool import ToolConfigError, read_settings
+from verl_hdpo.tools.io_loop import in_thread
+from verl_hdpo.tools.server.conversation import Conversation
+from verl_hdpo.tools.server.messages import Outcome, SentImage
+from verl_hdpo.tools.server.needs import Needs
+from verl_hdpo.tools.server.sessions import ServedTool
+from verl_hdpo.tools.server.settings import ServerSettings
 
 
 def load_served_tools(path: Path) -> tuple[list[ServedTool], ServerSettings]:

@@ -25,11 +25,10 @@ from verl.utils.config import omega_conf_to_dataclass
 from verl_hdpo.adapters.check import HDPO, REWARD_MANAGER, check_run, estimator_settings, hdpo_settings
 from verl_hdpo.adapters.estimator import scoring
 from verl_hdpo.adapters.loss import TOOL_ADVANTAGES, aggregation, two_channel_loss
-from verl_hdpo.config import HDPOConfig
-from verl_hdpo.estimators import ESTIMATORS
-from verl_hdpo.estimators.scalars import RolloutScalars
-from verl_hdpo.loss_norm import mini_batches, qualifying_scale
-from verl_hdpo.metrics import (
+from verl_hdpo.algorithm.estimators import ESTIMATORS
+from verl_hdpo.algorithm.qualifying import mini_batches, qualifying_scale
+from verl_hdpo.algorithm.scalars import RolloutScalars
+from verl_hdpo.outcomes.metrics import (
     advantage_metrics,
     combined,
     completeness_metrics,
@@ -38,8 +37,9 @@ from verl_hdpo.metrics import (
     per_source,
     tool_use_metrics,
 )
-from verl_hdpo.rewards import RewardReport
-from verl_hdpo.rollouts import Outcomes, RolloutIndex
+from verl_hdpo.outcomes.rewards import RewardReport
+from verl_hdpo.outcomes.rollouts import Outcomes, RolloutIndex
+from verl_hdpo.settings.hdpo import HDPOConfig
 
 REPORTED_MEANS = tuple(name for name in RewardReport._fields if name != "acc")
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import click
 
-from verl_hdpo.cli.finding import Finding, report
-from verl_hdpo.cli.verl_command import LAUNCHER, STEPS, VerlCommand, VerlConfig, needs_extra, probe, verl_options
-from verl_hdpo.fingerprint import of_inputs
+from verl_hdpo.runs.finding import Finding, report
+from verl_hdpo.runs.fingerprint import of_inputs
+from verl_hdpo.runs.verl_command import LAUNCHER, STEPS, VerlCommand, VerlConfig, needs_extra, probe, verl_options
 
 
 class _Seeds(click.ParamType):
@@ -75,9 +75,9 @@ def compare(
     if at_once > 1 and not ray_jobs:
         raise click.UsageError("--at-once needs --ray-jobs: on one machine runs would take each other's devices")
     with needs_extra("report"):
-        from verl_hdpo.cli.comparison_runs import Logbook, as_ray_jobs, one_after_the_other
-        from verl_hdpo.cli.ray_jobs import RayJobs
         from verl_hdpo.compare import report as _  # noqa: F401
+        from verl_hdpo.compare.ray_jobs import RayJobs
+        from verl_hdpo.compare.runs import Logbook, as_ray_jobs, one_after_the_other
     from verl_hdpo.compare.plan import PlanError, plan
     from verl_hdpo.compare.variant import VariantError, parse_variants
 

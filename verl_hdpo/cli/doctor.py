@@ -8,9 +8,9 @@ import sys
 import click
 
 from verl_hdpo import __version__
-from verl_hdpo.cli.environment import packages, plugin_policy
-from verl_hdpo.cli.finding import Finding, report, verdict
-from verl_hdpo.cli.verl_command import VerlCommand, VerlConfig, probe, verl_options
+from verl_hdpo.doctor.environment import packages, plugin_policy
+from verl_hdpo.runs.finding import Finding, report, verdict
+from verl_hdpo.runs.verl_command import VerlCommand, VerlConfig, probe, verl_options
 
 
 @click.command(cls=VerlCommand, short_help="Check this environment, and a run's config.")

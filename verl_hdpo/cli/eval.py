@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from verl_hdpo.cli.verl_command import VerlCommand, VerlConfig, needs_extra, verl_options
+from verl_hdpo.runs.verl_command import VerlCommand, VerlConfig, needs_extra, verl_options
 
 ARMS = ("free", "without", "forced")
 DEFAULTS = {
@@ -96,12 +96,12 @@ def evaluate(
     if api_key_env and api_key_env not in os.environ:
         raise click.UsageError(f"--api-key-env: the environment has no variable {api_key_env}")
     with needs_extra("report"):
-        from verl_hdpo.cli.evaluation_run import Model, Request
-        from verl_hdpo.cli.evaluation_run import records as make_records
         from verl_hdpo.evaluation import report as _  # noqa: F401
         from verl_hdpo.evaluation.record import RecordFile
-        from verl_hdpo.fingerprint import fingerprint, of_inputs
-        from verl_hdpo.quoted import quoted
+        from verl_hdpo.evaluation.run import Model, Request
+        from verl_hdpo.evaluation.run import records as make_records
+        from verl_hdpo.runs.fingerprint import fingerprint, of_inputs
+        from verl_hdpo.runs.quoted import quoted
 
     none = [None] * len(models)
     key = os.environ.get(api_key_env) if api_key_env else None
@@ -140,13 +140,13 @@ def _told_plainly() -> Iterator[None]:
     from omegaconf.errors import OmegaConfBaseException
 
     from verl_hdpo.adapters.evaluation import EvaluationError
-    from verl_hdpo.cli.served_model import ServerError
-    from verl_hdpo.config import HDPOConfigError
     from verl_hdpo.evaluation.endpoint import EndpointError
     from verl_hdpo.evaluation.record import RecordError
     from verl_hdpo.evaluation.rows import RowsError
-    from verl_hdpo.rewards import RewardSettingsError
-    from verl_hdpo.rollouts import OutcomeError
+    from verl_hdpo.evaluation.served_model import ServerError
+    from verl_hdpo.outcomes.rewards import RewardSettingsError
+    from verl_hdpo.outcomes.rollouts import OutcomeError
+    from verl_hdpo.settings.hdpo import HDPOConfigError
 
     known = (
         EvaluationError, EndpointError, HDPOConfigError, OmegaConfBaseException, OutcomeError, RecordError,
@@ -163,7 +163,7 @@ def _config(options: VerlConfig, overrides: Sequence[str], files: Sequence[str])
     from hydra.errors import HydraException
     from omegaconf import ListConfig, OmegaConf
 
-    from verl_hdpo.cli.run_config import compose
+    from verl_hdpo.doctor.run_config import compose
     from verl_hdpo.evaluation.rows import check_rows
 
     try:

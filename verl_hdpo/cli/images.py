@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from verl_hdpo.cli.verl_command import needs_extra
+from verl_hdpo.runs.verl_command import needs_extra
 
 
 @click.group()
@@ -26,8 +26,8 @@ def build(results: Path, out: Path, max_side: int) -> None:
         {"query_image": "queries/18.jpg", "results": []}
     """
     with needs_extra("tools"):
-        from verl_hdpo.image_results.build import ResultsError
-        from verl_hdpo.image_results.build import build as build_results
+        from verl_hdpo.tools.images.build import ResultsError
+        from verl_hdpo.tools.images.build import build as build_results
 
     with click.progressbar(length=results.stat().st_size, label="reading", width=40) as bar:
         try:

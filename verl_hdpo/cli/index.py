@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from verl_hdpo.cli.verl_command import needs_extra
+from verl_hdpo.runs.verl_command import needs_extra
 
 
 @click.group()
@@ -32,9 +32,9 @@ def build(corpus: tuple[Path, ...], out: Path, language: str, text: str, title: 
     A row without a text column may have "contents" instead, title and text in one, as in Search-R1's corpora.
     """
     with needs_extra("tools"):
-        from verl_hdpo.search.corpus import Columns, CorpusError, passages
-        from verl_hdpo.search.index_build import build as build_index
-    from verl_hdpo.tool_settings import ToolConfigError
+        from verl_hdpo.tools.search.corpus import Columns, CorpusError, passages
+        from verl_hdpo.tools.search.index_build import build as build_index
+    from verl_hdpo.settings.tool import ToolConfigError
 
     size = sum(file.stat().st_size for file in corpus)
     with click.progressbar(length=size, label="reading", width=40) as bar:

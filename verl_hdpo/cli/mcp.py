@@ -7,7 +7,7 @@ import json
 
 import click
 
-from verl_hdpo.cli.verl_command import needs_extra
+from verl_hdpo.runs.verl_command import needs_extra
 
 
 @click.group()
@@ -29,9 +29,9 @@ def tools(url: str | None, headers: tuple[str, ...], passed: tuple[str, ...], co
         verl-hdpo mcp tools --url https://host/mcp --header-env Authorization=MCP_AUTHORIZATION > tools.yaml
     """
     with needs_extra("tools"):
-        from verl_hdpo.mcp_servers.connection import Connection
-        from verl_hdpo.mcp_servers.server import Server
-    from verl_hdpo.tool_settings import ToolConfigError, read_settings
+        from verl_hdpo.tools.mcp_servers.connection import Connection
+        from verl_hdpo.tools.mcp_servers.server import Server
+    from verl_hdpo.settings.tool import ToolConfigError, read_settings
 
     if bool(url) == bool(command):
         raise click.UsageError("give either --url or a command")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from verl_hdpo.tool_server import TOKEN_ENV
+from verl_hdpo.tools.server import TOKEN_ENV
 
 
 @click.command("tool-server", short_help="Serve tools to training workers elsewhere.")
@@ -29,9 +29,9 @@ def tool_server(config: Path, host: str, port: int, token_env: str, token_file: 
     """
     from omegaconf.errors import OmegaConfBaseException
 
-    from verl_hdpo.sandbox.isolation import SandboxRefused
-    from verl_hdpo.tool_server.token import token_from_environment, token_from_file
-    from verl_hdpo.tool_settings import ToolConfigError
+    from verl_hdpo.settings.tool import ToolConfigError
+    from verl_hdpo.tools.sandbox.isolation import SandboxRefused
+    from verl_hdpo.tools.server.token import token_from_environment, token_from_file
 
     try:
         token = token_from_file(token_file) if token_file else token_from_environment(token_env)
@@ -39,7 +39,7 @@ def tool_server(config: Path, host: str, port: int, token_env: str, token_file: 
         import uvicorn
 
         from verl_hdpo.adapters.served_tools import load_served_tools
-        from verl_hdpo.tool_server.app import make_app
+        from verl_hdpo.tools.server.app import make_app
 
         tools, settings = load_served_tools(config)
     except (ConnectionError, OmegaConfBaseException, SandboxRefused, ToolConfigError) as error:

@@ -14,8 +14,8 @@ from typing import Any, Literal
 import yaml
 
 from verl_hdpo.compare.variant import Variant
-from verl_hdpo.fingerprint import of_inputs
-from verl_hdpo.quoted import quoted
+from verl_hdpo.runs.fingerprint import of_inputs
+from verl_hdpo.runs.quoted import quoted
 
 State = Literal["new", "unfinished", "finished"]
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import jinja2
 import pandas
 
+from verl_hdpo.algorithm.estimators import ESTIMATORS
 from verl_hdpo.compare.curves import at_end, before, table
 from verl_hdpo.compare.plan import PlannedRun
 from verl_hdpo.compare.plots import draw
-from verl_hdpo.estimators import ESTIMATORS
 
 COLUMNS = {"accuracy": "accuracy, %", "tool_use_rate": "tool use, %", "calls": "calls per answer"}
 

@@ -6,7 +6,7 @@ import itertools
 import re
 from dataclasses import dataclass, fields
 
-from verl_hdpo.estimators import ESTIMATORS
+from verl_hdpo.algorithm.estimators import ESTIMATORS
 
 ALIASES = {"gdpo": "tool_gdpo"}
 """verl's own ``gdpo`` cannot run on its V1 trainer, and is given the name under which GDPO can."""

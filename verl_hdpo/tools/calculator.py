@@ -8,14 +8,14 @@ from verl.tools.base_tool import BaseTool
 from verl.tools.schemas import OpenAIFunctionToolSchema, ToolResponse
 from verl.utils.rollout_trace import rollout_trace_op
 
-from verl_hdpo.calculator import MAX_CHARS, calculate
-from verl_hdpo.tool_arguments import text_argument
-from verl_hdpo.tool_settings import ToolSettings, read_settings
+from verl_hdpo.settings.tool import ToolSettings, read_settings
+from verl_hdpo.tools.arguments import text_argument
+from verl_hdpo.tools.arithmetic import MAX_CHARS, calculate
 from verl_hdpo.tools.schema import text_schema
 
 
 class CalculatorTool(BaseTool):
-    """Works out one expression; see ``verl_hdpo.calculator.calculate``."""
+    """Works out one expression; see ``verl_hdpo.tools.arithmetic.calculate``."""
 
     def __init__(self, config: dict[str, Any], tool_schema: OpenAIFunctionToolSchema | None = None):
         settings = read_settings(ToolSettings, config, "calculator")

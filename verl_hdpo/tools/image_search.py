@@ -9,21 +9,21 @@ from verl.tools.base_tool import BaseTool
 from verl.tools.schemas import OpenAIFunctionToolSchema, ToolResponse
 from verl.utils.rollout_trace import rollout_trace_op
 
-from verl_hdpo.image_results.sample_key import key_in_messages
-from verl_hdpo.image_results.settings import ImageSearchSettings
-from verl_hdpo.image_results.store import ImageResult, ImageResults
-from verl_hdpo.io_loop import in_thread
-from verl_hdpo.tool_arguments import check_names
-from verl_hdpo.tool_ledger import ToolUnavailable
-from verl_hdpo.tool_server.needs import Needs
-from verl_hdpo.tool_settings import read_settings
+from verl_hdpo.outcomes.ledger import ToolUnavailable
+from verl_hdpo.settings.tool import read_settings
+from verl_hdpo.tools.arguments import check_names
+from verl_hdpo.tools.images.sample_key import key_in_messages
+from verl_hdpo.tools.images.settings import ImageSearchSettings
+from verl_hdpo.tools.images.store import ImageResult, ImageResults
+from verl_hdpo.tools.io_loop import in_thread
 from verl_hdpo.tools.schema import text_schema
+from verl_hdpo.tools.server.needs import Needs
 
 NOTHING_FOUND = "No pages with this image were found."
 
 
 class ImageSearchTool(BaseTool):
-    """Looks the sample up in ``config.path``; see ``verl_hdpo.image_results``.
+    """Looks the sample up in ``config.path``; see ``verl_hdpo.tools.images``.
 
     A sample's key is ``extra_info.tools_kwargs.<tool>.create_kwargs.key``, or that of its first image.
     """

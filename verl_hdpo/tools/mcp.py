@@ -8,17 +8,17 @@ from verl.tools.base_tool import BaseTool
 from verl.tools.schemas import OpenAIFunctionToolSchema, ToolResponse
 from verl.utils.rollout_trace import rollout_trace_op
 
-from verl_hdpo.io_loop import on_io_loop, wait_on_io_loop
-from verl_hdpo.mcp_servers.connection import START_SECONDS, connection
-from verl_hdpo.mcp_servers.content import content_of
-from verl_hdpo.mcp_servers.settings import MCPSettings
-from verl_hdpo.tool_arguments import BadCall, check_object
-from verl_hdpo.tool_settings import ToolConfigError, read_settings
+from verl_hdpo.settings.tool import ToolConfigError, read_settings
+from verl_hdpo.tools.arguments import BadCall, check_object
+from verl_hdpo.tools.io_loop import on_io_loop, wait_on_io_loop
 from verl_hdpo.tools.json_schema import from_json_schema
+from verl_hdpo.tools.mcp_servers.connection import START_SECONDS, connection
+from verl_hdpo.tools.mcp_servers.content import content_of
+from verl_hdpo.tools.mcp_servers.settings import MCPSettings
 
 
 class MCPTool(BaseTool):
-    """One tool of the server in ``config.server``; see ``verl_hdpo.mcp_servers.settings.MCPSettings``.
+    """One tool of the server in ``config.server``; see ``verl_hdpo.tools.mcp_servers.settings.MCPSettings``.
 
     Raises:
         ConnectionError: the server cannot be reached.

@@ -10,22 +10,22 @@ from verl.tools.base_tool import BaseTool
 from verl.tools.schemas import OpenAIFunctionToolSchema, ToolResponse
 from verl.utils.rollout_trace import rollout_trace_op
 
-from verl_hdpo.io_loop import on_io_loop, wait_on_io_loop
-from verl_hdpo.sandbox.display import pixels_of_image
-from verl_hdpo.sandbox.frames import Pixels
-from verl_hdpo.sandbox.isolation import Isolation, start_zygote
-from verl_hdpo.sandbox.limits import Limits
-from verl_hdpo.sandbox.pool import SandboxPool
-from verl_hdpo.sandbox.session import GRACE_SECONDS
-from verl_hdpo.sandbox.settings import PythonSettings
-from verl_hdpo.sandbox.trajectories import Answer, ImageSource, TrajectorySessions
-from verl_hdpo.sandbox.zygote_client import START_SECONDS
-from verl_hdpo.tool_arguments import BadCall, check_names
-from verl_hdpo.tool_ledger import ToolUnavailable
-from verl_hdpo.tool_server.needs import Needs
-from verl_hdpo.tool_settings import read_settings
+from verl_hdpo.outcomes.ledger import ToolUnavailable
+from verl_hdpo.settings.tool import read_settings
+from verl_hdpo.tools.arguments import BadCall, check_names
 from verl_hdpo.tools.conversation_images import ConversationImage, conversation_images
+from verl_hdpo.tools.io_loop import on_io_loop, wait_on_io_loop
+from verl_hdpo.tools.sandbox.display import pixels_of_image
+from verl_hdpo.tools.sandbox.frames import Pixels
+from verl_hdpo.tools.sandbox.isolation import Isolation, start_zygote
+from verl_hdpo.tools.sandbox.limits import Limits
+from verl_hdpo.tools.sandbox.pool import SandboxPool
+from verl_hdpo.tools.sandbox.session import GRACE_SECONDS
+from verl_hdpo.tools.sandbox.settings import PythonSettings
+from verl_hdpo.tools.sandbox.trajectories import Answer, ImageSource, TrajectorySessions
+from verl_hdpo.tools.sandbox.zygote_client import START_SECONDS
 from verl_hdpo.tools.schema import text_schema
+from verl_hdpo.tools.server.needs import Needs
 
 MAX_CODE_CHARS = 100_000
 
@@ -36,7 +36,7 @@ DESCRIPTION = (
 
 
 class PythonTool(BaseTool):
-    """Runs model code; see ``verl_hdpo.sandbox.trajectories``.
+    """Runs model code; see ``verl_hdpo.tools.sandbox.trajectories``.
 
     verl creates and releases a tool instance per call; a trajectory is told by its ``AgentData``, which verl passes to
     every call and drops when the trajectory ends. Without one, the session lasts as long as the instance.

@@ -10,22 +10,22 @@ from verl.tools.base_tool import BaseTool
 from verl.tools.schemas import OpenAIFunctionToolSchema, ToolResponse
 from verl.utils.rollout_trace import rollout_trace_op
 
-from verl_hdpo.io_loop import on_io_loop, wait_on_io_loop
-from verl_hdpo.tool_arguments import BadCall, check_object
-from verl_hdpo.tool_ledger import ToolUnavailable
-from verl_hdpo.tool_server.client import ToolClient, tool_client
-from verl_hdpo.tool_server.messages import Outcome
-from verl_hdpo.tool_server.needs import Needs
-from verl_hdpo.tool_server.settings import RemoteSettings
-from verl_hdpo.tool_settings import ToolConfigError, read_settings
+from verl_hdpo.outcomes.ledger import ToolUnavailable
+from verl_hdpo.settings.tool import ToolConfigError, read_settings
+from verl_hdpo.tools.arguments import BadCall, check_object
 from verl_hdpo.tools.conversation_images import ConversationImage, conversation_images
+from verl_hdpo.tools.io_loop import on_io_loop, wait_on_io_loop
 from verl_hdpo.tools.json_schema import from_json_schema
+from verl_hdpo.tools.server.client import ToolClient, tool_client
+from verl_hdpo.tools.server.messages import Outcome
+from verl_hdpo.tools.server.needs import Needs
+from verl_hdpo.tools.server.settings import RemoteSettings
 
 START_SECONDS = 60.0
 
 
 class RemoteTool(BaseTool):
-    """One tool of the servers in ``config.server``; see ``verl_hdpo.tool_server.settings.RemoteSettings``.
+    """One tool of the servers in ``config.server``; see ``verl_hdpo.tools.server.settings.RemoteSettings``.
 
     Sent are the tool's name, the arguments, ids made up for trajectory and call, and of the sample only what the tool's
     ``server_needs`` names.

@@ -8,16 +8,16 @@ from verl.tools.base_tool import BaseTool
 from verl.tools.schemas import OpenAIFunctionToolSchema, ToolResponse
 from verl.utils.rollout_trace import rollout_trace_op
 
-from verl_hdpo.io_loop import on_io_loop
-from verl_hdpo.search.passage import listing
-from verl_hdpo.search.settings import TextSearchSettings, searcher
-from verl_hdpo.tool_arguments import text_argument
-from verl_hdpo.tool_settings import read_settings
+from verl_hdpo.settings.tool import read_settings
+from verl_hdpo.tools.arguments import text_argument
+from verl_hdpo.tools.io_loop import on_io_loop
 from verl_hdpo.tools.schema import text_schema
+from verl_hdpo.tools.search.passage import listing
+from verl_hdpo.tools.search.settings import TextSearchSettings, searcher
 
 
 class TextSearchTool(BaseTool):
-    """Searches what ``config.provider`` names; see ``verl_hdpo.search.settings.TextSearchSettings``."""
+    """Searches what ``config.provider`` names; see ``verl_hdpo.tools.search.settings.TextSearchSettings``."""
 
     def __init__(self, config: dict[str, Any], tool_schema: OpenAIFunctionToolSchema | None = None):
         settings = read_settings(TextSearchSettings, config, "text_search")

@@ -1,0 +1,372 @@
+"""Reward manager ``hdpo``: what the model wrote is judged, what it did not cause is unknown, the schema is fixed."""
+
+import asyncio
+import time
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+from tensordict import TensorDict
+from tiny import tiny_tokenizer
+from verl import DataProto
+from verl.experimental.reward_loop.reward_manager.registry import get_reward_manager_cls
+from verl.trainer.ppo.reward import load_reward_manager
+
+from verl_hdpo.adapters.reward_manager import HDPORewardManager
+from verl_hdpo.grading.answers import Verdict
+from verl_hdpo.outcomes.ledger import ToolLedger
+from verl_hdpo.outcomes.rewards import RewardSettingsError, hdpo_signal
+from verl_hdpo.outcomes.rollouts import OutcomeError, Outcomes
+from verl_hdpo.settings.hdpo import HDPOConfig
+
+KEYS = [
+    "acc", "format", "outcome_known", "accuracy_reward", "tool_reward", "tool_calls", "tool_used", "hdpo_signal",
+    "tool_executed", "tool_failed", "tool_timed_out", "tool_dropped",
+]  # fmt: skip
+
+
+def config(reward_kwargs=None, hdpo=None, custom_path=None, adv_estimator="grpo"):
+    reward = {"custom_reward_function": {"path": custom_path, "name": "compute_score"}}
+    reward |= {"reward_manager": {"source": "register", "name": "hdpo"}}
+    reward |= {} if reward_kwargs is None else {"reward_kwargs": reward_kwargs}
+    algorithm = {"adv_estimator": adv_estimator} | ({} if hdpo is None else {"hdpo": hdpo})
+    return OmegaConf.create({"reward": reward, "algorithm": algorithm})
+
+
+def ledger_with(**outcomes):
+    ledger = ToolLedger(outcomes.pop("rounds", 1), outcomes.pop("unavailable", 0))
+    for outcome, n in outcomes.items():
+        for _ in range(n):
+            ledger.record("python", outcome)
+    return ledger
+
+
+def rollout(*pieces, ground_truth="4", ledger=None, spans=True, num_turns=None, special_tags=False, **row):
+    """One row as verl's agent loop sends it; ``pieces`` alternate model text and tool text."""
+    tokenizer = tiny_tokenizer(special_tags)
+    ids, model = [], []
+    for i, piece in enumerate(pieces):
+        piece_ids = tokenizer.encode(piece)
+        if i % 2 == 0:
+            model.append([len(ids), len(ids) + len(piece_ids)])
+        ids += piece_ids
+    fields = {"model_spans": model} if spans else {}
+    if ledger is not None:
+        fields["tool_ledger"] = ledger.to_dict()
+    pad = 3  # verl pads on the right where rollouts of different lengths meet
+    responses = torch.tensor([ids + [tokenizer.pad_token_id] * pad])
+    mask = torch.tensor([[1] * (2 + len(ids)) + [0] * pad])
+    values = {
+        "data_source": "sums",
+        "reward_model": {"ground_truth": ground_truth, "style": "rule"},
+        "extra_info": {"index": 7},
+        "raw_prompt": [{"role": "system", "content": "s"}, {"role": "user", "content": "2+2?"}],
+        "__num_turns__": num_turns if num_turns is not None else len(pieces) + 1,
+        "tool_extra_fields": fields,
+        **row,
+    }
+    batch = {"prompts": torch.zeros(1, 2, dtype=torch.long), "responses": responses, "attention_mask": mask}
+    return DataProto(
+        batch=TensorDict(batch, batch_size=1), non_tensor_batch={k: np.array([v]) for k, v in values.items()}
+    )
+
+
+def score(data, compute_score=None, checker=None, special_tags=False, **settings):
+    if compute_score is not None:
+        settings["custom_path"] = "rewards.py"
+
+    async def run():
+        manager = HDPORewardManager(config(**settings), tiny_tokenizer(special_tags), compute_score, checker=checker)
+        return await manager.run_single(data)
+
+    result = asyncio.run(run())
+    info = result["reward_extra_info"]
+    assert list(info) == KEYS and all(type(value) is float for value in info.values())
+    return result["reward_score"], info
+
+
+RIGHT = "<answer>4</answer><|im_end|>"
+WRONG = "<answer>5</answer><|im_end|>"
+
+
+def test_a_correct_rollout_with_tools_in_full():
+    ledger = ledger_with(executed=1, failed=1, dropped=1, rounds=2)
+    reward, info = score(rollout("call<|im_end|>", "4\n", RIGHT, ledger=ledger))
+    assert reward == pytest.approx(1.0)
+    assert info == {
+        "acc": 1.0, "format": 1.0, "outcome_known": 1.0, "accuracy_reward": 1.0, "tool_reward": 0.25,
+        "tool_calls": 3.0, "tool_used": 1.0, "hdpo_signal": hdpo_signal(1.0, True, 3),
+        "tool_executed": 1.0, "tool_failed": 1.0, "tool_timed_out": 0.0, "tool_dropped": 1.0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("pieces", "reward", "tool"),
+    [
+        ((RIGHT,), 1.0, 1.0),
+        ((WRONG,), 0.1, 0.0),
+        (("I think <answer>4</answer>, yes",), 0.9, 1.0),
+        (("4",), 0.0, 0.0),
+        (("<answer>4</answer>", "out", "<reason>so</reason>"), 0.9, 1.0),
+    ],
+)
+def test_accuracy_and_tool_reward(pieces, reward, tool):
+    got, info = score(rollout(*pieces, ledger=ToolLedger()))
+    assert got == info["accuracy_reward"] == pytest.approx(reward)
+    assert info["tool_reward"] == tool
+
+
+@pytest.mark.parametrize(("policy", "calls"), [("attempted", 3), ("executed", 1), ("rounds", 2)])
+def test_calls_are_counted_as_configured(policy, calls):
+    ledger = ledger_with(executed=1, dropped=2, rounds=2)
+    _, info = score(rollout("c", "o", RIGHT, ledger=ledger), hdpo={"count_calls": policy})
+    assert info["tool_calls"] == calls and info["tool_reward"] == 1 / (calls + 1)
+
+
+def test_costs_of_tools_weigh_in_the_tool_reward_and_the_filter_metric():
+    ledger = ledger_with(executed=2)
+    for costs, cost in (({}, 2), ({"python": 3}, 6), ({"python": 0}, 0), ({"search": 3}, 2)):
+        _, info = score(rollout("c", "o", RIGHT, ledger=ledger), hdpo={"tool_costs": costs})
+        assert (info["tool_calls"], info["tool_reward"]) == (2, 1 / (cost + 1))
+        assert info["hdpo_signal"] == hdpo_signal(1.0, True, cost)
+
+
+def test_weights_and_pattern_are_configurable():
+    kwargs = {"answer_weight": 0.5, "format_weight": 0.25, "answer_pattern": r"\\boxed\{([^}]*)\}"}
+    reward, info = score(rollout("so \\boxed{4}", ledger=ToolLedger()), reward_kwargs=kwargs)
+    assert reward == 0.75 and info["format"] == 1.0
+
+
+observations = st.lists(st.sampled_from(["<answer>", "</answer>", "4", "5", "<tool_response>", "\n"]), max_size=6).map(
+    "".join
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(first=observations, observation=observations, last=observations)
+def test_an_observation_never_changes_the_outcome(first, observation, last):
+    with_it, without = (score(rollout(first, text, last, ledger=ToolLedger())) for text in (observation, ""))
+    assert with_it == without
+
+
+def test_a_tool_cannot_supply_or_complete_the_answer():
+    for pieces in [("call", RIGHT, "done"), ("<answer>", "4</answer>", "done"), ("<answer>4", "</answer>", "")]:
+        _, info = score(rollout(*pieces, ledger=ToolLedger()))
+        assert info["acc"] == 0.0 and info["outcome_known"] == 1.0
+
+
+@pytest.mark.parametrize("special_tags", [False, True])
+def test_tags_that_are_special_tokens_survive(special_tags):
+    data = rollout(RIGHT + "<|endoftext|>", ledger=ToolLedger(), special_tags=special_tags)
+    assert score(data, special_tags=special_tags)[0] == pytest.approx(1.0)
+
+
+def test_without_spans_a_single_turn_is_the_models_and_more_is_refused():
+    assert score(rollout(RIGHT, spans=False, num_turns=2))[1]["tool_calls"] == 0.0
+    with pytest.raises(ValueError, match="default_agent_loop=hdpo_tool_agent"):
+        score(rollout("call", RIGHT, spans=False, num_turns=4))
+
+
+def test_rounds_stand_in_for_calls_without_a_ledger():
+    _, info = score(rollout("call", "out", RIGHT, num_turns=4))
+    assert info["tool_calls"] == 1.0 and info["tool_reward"] == 0.5
+
+
+def test_only_the_last_output_counts_and_its_length_is_taken_from_verl():
+    data = DataProto.concat([rollout(WRONG, ledger=ToolLedger()), rollout(RIGHT, ledger=ToolLedger())])
+    assert score(data)[1]["acc"] == 1.0
+    data = rollout(RIGHT + "<answer>5</answer>", ledger=ToolLedger())
+    data.non_tensor_batch["response_len"] = np.array([len(tiny_tokenizer().encode(RIGHT))])
+    assert score(data)[1]["acc"] == 1.0
+
+
+def unknown(result):
+    reward, info = result
+    assert info["outcome_known"] == info["acc"] == info["accuracy_reward"] == info["hdpo_signal"] == 0.0
+    return reward == 0.0
+
+
+def test_a_tool_outage_makes_the_outcome_unknown():
+    assert unknown(score(rollout("c", "o", RIGHT, ledger=ledger_with(unavailable=1))))
+
+
+def test_a_checker_that_raises_or_cannot_tell_makes_it_unknown(caplog):
+    async def raises(*_):
+        raise ConnectionError("judge is down")
+
+    async def undecided(*_):
+        return Verdict.UNKNOWN
+
+    assert unknown(score(rollout(RIGHT, ledger=ToolLedger()), checker=raises))
+    assert "judge is down" in caplog.text
+    assert unknown(score(rollout(RIGHT, ledger=ToolLedger()), checker=undecided))
+
+
+def test_a_checker_gets_answer_ground_truth_and_question_and_is_not_asked_without_an_answer():
+    seen = []
+
+    async def judge(answer, ground_truth, question, extra_info):
+        seen.append((answer, ground_truth, question, extra_info["index"]))
+        return Verdict.CORRECT
+
+    assert score(rollout(WRONG, ledger=ToolLedger()), checker=judge)[1]["acc"] == 1.0
+    assert seen == [("5", "4", "2+2?", 7)]
+    assert score(rollout("no answer", ledger=ToolLedger()), checker=judge)[1]["outcome_known"] == 1.0
+    assert len(seen) == 1
+
+
+def test_a_custom_function_sees_model_text_only_and_the_full_response_apart():
+    seen = {}
+
+    def compute_score(data_source, solution_str, ground_truth, extra_info):
+        seen.update(locals())
+        return 0.5
+
+    data = rollout("call<|im_end|>", "<answer>out</answer>", RIGHT, ledger=ledger_with(executed=1))
+    reward, info = score(data, compute_score)
+    assert seen["solution_str"] == "call\n<answer>4</answer>"
+    assert seen["extra_info"] == {
+        "index": 7, "num_turns": 4, "tool_calls": 1,
+        "full_response": "call<answer>out</answer><answer>4</answer>",
+    }  # fmt: skip
+    assert reward == pytest.approx(0.55) and info["acc"] == 0.5 and info["tool_reward"] == 0.0
+    assert data.non_tensor_batch["extra_info"][0] == {"index": 7}  # verl's own row is left alone
+
+
+@pytest.mark.parametrize(
+    ("result", "answer", "acc"),
+    [
+        (1.0, 1.0, 1.0),
+        (True, 1.0, 1.0),
+        ({"score": 0.3, "acc": True}, 0.3, 1.0),
+        ({"score": np.float32(1.0)}, 1.0, 1.0),
+        ({"score": 1.0, "outcome_known": 1}, 1.0, 1.0),
+    ],
+)
+@pytest.mark.parametrize("is_async", [False, True])
+def test_results_of_a_custom_function(result, answer, acc, is_async):
+    def sync_score(**_):
+        return result
+
+    async def async_score(**_):
+        return result
+
+    reward, info = score(rollout(RIGHT, ledger=ToolLedger()), async_score if is_async else sync_score)
+    assert reward == pytest.approx(0.9 * answer + 0.1) and info["acc"] == acc
+
+
+@pytest.mark.parametrize("result", [None, float("nan"), {"score": None}, {"score": 1.0, "outcome_known": False}])
+def test_a_custom_function_may_say_unknown(result):
+    assert unknown(score(rollout(RIGHT, ledger=ToolLedger()), lambda **_: result))
+
+
+def test_a_custom_function_that_raises_or_hangs_makes_it_unknown(caplog):
+    def raises(**_):
+        raise ConnectionError("judge is down")
+
+    async def hangs(**_):
+        await asyncio.sleep(60)
+
+    start = time.monotonic()
+    for function in (raises, hangs, lambda **_: time.sleep(60)):
+        data = rollout(RIGHT, ledger=ToolLedger())
+        assert unknown(score(data, function, reward_kwargs={"check_timeout": 0.2}))
+    assert time.monotonic() - start < 30
+    assert "judge is down" in caplog.text and "limit 0.2 s" in caplog.text
+
+
+def test_warnings_of_unknown_outcomes_are_rate_limited(caplog):
+    def raises(**_):
+        raise ConnectionError("judge is down")
+
+    async def run():
+        manager = HDPORewardManager(config(custom_path="r.py"), tiny_tokenizer(), raises)
+        await asyncio.gather(*(manager.run_single(rollout(RIGHT, ledger=ToolLedger())) for _ in range(5)))
+
+    asyncio.run(run())
+    assert caplog.text.count("outcome(s) unknown") == 1
+
+
+@pytest.mark.parametrize("result", [-1.0, {"score": 2}, {"score": 1, "acc": 7}, {"acc": 1, "score": 1e999}, "4 of 5"])
+def test_a_custom_score_outside_0_to_1_is_refused(result):
+    with pytest.raises(ValueError, match=r"must return a score \(and acc\) in \[0, 1\]"):
+        score(rollout(RIGHT, ledger=ToolLedger()), lambda **_: result)
+
+
+def test_what_cannot_be_scored_ends_the_run_in_place_of_going_missing():
+    async def run(function, data):
+        settings = config(custom_path="r.py", adv_estimator="hdpo")
+        return await HDPORewardManager(settings, tiny_tokenizer(), function).run_single(data)
+
+    unjudged = rollout("call", RIGHT, spans=False, num_turns=4)
+    for data, score, why in ((rollout(WRONG), -1.0, "found {'score': -1.0}"), (unjudged, 1.0, "cannot tell")):
+        info = asyncio.run(run(lambda score=score, **_: score, data))["reward_extra_info"]
+        assert list(info) == [*KEYS, "reward_error"] and info["outcome_known"] == 0
+        with pytest.raises(OutcomeError, match=why):
+            Outcomes.read([{"reward_extra_info": info}], [2], HDPOConfig())
+
+
+def test_other_keys_of_a_custom_reward_are_ignored_and_named_once(caplog):
+    async def run():
+        result = {"score": 1.0, "judge_seconds": 2}
+        manager = HDPORewardManager(config(custom_path="r.py"), tiny_tokenizer(), lambda **_: result)
+        for _ in range(2):
+            info = (await manager.run_single(rollout(RIGHT, ledger=ToolLedger())))["reward_extra_info"]
+            assert list(info) == KEYS
+
+    asyncio.run(run())
+    assert caplog.text.count("judge_seconds") == 1
+
+
+@pytest.mark.parametrize(
+    ("hdpo", "differs_by_tools", "differs_by_accuracy"),
+    [({}, True, True), ({"w_tool": 0.0}, False, True), ({"w_acc": 0.0, "w_tool": 1.0}, True, False)],
+)
+def test_the_filter_metric_ignores_a_channel_without_weight(hdpo, differs_by_tools, differs_by_accuracy):
+    def signal(*pieces, **outcomes):
+        return score(rollout(*pieces, ledger=ledger_with(**outcomes)), hdpo=hdpo)[1]["hdpo_signal"]
+
+    assert (signal(RIGHT) != signal(RIGHT, executed=1)) == differs_by_tools
+    assert (signal(WRONG) != signal("no format")) == differs_by_accuracy
+
+
+def test_verl_builds_it_by_name_and_its_default_score_table_is_not_used():
+    assert get_reward_manager_cls("hdpo") is HDPORewardManager
+    manager = load_reward_manager(config(), tiny_tokenizer(), reward_router_address=None, reward_model_tokenizer=None)
+    assert manager.custom_score is None
+
+
+def test_verl_loads_a_custom_function_for_it(tmp_path):
+    path = tmp_path / "my_reward.py"
+    path.write_text("async def compute_score(data_source, solution_str, ground_truth, extra_info):\n    return 1.0\n")
+    manager = load_reward_manager(config(custom_path=str(path)), tiny_tokenizer())
+    result = asyncio.run(manager.run_single(rollout(WRONG, ledger=ToolLedger())))
+    assert result["reward_extra_info"]["acc"] == 1.0
+
+
+def test_settings_are_checked_at_construction():
+    with pytest.raises(RewardSettingsError, match=r"unknown setting reward\.reward_kwargs\.max_resp_len"):
+        HDPORewardManager(config(reward_kwargs={"max_resp_len": 3}), tiny_tokenizer())
+
+
+@pytest.mark.parametrize(
+    ("answer", "known"), [(1.0, True), ({"score": 0.0, "acc": 0.0}, True), ("down", False), ("slow", False)]
+)
+def test_what_verl_s_rate_limited_manager_could_not_judge_is_unknown(answer, known):
+    async def judge(**_):
+        if answer == "down":
+            raise ConnectionError("503")
+        await asyncio.sleep(60 if answer == "slow" else 0)
+        return answer
+
+    async def run():
+        settings = OmegaConf.create({"reward": {"timeout": 0.05}})
+        manager = get_reward_manager_cls("rate_limited")(settings, tiny_tokenizer(), judge)
+        type(manager)._semaphore = asyncio.Semaphore(1)  # verl's is of the first event loop
+        return await manager.run_single(rollout(RIGHT))
+
+    info = asyncio.run(run())["reward_extra_info"]
+    assert Outcomes.read([{"reward_extra_info": info}], [2], HDPOConfig()).known_B.tolist() == [known]

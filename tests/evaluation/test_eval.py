@@ -1,0 +1,342 @@
+"""``verl-hdpo eval``: verl's own loop, tools and reward, over HTTP to a scripted model of known habits."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from click.testing import CliRunner
+from completions_server import serving
+from composed import without_hydra
+from tiny import tiny_tokenizer
+from transformers import Qwen3Config
+
+from verl_hdpo.cli import eval as eval_command
+from verl_hdpo.cli.main import main
+from verl_hdpo.doctor import run_config
+from verl_hdpo.evaluation import endpoint as endpoint_module
+from verl_hdpo.evaluation.served_model import serve_arguments
+from verl_hdpo.runs.verl_command import VerlConfig
+
+TOOLS = '''
+from verl.tools.function_tool import function_tool
+
+@function_tool()
+def plus(a: int, b: int) -> str:
+    """Add two numbers.
+
+    Args:
+        a: the one
+        b: the other
+    """
+    return str(a + b)
+'''
+SAMPLED = "actor_rollout_ref.rollout.val_kwargs.temperature=1.0"
+QUESTIONS = {"known": (2, 2), "needed": (70, 81), "missed": (30, 51)}
+
+
+def write(prompt: str, request: dict) -> str:
+    """Knows 2+2 and calls for it all the same; calls for 70+81, which it does not know; guesses at 30+51."""
+    kind, a, b = re.findall(r"(\w+): (\d+)\+(\d+)\?", prompt)[-1]
+    if result := re.search(r"<tool_response>\n(\w+)\n", prompt):
+        return f"<answer>{result[1]}</answer>"
+    call = f'\n{{"name": "plus", "arguments": {{"a": {a}, "b": {b}}}}}\n</tool_call>'
+    if prompt.endswith("<tool_call>"):
+        return call
+    if kind != "missed" and "plus" in prompt and not request.get("logit_bias"):
+        return f"<tool_call>{call}"
+    return f"<answer>{4 if kind == 'known' else 0}</answer>"
+
+
+def row(kind: str, a: int, b: int) -> dict:
+    return {
+        "data_source": kind,
+        "prompt": [{"role": "user", "content": f"{kind}: {a}+{b}?"}],
+        "reward_model": {"style": "rule", "ground_truth": str(a + b)},
+        "extra_info": {"index": a},
+    }
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("eval")
+    (path / "tools.py").write_text(TOOLS)
+    tokenizer = tiny_tokenizer()
+    config = Qwen3Config(vocab_size=len(tokenizer), num_hidden_layers=1, architectures=["Qwen3ForCausalLM"])
+    config.save_pretrained(path / "model")
+    tokenizer.save_pretrained(path / "model")
+    return path
+
+
+@pytest.fixture
+def data(tmp_path):
+    path = tmp_path / "questions.jsonl"
+    path.write_text("".join(json.dumps(row(kind, *numbers)) + "\n" for kind, numbers in QUESTIONS.items()))
+    return path
+
+
+@pytest.fixture
+def server():
+    with serving(write) as server:
+        yield server
+
+
+@pytest.fixture
+def run_eval(model, data, tmp_path, server):
+    """``run_eval(*arguments)``: the command against the scripted server."""
+
+    def run(*arguments: str, overrides=(), tools="tools.py"):
+        multi_turn = "actor_rollout_ref.rollout.multi_turn"
+        return CliRunner().invoke(
+            main,
+            [
+                "eval", "--out", str(tmp_path / "out"), "--data", str(data),
+                *(arguments if "--model" in arguments else ("--model", str(model / "model"), *arguments)),
+                *(() if "--endpoint" in arguments else ("--endpoint", server.url)),
+                "--", *([f"{multi_turn}.function_tool_path={model / tools}"] if tools else []),
+                f"{multi_turn}.format=hermes", "data.max_prompt_length=600", "data.max_response_length=400",
+                "+actor_rollout_ref.model.override_config.attn_implementation=sdpa", *overrides,
+            ],
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.fixture
+def no_hydra(monkeypatch):
+    monkeypatch.setattr(run_config, "compose", without_hydra)
+
+
+def values(tmp_path, label="model", source="all") -> dict[str, float]:
+    figures = json.loads((tmp_path / "out" / "figures.json").read_text())["models"][label][source]
+    return {name: estimate["value"] for name, estimate in figures.items()}
+
+
+@pytest.mark.parametrize("without", ["prompt", "token"])
+def test_a_model_s_habits_are_measured(run_eval, server, tmp_path, without):
+    server.tells_tokens = without == "prompt"  # with text alone the figures are the same
+    done = run_eval("--without", without, "-n", "2", overrides=[SAMPLED])
+    assert done.exit_code == 0, done.output
+    third = pytest.approx(1 / 3)
+    assert values(tmp_path) == {
+        "tool_use_rate": pytest.approx(2 / 3),
+        "calls": pytest.approx(2 / 3),
+        "accuracy": pytest.approx(2 / 3),
+        "accuracy_given_tool": 1.0,
+        "accuracy_given_no_tool": 0.0,
+        "accuracy_without": third,
+        "accuracy_forced": 1.0,
+        "gain_from_tools": third,
+        "needless": third,
+        "needless_share": 0.5,
+        "missed": third,
+        "missed_share": 1.0,
+        "unknown": 0.0,
+    }
+    assert values(tmp_path, source="known")["needless"] == 1.0
+    assert values(tmp_path, source="missed")["missed"] == 1.0
+    assert "needless: called, right without" in done.output
+    assert (tmp_path / "out" / "figures.png").read_bytes().startswith(b"\x89PNG")
+    banned = [request for request in server.requests if request.get("logit_bias")]
+    assert bool(banned) == (without == "token")
+    tools_shown = sum("plus" in tiny_tokenizer().decode(r["prompt"]) for r in server.requests)
+    # free: 2 + 2 + 1 requests of 2 rollouts; forced: 2 + 2 + 2; without, by token: 1 + 1 + 1
+    assert tools_shown == 2 * (5 + 6 + (3 if without == "token" else 0))
+
+
+def test_sampling_is_the_run_s_whatever_the_checkpoint_says(run_eval, server, model):
+    """vLLM takes what a request leaves out from the checkpoint's generation_config.json."""
+    overrides = [SAMPLED, "actor_rollout_ref.rollout.val_kwargs.top_k=20"]
+    assert run_eval("--arms", "free", overrides=overrides).exit_code == 0
+    for request in server.requests:
+        said = {key: request[key] for key in ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")}
+        assert said == {"temperature": 1.0, "top_k": 20, "top_p": 1.0, "min_p": 0.0, "repetition_penalty": 1.0}
+    assert "--generation-config=vllm" in serve_arguments("m", without_hydra("ppo_trainer", None, None, []), 1)
+
+
+def test_without_tools_a_call_spelled_in_other_tokens_ends_the_answer(run_eval, no_hydra, model, tmp_path):
+    call = '<tool_call>\n{"name": "plus", "arguments": {"a": 1, "b": 1}}\n</tool_call>'
+    with serving(lambda prompt, request: call) as stubborn:
+        stubborn.tells_tokens = False
+        done = run_eval("--endpoint", stubborn.url, "--without", "token", "--arms", "free,without")
+    assert done.exit_code == 0, done.output
+    banned = [request for request in stubborn.requests if request.get("logit_bias")]
+    assert len(banned) == len(QUESTIONS), "one turn each"
+
+
+def test_a_stopped_evaluation_makes_what_is_missing(run_eval, no_hydra, server, tmp_path, monkeypatch):
+    monkeypatch.setattr(endpoint_module, "wait_random_exponential", lambda max: 0)
+    server.failures = [503, 200 + 200]
+    halted = run_eval("--concurrency", "1", "--arms", "free,without")
+    assert halted.exit_code == 1
+    assert "answered HTTP 400" in halted.output and "Traceback" not in halted.output
+    server.failures = [503]
+    assert run_eval("--arms", "free,without", "--concurrency", "1").exit_code == 0
+    path = tmp_path / "out" / "model" / "records.jsonl"
+    records = [json.loads(line) for line in path.read_text().splitlines()[1:]]
+    assert len({(r["arm"], r["question"]) for r in records}) == len(records) == 6
+    path.write_text("\n".join(path.read_text().splitlines()[:-1]) + '\n{"arm": "fr')
+    before = len(server.requests)
+    assert run_eval("--arms", "free,without").exit_code == 0
+    assert 0 < len(server.requests) - before <= 2, "one rollout was missing"
+    other = run_eval("--arms", "free", "--seed", "1")
+    assert other.exit_code == 1 and "other settings (seed)" in other.output
+
+
+def test_two_models_side_by_side(run_eval, no_hydra, model, server, tmp_path):
+    with serving(lambda prompt, request: write(prompt, {"logit_bias": True})) as direct:
+        done = run_eval(
+            "--model", f"before={model / 'model'}", "--model", f"after={model / 'model'}",
+            "--endpoint", server.url, "--endpoint", direct.url, "--arms", "free",
+        )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    changed = json.loads((tmp_path / "out" / "figures.json").read_text())["differences"]["before -> after"]["all"]
+    assert (changed["tool_use_rate"]["value"], changed["tool_use_rate"]["fewer"]) == (pytest.approx(-2 / 3), 2)
+    assert (changed["accuracy"]["value"], changed["accuracy"]["fewer"]) == (pytest.approx(-1 / 3), 1)
+    rows = (tmp_path / "out" / "before-after.csv").read_text()
+    assert "first_calls,second_calls" in rows and "\n1,0,needed,1,0,True,False," in rows.replace("\r", "")
+
+
+def test_a_user_s_reward_function_judges(run_eval, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "def compute_score(data_source, solution_str, ground_truth, extra_info):\n"
+        "    return None if data_source == 'known' else {'score': 1.0, 'acc': 1.0}\n"
+    )
+    done = run_eval("--arms", "free", overrides=[f"reward.custom_reward_function.path={tmp_path / 'mine.py'}"])
+    assert done.exit_code == 0, done.output
+    found = values(tmp_path)
+    assert (found["accuracy"], found["unknown"]) == (1.0, pytest.approx(1 / 3))
+
+
+def test_what_was_unknown_is_asked_again(run_eval, no_hydra, server, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import os\n"
+        "def compute_score(data_source, solution_str, ground_truth, extra_info):\n"
+        f"    return 1.0 if data_source == 'known' or os.path.exists({str(tmp_path / 'judge')!r}) else None\n"
+    )
+    overrides = [f"reward.custom_reward_function.path={tmp_path / 'mine.py'}"]
+    assert run_eval("--arms", "free", overrides=overrides).exit_code == 0
+    assert values(tmp_path)["unknown"] == pytest.approx(2 / 3)
+    (tmp_path / "judge").touch()
+    before = len(server.requests)
+    assert run_eval("--arms", "free", overrides=overrides).exit_code == 0
+    assert (values(tmp_path)["unknown"], values(tmp_path)["accuracy"]) == (0.0, 1.0)
+    assert len(server.requests) - before == 3, "needed takes two requests, missed one, known none"
+
+
+WRONG = {
+    "no server": ({"arguments": ["--endpoint", "http://127.0.0.1:9"]}, "no server at http://127.0.0.1:9/v1"),
+    "no such model": ({"arguments": ["--served-name", "x"]}, "has no model x; it has scripted"),
+    "no tools": ({"tools": None}, "no tools: name them"),
+    "a loop without tools": (
+        {"overrides": ["actor_rollout_ref.rollout.agent.default_agent_loop=single_turn_agent"]},
+        "calls no tools",
+    ),
+    "one of ours that is none": ({"overrides": ["+algorithm.hdpo.w_tols=1"]}, "did you mean"),
+    "a reward model": (
+        {"overrides": ["reward.reward_model.enable=true"]},
+        "no reward model runs beside an evaluation",
+    ),
+    "no model": ({"arguments": ["--model", "x=/no/model"]}, "cannot load the model /no/model"),
+    "no data": ({"arguments": ["--data", "/no/x.parquet"]}, "/no/x.parquet does not exist"),
+    "prompts that are all too long": (
+        {"overrides": ["data.filter_overlong_prompts=true", "data.max_prompt_length=1"]},
+        "no question is left; data.filter_overlong_prompts leaves out prompts of more than data.max_prompt_length=1",
+    ),
+    "a template without tools": (
+        {"overrides": ["actor_rollout_ref.model.custom_chat_template='{{messages}}'"]},
+        "no tool in the prompt: the chat template shows none of plus",
+    ),
+}
+
+
+def test_a_server_that_knows_openai_s_fields_alone_is_asked_with_those(run_eval, server, tmp_path):
+    server.tells_tokens = False
+    server.knows = {"model", "prompt", "max_tokens", "temperature", "top_p", "seed", "logit_bias"}
+    done = run_eval("--without", "token")
+    assert done.exit_code == 0, done.output
+    assert values(tmp_path)["tool_use_rate"] == pytest.approx(2 / 3)
+
+
+def test_the_first_questions_are_asked_whatever_the_model(run_eval, tmp_path, model, data, server):
+    rows = [row("known" if n % 2 else "needed", n, 1) for n in range(1, 9)]
+    data.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    twice = [word for label in "ab" for word in ("--model", f"{label}={model / 'model'}", "--endpoint", server.url)]
+    done = run_eval("--arms", "free", "--samples", "3", *twice)
+    assert done.exit_code == 0, done.output
+    for label in "ab":
+        _, *lines = (tmp_path / "out" / label / "records.jsonl").read_text().splitlines()
+        sources = {record["question"]: record["source"] for record in map(json.loads, lines)}
+        assert sources == {0: "known", 1: "needed", 2: "known"}
+
+
+def test_greedy_answers_are_not_asked_for_twice(run_eval, no_hydra):
+    done = run_eval("-n", "2")
+    assert done.exit_code == 2, done.output
+    assert "all 2 answers to a question are the same" in done.output
+
+
+def test_a_setting_that_is_none_is_said(run_eval):
+    done = run_eval(overrides=["data.nothing=1"])
+    assert done.exit_code == 1, done.output
+    assert "do not fit verl's config" in done.output
+    assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_wrong_is_said(run_eval, no_hydra, case):
+    change, message = WRONG[case]
+    done = run_eval(*change.get("arguments", []), **{k: v for k, v in change.items() if k != "arguments"})
+    assert done.exit_code == 1, done.output
+    assert message in done.output
+    assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([{**row("a", 1, 2), "reward_model": {}}], "row 0 has no reward_model.ground_truth"),
+        ([row("a", 1, 2), {**row("a", 1, 2), "split": "x"}], "mixed schemas: "),
+        ([{k: v for k, v in row("a", 1, 2).items() if k != "prompt"}], "has no chat under 'prompt'"),
+        ([{**row("a", 1, 2), "data_source": None}], "no text under 'data_source'"),
+        ([{**row("a", 1, 2), "extra_info": {"tool_selection": ["search"]}}], "row 0 has no tool in its prompt"),
+        ([], "no rows"),
+    ],
+)
+def test_rows_that_cannot_be_evaluated(run_eval, no_hydra, data, rows, message):
+    data.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    done = run_eval()
+    assert done.exit_code == 1, done.output
+    assert message in done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--arms", "without"], "must have free"),
+        (["--arms", "free,other"], "--arms: other"),
+        (["--model", "a", "--model", "b", "--endpoint", "x"], "give one for each"),
+        (["--model", "x/a", "--model", "y/a", "--endpoint", "x", "--endpoint", "y"], "two models are called a"),
+    ],
+)
+def test_a_command_line_that_makes_no_sense(run_eval, arguments, message):
+    done = run_eval(*arguments)
+    assert (done.exit_code, message in done.output) == (2, True), done.output
+
+
+@pytest.mark.parametrize(
+    ("overrides", "loop", "manager"),
+    [
+        ((), "hdpo_tool_agent", "dapo"),
+        (("actor_rollout_ref.rollout.agent.default_agent_loop=single_turn_agent",), "single_turn_agent", "dapo"),
+        (("reward.reward_manager.name=naive",), "hdpo_tool_agent", "naive"),
+    ],
+)
+def test_what_a_config_or_an_override_sets_is_kept(data, tmp_path, overrides, loop, manager):
+    mine = "defaults:\n  - ppo_trainer\n  - _self_\nreward:\n  reward_manager:\n    name: dapo\n"
+    (tmp_path / "mine.yaml").write_text(mine)
+    config, _ = eval_command._config(VerlConfig("mine", None, str(tmp_path)), overrides, [str(data)])
+    rollout = config.actor_rollout_ref.rollout
+    assert (rollout.name, rollout.agent.default_agent_loop) == ("vllm", loop)
+    assert config.reward.reward_manager.name == manager

@@ -1,0 +1,86 @@
+"""The settings under ``algorithm.<estimator>``."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
+
+import pytest
+
+from verl_hdpo.algorithm.estimators import ESTIMATORS
+from verl_hdpo.settings.group import HDPOConfigError
+
+SETTINGS = {name: estimator.settings for name, estimator in ESTIMATORS.items() if name != "hdpo"}
+NAMES = list(SETTINGS)
+
+DEFAULTS = {
+    "grpo_penalty": {"a": 0.15, "form": "inverse", "gated": False},
+    "tool_gdpo": {"w_acc": 1.0, "w_tool": 1.0},
+    "gdpo_conditioned": {"w_acc": 1.0, "w_tool": 1.0},
+    "otc": {"smoothing": 1.0},
+    "ikea": {"bonus": 0.6, "max_calls": 3, "search_reward": 0.05, "format_reward": -1.0},
+    "slimsearcher_style": {"floor": 1.0},
+    "adatir_style": {"penalty": 0.15, "easy_below": 0.5, "max_calls": 5},
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_options_and_their_defaults_are_these(name):
+    made = SETTINGS[name].from_mapping(None)
+    assert {f.name: getattr(made, f.name) for f in fields(made)} == DEFAULTS[name]
+    assert made == SETTINGS[name].from_mapping({}) == SETTINGS[name].from_mapping(DEFAULTS[name])
+    for option in DEFAULTS[name]:
+        assert f" {option}: " in made.__doc__ or f" {option}, " in made.__doc__ or f", {option}: " in made.__doc__
+    with pytest.raises(FrozenInstanceError):
+        setattr(made, next(iter(DEFAULTS[name])), 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("grpo_penalty", {"a": -0.1}, "algorithm.grpo_penalty.a must be a finite number >= 0, found -0.1"),
+        ("grpo_penalty", {"form": "square"}, "form must be one of inverse, linear, found 'square'"),
+        ("grpo_penalty", {"gated": "yes"}, "gated must be true or false, found 'yes'"),
+        ("tool_gdpo", {"w_tool": float("nan")}, "algorithm.tool_gdpo.w_tool must be a finite number >= 0, found nan"),
+        ("tool_gdpo", {"w_acc": 0, "w_tool": 0}, "w_acc must be greater than 0 when w_tool is 0, found 0"),
+        ("gdpo_conditioned", {"w_acc": "1"}, "algorithm.gdpo_conditioned.w_acc must be a finite number >= 0"),
+        ("otc", {"smoothing": 0}, "algorithm.otc.smoothing must be a finite number > 0, found 0"),
+        ("ikea", {"bonus": True}, "algorithm.ikea.bonus must be a finite number >= 0, found True"),
+        ("ikea", {"max_calls": 0}, "max_calls must be a finite number > 0, found 0"),
+        ("ikea", {"search_reward": -1}, "search_reward must be a finite number >= 0, found -1"),
+        ("ikea", {"format_reward": "none"}, "format_reward must be null or a finite number, found 'none'"),
+        ("slimsearcher_style", {"floor": 0}, "algorithm.slimsearcher_style.floor must be a finite number > 0, found 0"),
+        ("adatir_style", {"penalty": -1}, "algorithm.adatir_style.penalty must be a finite number >= 0, found -1"),
+        ("adatir_style", {"easy_below": 1.5}, "easy_below must be a number in [0, 1], found 1.5"),
+        ("adatir_style", {"max_calls": -2}, "max_calls must be a finite number > 0, found -2"),
+    ],
+)
+def test_refused(name, settings, message):
+    with pytest.raises(HDPOConfigError) as error:
+        SETTINGS[name].from_mapping(settings)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_unknown_key_is_refused_in_the_group_s_own_name(name):
+    option = next(iter(DEFAULTS[name]))
+    with pytest.raises(HDPOConfigError) as error:
+        SETTINGS[name].from_mapping({f"{option}_of": 1})
+    assert f"unknown setting algorithm.{name}.{option}_of; " in str(error.value)
+    with pytest.raises(HDPOConfigError, match=rf"algorithm\.{name} must be a group.*\+algorithm\.{name}\.\w+="):
+        SETTINGS[name].from_mapping(0.5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_example_in_the_message_is_a_setting(name):
+    option, _, value = SETTINGS[name].EXAMPLE.partition("=")
+    assert SETTINGS[name].from_mapping({option: float(value)})
+
+
+def test_the_docs_have_every_algorithm_and_every_setting():
+    docs = Path(__file__).parents[2] / "docs"
+    table, reference = (docs / "algorithms.md").read_text(), (docs / "reference.md").read_text()
+    for name, estimator in ESTIMATORS.items():
+        assert f"| `{name}` |" in table
+        for option in (f.name for f in fields(estimator.settings)):
+            assert f"`{option}`" in reference, f"{name}: {option}"

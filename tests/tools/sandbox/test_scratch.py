@@ -1,0 +1,84 @@
+"""Directories that hostile code filled are measured and removed, whatever is in them."""
+
+import math
+import os
+import random
+
+import pytest
+
+from verl_hdpo.tools.sandbox import scratch
+
+
+def fill(root, chosen, depth=0):
+    """A random tree; returns its size as ``du`` counts."""
+    total = 0
+    for number in range(chosen.randrange(5)):
+        path = root / f"{number}"
+        kind = chosen.choice(["file", "directory", "link", "fifo", "unreadable"])
+        if kind == "file":
+            path.write_bytes(b"x" * chosen.randrange(20_000))
+        elif kind == "link":
+            path.symlink_to(chosen.choice(["/", "..", ".", "missing"]))
+        elif kind == "fifo":
+            os.mkfifo(path)
+        else:
+            path.mkdir()
+            if depth < 4:
+                total += fill(path, chosen, depth + 1)
+            if kind == "unreadable":
+                path.chmod(0)
+        total += path.lstat().st_blocks * 512
+    return total
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_a_random_tree(tmp_path, seed):
+    outside = tmp_path / "outside"
+    outside.write_text("stays")
+    root = tmp_path / "root"
+    root.mkdir()
+    size = fill(root, random.Random(seed))
+    (root / "link").symlink_to(outside)
+    if os.geteuid() == 0:  # who may read everything
+        assert scratch.used_bytes(str(root), None) == size + (root / "link").lstat().st_blocks * 512
+    scratch.remove(str(root))
+    assert os.listdir(tmp_path) == ["outside"]
+    assert outside.read_text() == "stays"
+
+
+def test_a_tree_too_deep_for_a_path(tmp_path):
+    root, here = tmp_path / "root", os.getcwd()
+    root.mkdir()
+    os.chdir(root)
+    try:
+        for _ in range(40):
+            os.mkdir("d" * 250)
+            os.chdir("d" * 250)
+        with open("file", "wb") as file:
+            file.write(b"x" * 5000)
+    finally:
+        os.chdir(here)
+    assert scratch.used_bytes(str(root), None) == math.inf
+    scratch.remove(str(root))
+    assert os.listdir(tmp_path) == []
+
+
+def test_deleted_files_that_are_open_count(tmp_path):
+    with open(tmp_path / "file", "wb") as file:
+        file.write(b"x" * 100_000)
+        file.flush()
+        os.unlink(tmp_path / "file")
+        assert scratch.used_bytes(str(tmp_path), "/proc/self") >= 100_000
+        assert scratch.used_bytes(str(tmp_path), None) == 0
+
+
+def test_too_many_files_are_not_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr(scratch, "MAX_ENTRIES", 10)
+    for number in range(11):
+        (tmp_path / str(number)).touch()
+    assert scratch.used_bytes(str(tmp_path), None) == math.inf
+
+
+def test_what_is_not_there_is_removed(tmp_path):
+    scratch.remove(str(tmp_path / "none"))
+    scratch.remove_for_good(str(tmp_path / "none"))

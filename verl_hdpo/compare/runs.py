@@ -1,0 +1,123 @@
+"""The runs of a comparison: one after the other on this machine, or as Ray jobs, several at a time."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import click
+
+from verl_hdpo.compare import training_run
+from verl_hdpo.compare.made_with import made_with
+from verl_hdpo.compare.plan import PlannedRun
+from verl_hdpo.compare.progress import Clock, duration
+from verl_hdpo.compare.ray_jobs import RECORD, RayJobs, record_of
+from verl_hdpo.compare.training_run import Steps, train
+
+
+class Logbook:
+    """What becomes of runs: said on screen, noted in their folders, shown in the report.
+
+    Args:
+        runs: all of the comparison.
+        todo: those that are not finished.
+        steps: of each run, if known.
+        report: writes the report anew.
+    """
+
+    def __init__(self, runs: Sequence[PlannedRun], todo: Sequence[PlannedRun], steps: int | None, report: Callable):
+        self._runs, self._todo, self._steps, self._report = runs, todo, steps, report
+        self._clock = Clock(len(todo), steps)
+        self.failed: list[str] = []
+
+    def begin(self, run: PlannedRun, how: str, ago: float = 0.0) -> None:
+        click.echo(f"{self._place(run)}: {how}. Log: {run.log}")
+        self._clock.start(run, ago)
+
+    def step(self, run: PlannedRun, step: int) -> None:
+        self._clock.at(run, step)
+        of = f"/{self._steps}" if self._steps else ""
+        click.echo(f"{self._place(run)}: step {step}{of}, left: {duration(self._clock.left)}")
+
+    def end(self, run: PlannedRun, code: int, facts: Mapping[str, Any], message: str = "") -> None:
+        """``run`` has ended with exit code ``code``; ``facts`` are its ``seconds`` and what else to note of it.
+
+        Raises:
+            click.ClickException: it failed before any of the comparison got through, and so would the others.
+        """
+        self._clock.end(run, facts["seconds"])
+        if code == 0 and not run.metrics_files():
+            message, code = f"it logged nothing into {run.folder}; do all nodes have that folder?", 1
+        if code == 0:
+            run.finish({**facts, "seconds": round(facts["seconds"], 1)})
+            self._report()
+            return
+        lines = run.log.read_text(errors="replace").splitlines()[-15:] if run.log.exists() else []
+        click.echo("\n".join([*lines, *filter(None, [message])]), err=True)
+        click.echo(f"{run.label} failed with exit code {code}; its log: {run.log}", err=True)
+        if not any(other.state == "finished" for other in self._runs):
+            raise click.ClickException("the first run to end failed; no other is started")
+        self.failed.append(run.label)
+
+    def _place(self, run: PlannedRun) -> str:
+        return f"[{self._todo.index(run) + 1}/{len(self._todo)}] {run.label}"
+
+
+def one_after_the_other(todo: Sequence[PlannedRun], logbook: Logbook, stall_timeout: float) -> None:
+    """Train here.
+
+    Raises:
+        click.ClickException: one of them may be going on as a Ray job.
+    """
+    for run in todo:
+        if record := record_of(run):
+            raise click.ClickException(
+                f"{run.label} was submitted as the Ray job {record.submission_id} and may be going on; give --ray-jobs "
+                f"{record.address} again or, if it has ended, remove {run.folder / RECORD}"
+            )
+    for run in todo:
+        resumed = run.prepare()
+        logbook.begin(run, _how(resumed))
+        began = time.monotonic()
+        code = train(run, stall_timeout, lambda step, run=run: logbook.step(run, step))
+        facts = {"seconds": time.monotonic() - began, "resumed": resumed, "made_with": made_with()}
+        logbook.end(run, code, facts)
+
+
+def as_ray_jobs(todo: Sequence[PlannedRun], logbook: Logbook, jobs: RayJobs, at_once: int) -> None:
+    """At most ``at_once`` at a time; jobs that an earlier call left going are followed to their end.
+
+    Where that does not end well, it says which jobs are left to go on.
+    """
+    left_going = {run: jobs.goes_on(run) for run in todo}
+    waiting, going = deque(sorted(todo, key=lambda run: not left_going[run])), {}
+    try:
+        while waiting or going:
+            while waiting and len(going) < at_once:
+                run = waiting.popleft()
+                resumed = not left_going[run] and run.prepare()
+                going[run] = Steps(run, lambda step, run=run: logbook.step(run, step))
+                if not left_going[run]:
+                    jobs.submit(run, resumed)
+                record = record_of(run)
+                how = "its job goes on" if left_going[run] else _how(resumed)
+                logbook.begin(run, f"{how}, Ray job {record.submission_id}", time.time() - record.submitted)
+            time.sleep(training_run.POLL_SECONDS)
+            for run, steps in list(going.items()):
+                ended = jobs.ended(run)
+                steps.tell()
+                if ended is not None:
+                    del going[run]
+                    message = jobs.message(run) if ended.code else ""
+                    facts = {"resumed": record_of(run).resumed, "seconds": ended.seconds, "made_with": ended.made_with}
+                    logbook.end(run, ended.code, facts, message)
+    finally:
+        for run in [*going, *(run for run in waiting if left_going[run])]:
+            if record := record_of(run):
+                click.echo(f"{run.label} may go on; `ray job stop {record.submission_id}` ends it", err=True)
+
+
+def _how(resumed: bool) -> str:
+    return "going on from its checkpoint" if resumed else "starting"

@@ -1,0 +1,138 @@
+"""Building the file of precomputed image searches from a list of results and their image files."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sqlite3
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from verl_hdpo.tools.images.sample_key import image_key
+from verl_hdpo.tools.images.store import FORMAT
+
+JPEG_QUALITY = 90
+MIN_SIDE = 32
+"""Pixels of the shorter side below which a vision model's processor may refuse a picture."""
+
+
+class ResultsError(ValueError):
+    """A list of results that cannot be read; the message names line and what was found."""
+
+
+@dataclass
+class Report:
+    """What was written: samples, pictures, and pictures left out because they could not be read or were too thin."""
+
+    samples: int = 0
+    images: int = 0
+    left_out: int = 0
+
+
+def build(results: Path, out: Path, max_side: int, progress: Callable[[int], None] = lambda done: None) -> Report:
+    """Write ``out`` from the list ``results``.
+
+    Each line of it is ``{"key": ..., "results": [{"title": ..., "url": ..., "image": FILE}, ...]}``, best result
+    first, with ``image`` relative to the list. ``"query_image": FILE`` in place of ``key`` makes the key of the
+    file's content (``image_key``). ``url`` and ``image`` may be left out. No results: ``"results": []``.
+
+    Args:
+        results: jsonl.
+        out: must not exist.
+        max_side: pixels of a picture's longer side; larger ones are made smaller.
+        progress: called with the bytes of ``results`` read since the last call.
+
+    Raises:
+        FileExistsError: ``out`` is there already.
+        ResultsError: a line that is not as above, or a key that stands there twice.
+    """
+    if out.exists():
+        raise FileExistsError(f"{out} is there already; remove it or choose another name")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    handle, work = tempfile.mkstemp(prefix=f".{out.name}.", dir=out.parent)
+    os.close(handle)
+    try:
+        connection = sqlite3.connect(work)
+        try:
+            report = _write(results, connection, max_side, progress)
+        finally:
+            connection.close()
+        os.chmod(work, 0o644)
+        os.rename(work, out)
+        return report
+    finally:
+        Path(work).unlink(missing_ok=True)
+
+
+def _write(results: Path, connection: sqlite3.Connection, max_side: int, progress: Callable[[int], None]) -> Report:
+    connection.executescript(
+        "CREATE TABLE info (format INTEGER); CREATE TABLE samples (key TEXT PRIMARY KEY, results TEXT);"
+        "CREATE TABLE images (id INTEGER PRIMARY KEY, data BLOB);"
+    )
+    connection.execute("INSERT INTO info VALUES (?)", (FORMAT,))
+    report = Report()
+    with results.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                sample = json.loads(line)
+                found = [_stored(one, results.parent, max_side, connection, report) for one in sample["results"]]
+                key = _key(sample, results.parent)
+                connection.execute("INSERT INTO samples VALUES (?, ?)", (key, json.dumps(found, ensure_ascii=False)))
+            except sqlite3.IntegrityError:
+                raise ResultsError(f"{results}, line {number}: the key {key!r} stands there twice") from None
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise ResultsError(f"{results}, line {number}: {type(error).__name__}: {error}") from None
+            report.samples += 1
+            progress(len(line))
+    connection.commit()
+    return report
+
+
+def _key(sample: dict[str, Any], folder: Path) -> str:
+    if "query_image" in sample:
+        return image_key(_existing(folder / sample["query_image"]).read_bytes())
+    key = sample["key"]
+    if not isinstance(key, str) or not key:
+        raise ValueError(f"a key is a text, found {key!r}")
+    return key
+
+
+def _stored(
+    result: dict[str, Any], folder: Path, max_side: int, connection: sqlite3.Connection, report: Report
+) -> dict[str, Any]:
+    number = None
+    if file := result.get("image"):
+        data = _jpeg(folder / file, max_side)
+        if data is None:
+            report.left_out += 1
+        else:
+            number = connection.execute("INSERT INTO images (data) VALUES (?)", (data,)).lastrowid
+            report.images += 1
+    return {"title": str(result["title"]), "url": str(result.get("url", "")), "image": number}
+
+
+def _existing(file: Path) -> Path:
+    if not file.is_file():
+        raise ValueError(f"there is no image {file}")
+    return file
+
+
+def _jpeg(file: Path, max_side: int) -> bytes | None:
+    _existing(file)
+    try:
+        with Image.open(file) as image:
+            picture = image.convert("RGB")
+    except Exception:  # Pillow raises what its decoders raise
+        return None
+    picture.thumbnail((max_side, max_side))
+    if min(picture.size) < MIN_SIDE:
+        return None
+    data = io.BytesIO()
+    picture.save(data, "JPEG", quality=JPEG_QUALITY)
+    return data.getvalue()

@@ -1,0 +1,162 @@
+"""One session with an MCP server, shared by every caller of the process, made again when it is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from typing import Any
+
+import tenacity
+from mcp import Client, MCPError, Tool
+from mcp_types import CONNECTION_CLOSED, INVALID_PARAMS, INVALID_REQUEST, CallToolResult
+
+from verl_hdpo.outcomes.ledger import ToolUnavailable
+from verl_hdpo.tools.arguments import BadCall
+from verl_hdpo.tools.mcp_servers.server import Server
+
+logger = logging.getLogger(__name__)
+
+FIRST_WAIT, LONGEST_WAIT = 0.2, 10.0
+"""Seconds between attempts to connect: at random up to a limit that doubles from one to the other."""
+
+START_SECONDS = 120.0
+"""How long a server may take to start and to answer for the first time."""
+
+MAX_PAGES = 100
+
+_BROKEN = (CONNECTION_CLOSED, INVALID_REQUEST)
+"""Codes that end a session; the second is how the client reports a session that the server has forgotten."""
+
+
+class Connection:
+    """Used on the shared I/O loop alone.
+
+    A call that was under way when the session broke is not repeated: it may have had its effect.
+
+    Args:
+        server: where to connect.
+    """
+
+    def __init__(self, server: Server):
+        self._server = server
+        self._owner: asyncio.Task[None] | None = None
+        self._client: asyncio.Future[Client] | None = None
+        self._problem = ""
+
+    async def tools(self) -> dict[str, Tool]:
+        """The server's tools by name; connects once and does not try again.
+
+        Raises:
+            ConnectionError: no session, or the server does not answer.
+        """
+        found: dict[str, Tool] = {}
+        try:
+            client, owner = await self._session()
+            cursor = None
+            for _ in range(MAX_PAGES):
+                page = await _unless_lost(client.list_tools(cursor=cursor), owner)
+                found |= {tool.name: tool for tool in page.tools}
+                cursor = page.next_cursor
+                if cursor is None:
+                    return found
+        except (MCPError, OSError) as error:
+            raise ConnectionError(f"MCP server {self._server.label}: {error}") from None
+        raise ConnectionError(f"MCP server {self._server.label}: its list of tools does not end")
+
+    async def call(self, tool: str, arguments: dict[str, Any], deadline: float) -> CallToolResult:
+        """The tool's result, its own errors included (``is_error``).
+
+        Args:
+            tool: a name from ``tools``.
+            arguments: as the model wrote them.
+            deadline: seconds, connecting included.
+
+        Raises:
+            BadCall: the server refuses the arguments.
+            ToolUnavailable: no session, the session broke, or no answer in time.
+        """
+        try:
+            return await asyncio.wait_for(self._call(tool, arguments), deadline)
+        except MCPError as error:
+            if error.code == INVALID_PARAMS:
+                raise BadCall(str(error)) from None
+            problem = _reason(error)
+        except asyncio.TimeoutError:
+            problem = f"no answer within {deadline:g} seconds" + (f"; {self._problem}" if self._problem else "")
+        except Exception as error:  # whatever went wrong here, the model did not do it
+            problem = _reason(error)
+        raise ToolUnavailable(f"MCP server {self._server.label}, tool {tool}: {problem}")
+
+    async def _call(self, tool: str, arguments: dict[str, Any]) -> CallToolResult:
+        tries = tenacity.AsyncRetrying(
+            wait=tenacity.wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT),
+            reraise=True,
+        )
+        client, owner = await tries(self._session)
+        try:
+            return await _unless_lost(client.call_tool(tool, arguments), owner)
+        except MCPError as error:
+            if error.code in _BROKEN:
+                self._drop(owner)
+            raise
+
+    async def _session(self) -> tuple[Client, asyncio.Task[None]]:
+        """The session there is, or a new one; callers at the same time wait for the same one."""
+        if self._owner is None or self._owner.done():
+            self._client = asyncio.get_running_loop().create_future()
+            self._owner = asyncio.ensure_future(self._own(self._client))
+        owner = self._owner
+        return await asyncio.shield(self._client), owner
+
+    async def _own(self, ready: asyncio.Future[Client]) -> None:
+        """Hold a session open in a task of its own, as its cancel scopes ask for."""
+        timer = asyncio.get_running_loop().call_later(START_SECONDS, asyncio.current_task().cancel)
+        try:
+            async with self._server.client() as client:
+                timer.cancel()
+                self._problem = ""
+                ready.set_result(client)
+                await asyncio.Event().wait()
+        except Exception as error:
+            self._problem = _reason(error)
+            logger.warning("MCP server %s: %s", self._server.label, self._problem)
+        finally:
+            timer.cancel()
+            if not ready.done():
+                ready.set_exception(ConnectionError(self._problem or f"not ready within {START_SECONDS:g} seconds"))
+                ready.exception()  # asked for, so asyncio does not report it when every caller has left
+
+    def _drop(self, owner: asyncio.Task[None]) -> None:
+        """End a session that is of no more use; the next call makes another."""
+        owner.cancel()
+        if self._owner is owner:
+            self._owner = None
+
+
+@functools.cache
+def connection(server: str) -> Connection:
+    """The process's one connection to a server.
+
+    Args:
+        server: ``Server.model_dump_json()``.
+    """
+    return Connection(Server.model_validate_json(server))
+
+
+async def _unless_lost(work: Any, owner: asyncio.Task[None]) -> Any:
+    """Await ``work``, or raise ConnectionError when the session's task ends first."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({task, owner}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done() and not task.cancelled():
+            return task.result()
+        raise ConnectionError("connection lost")
+    finally:
+        task.cancel()
+
+
+def _reason(error: BaseException) -> str:
+    while inner := getattr(error, "exceptions", None):  # an exception group
+        error = inner[0]
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,116 @@
+"""Runs code like a notebook cell: names stay, the last expression's value counts."""
+
+from __future__ import annotations
+
+import ast
+import io
+import linecache
+import os
+import signal
+import sys
+import traceback
+import types
+from _signal import getsignal  # signal's own makes an enum, at a tenth of a call's time
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from verl_hdpo.tools.sandbox.captured_text import CapturedText, cut, cut_head
+from verl_hdpo.tools.sandbox.display import Display
+from verl_hdpo.tools.sandbox.frames import Pixels
+from verl_hdpo.tools.sandbox.limits import Limits
+
+_HERE = os.path.dirname(__file__)
+
+Status = Literal["ok", "error", "interrupted"]
+
+
+@dataclass
+class Outcome:
+    """What a call left: texts in UTF-8, ``value`` the last expression's ``repr``."""
+
+    status: Status = "ok"
+    stdout: bytes = b""
+    stderr: bytes = b""
+    value: bytes = b""
+    error: bytes = b""
+    images: list[Pixels] = field(default_factory=list)
+
+
+class Interpreter:
+    """One namespace, ``__main__``'s, for all calls."""
+
+    def __init__(self, limits: Limits):
+        self.limits = limits
+        self.display = Display(limits)
+        self.display.take_over()
+        main = types.ModuleType("__main__")
+        sys.modules["__main__"] = main
+        self.namespace = main.__dict__
+        self.namespace["display"] = self.display.show
+        self._calls = 0
+        self._running = False
+        self._interrupted = False
+        self._handler = self._on_interrupt
+
+    def run(self, code: str) -> Outcome:
+        """Run ``code``; an error of it, or an interrupt, is part of the outcome."""
+        self._calls += 1
+        name = f"<call {self._calls}>"
+        limit = self.limits.output_chars
+        stdout, stderr = CapturedText(limit), CapturedText(limit)
+        sys.stdout, sys.stderr, sys.stdin = stdout, stderr, io.StringIO()
+        self.display.begin()
+        outcome = Outcome()
+        self._interrupted = False
+        if getsignal(signal.SIGINT) is not self._handler:
+            signal.signal(signal.SIGINT, self._handler)
+        try:
+            self._running = True
+            value = self._execute(code, name)
+            outcome.value = self._shown(value)
+            self.display.show_open_figures()
+            self._running = False
+        except BaseException as error:
+            self._running = False
+            outcome.status = "interrupted" if self._interrupted else "error"
+            outcome.error = self._described(error)
+        for note in self.display.notes:
+            print(f"[{note}]", file=stderr)
+        outcome.stdout, outcome.stderr, outcome.images = stdout.taken(), stderr.taken(), self.display.shown
+        return outcome
+
+    def _on_interrupt(self, signum: int, frame: Any) -> None:
+        if self._running:
+            self._interrupted = True
+            raise KeyboardInterrupt
+
+    def _execute(self, code: str, name: str) -> Any:
+        linecache.cache[name] = (len(code), None, f"{code}\n".splitlines(keepends=True), name)
+        tree = ast.parse(code, name)
+        last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+        if tree.body:
+            exec(compile(tree, name, "exec"), self.namespace)
+        if last is None:
+            return None
+        return eval(compile(ast.Expression(last.value), name, "eval"), self.namespace)
+
+    def _shown(self, value: Any) -> bytes:
+        if value is None:
+            return b""
+        self.namespace["_"] = value
+        if self.display.is_picture(value):
+            pyplot = sys.modules.get("matplotlib.pyplot")
+            if pyplot is None or getattr(value, "number", None) not in pyplot.get_fignums():
+                self.display.show(value)
+            return b""
+        return cut(repr(value).encode("utf-8", "replace"), self.limits.output_chars)
+
+    def _described(self, error: BaseException) -> bytes:
+        """The traceback without this package's frames."""
+        try:
+            report = traceback.TracebackException.from_exception(error)
+            report.stack = traceback.StackSummary.from_list(f for f in report.stack if not f.filename.startswith(_HERE))
+            text = "".join(report.format())
+        except BaseException:
+            text = type(error).__name__
+        return cut_head(text.encode("utf-8", "replace"), self.limits.output_chars)

@@ -1,0 +1,202 @@
+"""A session as its owner holds it: one interpreter, one call at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import itertools
+import signal
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from verl_hdpo.outcomes.ledger import ToolUnavailable
+from verl_hdpo.tools.sandbox import frames
+from verl_hdpo.tools.sandbox.frames import FrameError, Pixels
+from verl_hdpo.tools.sandbox.limits import Limits
+from verl_hdpo.tools.sandbox.zygote_client import ZygoteClient
+
+START_SECONDS = 60.0
+GRACE_SECONDS = 2.0
+"""How long code may take to stop once it is interrupted."""
+
+_READ_AHEAD = 1 << 20
+_TEXTS = 4
+_NOTE_BYTES = 200  # what a shortened text gains
+
+
+@dataclass
+class Result:
+    """What a call came to.
+
+    Attributes:
+        status: ``ok``; ``error``: the code raised; ``interrupted``: it ran out of time and the session goes on;
+            ``killed``: the session is gone, and its variables with it.
+        stdout, stderr, value, error: texts; ``value`` is the last expression's, ``error`` a traceback.
+        images: that the code showed.
+        killed_because: why the session is gone.
+    """
+
+    status: Literal["ok", "error", "interrupted", "killed"]
+    stdout: str = ""
+    stderr: str = ""
+    value: str = ""
+    error: str = ""
+    images: list[Pixels] = field(default_factory=list)
+    killed_because: str = ""
+
+
+class Session:
+    """One interpreter.
+
+    Attributes:
+        number: its number within its zygote.
+        is_open: False once it was closed or is known to have ended.
+        on_close: called once, when it closes.
+    """
+
+    def __init__(self, zygote: ZygoteClient, number: int, limits: Limits):
+        self.number, self.is_open = number, True
+        self.on_close: Callable[[], None] | None = None
+        self._zygote, self._limits = zygote, limits
+        self._writer: asyncio.StreamWriter | None = None
+        self._calls = 0
+        self._turn = asyncio.Lock()
+        self._answer_bytes = _TEXTS * (limits.output_chars + _NOTE_BYTES) + 4 * limits.image_pixels
+
+    async def start(self) -> Session:
+        """Have it forked, and wait until its walls are up.
+
+        Raises:
+            ToolUnavailable: it did not come up.
+        """
+        ours, theirs = socket.socketpair()
+        self._ended = self._zygote.start_session(self.number, theirs)
+        self._reader, self._writer = await asyncio.open_unix_connection(sock=ours, limit=_READ_AHEAD)
+        try:
+            await asyncio.wait_for(self._receive(), START_SECONDS)
+        except (asyncio.TimeoutError, asyncio.IncompleteReadError, FrameError, OSError) as error:
+            self.close()
+            why = self._zygote.last_words().splitlines()[-1]
+            raise ToolUnavailable(f"an interpreter did not start: {error!r} ({why})") from error
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    async def run(self, code: str, seconds: float, images: Mapping[str, Pixels] | None = None) -> Result:
+        """Run ``code``, for ``seconds`` at most; the session ends if it cannot be stopped after that.
+
+        Args:
+            code: Python source.
+            seconds: of wall time.
+            images: to be bound to these names first, as PIL images.
+
+        Raises:
+            ToolUnavailable: the session was lost through no doing of its code.
+        """
+        async with self._turn:
+            if not self.is_open:
+                raise ToolUnavailable("the interpreter was closed")
+            self._calls += 1
+            self._interrupted = None
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._interrupt)
+            try:
+                result = await self._call(code, images or {})
+                if self._interrupted is not None:
+                    await self._interrupted  # else the signal could meet the next call
+                return result
+            except (asyncio.IncompleteReadError, OSError):
+                return await self._how_it_ended()
+            except FrameError as error:
+                self.close()
+                return Result("killed", killed_because=f"it sent {error} in place of an answer")
+            except asyncio.CancelledError:
+                self.close()
+                raise
+            finally:
+                self._timer.cancel()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it is open and its process has not been seen to end."""
+        return self.is_open and not self._ended.done()
+
+    def close(self) -> None:
+        """Kill the session; a second time has no effect."""
+        if not self.is_open:
+            return
+        self.is_open = False
+        self._zygote.kill(self.number, "closed")
+        if self._writer is not None:
+            self._writer.transport.abort()
+        if self.on_close is not None:
+            self.on_close()
+
+    def _interrupt(self) -> None:
+        self._interrupted = self._zygote.interrupt(self.number)
+        kill = functools.partial(self._zygote.kill, self.number, "time")
+        self._timer = asyncio.get_running_loop().call_later(GRACE_SECONDS, kill)
+
+    async def _call(self, code: str, images: Mapping[str, Pixels]) -> Result:
+        pixels = list(images.values())
+        header = {"call": self._calls, "names": list(images), "images": frames.image_headers(pixels)}
+        blobs = [code.encode("utf-8", "replace"), *(image.data for image in pixels)]
+        self._writer.write(frames.pack(header, blobs))
+        await self._writer.drain()
+        answer, blobs = await self._receive()
+        if answer.get("call") != self._calls or answer.get("status") not in ("ok", "error", "interrupted"):
+            raise FrameError("an answer to another call")
+        longest = self._limits.output_chars + _NOTE_BYTES
+        if not _TEXTS <= len(blobs) <= _TEXTS + self._limits.images or max(map(len, blobs[:_TEXTS])) > longest:
+            raise FrameError("more than was asked for")
+        shown = frames.images(answer.get("images"), blobs[_TEXTS:], self._limits.image_pixels)
+        return Result(answer["status"], *(text.decode("utf-8", "replace") for text in blobs[:_TEXTS]), images=shown)
+
+    async def _receive(self) -> tuple[dict, list[bytes]]:
+        length = frames.header_length(await self._reader.readexactly(frames.LENGTH.size))
+        header, sizes = frames.read_header(await self._reader.readexactly(length), self._answer_bytes)
+        body = memoryview(await self._reader.readexactly(sum(sizes)))
+        ends = list(itertools.accumulate(sizes))
+        return header, [bytes(body[end - size : end]) for end, size in zip(ends, sizes, strict=True)]
+
+    async def _how_it_ended(self) -> Result:
+        """The connection broke: find out why.
+
+        Raises:
+            ToolUnavailable: not by its code's doing.
+        """
+        try:
+            # Not killed at once: a session that dies closes its connection before the zygote can see it dead.
+            ended = await asyncio.wait_for(asyncio.shield(self._ended), GRACE_SECONDS)
+        except asyncio.TimeoutError:
+            self._zygote.kill(self.number, "hung up")
+            ended = await self._ended
+        self.close()
+        if ended.cause == "zygote":
+            raise ToolUnavailable("the process that all interpreters come from has died")
+        limits = self._limits
+        if ended.cause == "time":
+            why = f"the code did not stop within {GRACE_SECONDS:g} seconds of being interrupted"
+        elif ended.cause == "disk":
+            why = f"it had written more than {limits.scratch_mb} MB"
+        elif ended.cause == "hung up":
+            why = "the code closed its connection"
+        elif ended.signal == signal.SIGXCPU or ended.cpu_seconds >= limits.cpu_seconds:
+            why = f"its {limits.cpu_seconds} seconds of CPU time are used up"
+        elif ended.signal == signal.SIGKILL and ended.cause is None:
+            # It cannot send itself that signal: see syscalls.conditional.
+            raise ToolUnavailable("the interpreter was killed from outside")
+        elif ended.signal:
+            why = f"it crashed ({_name(ended.signal)})"
+        else:
+            why = "the code ended it"
+        return Result("killed", killed_because=why)
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # the real-time signals between the first and the last have none
+        return f"signal {number}"

@@ -1,0 +1,49 @@
+"""The settings of the sandbox's pool, and of the python tool that uses it."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from verl_hdpo.settings.tool import Settings, ToolSettings
+from verl_hdpo.tools.sandbox.isolation import Isolation
+from verl_hdpo.tools.sandbox.limits import Limits
+from verl_hdpo.tools.sandbox.preload import DEFAULT_MODULES
+
+
+class PoolSettings(Settings):
+    """How a pool is run.
+
+    Attributes:
+        isolation: a mechanism, or ``auto`` for the strongest that works.
+        allow_unsandboxed: go on without isolation where none works.
+        limits: of each session.
+        modules: imported once, for all sessions; those not installed are left out.
+        spare_sessions: kept started ahead of need.
+        max_sessions: open at a time; the next waits. On a tool server no fewer than the server's, or newcomers that
+            wait take up the places of calls that have an interpreter.
+        max_running: calls that run at a time, first come, first served; their time limits start when they do.
+            None: four for every core.
+        wait_seconds: how long a call waits in all, for a session and for its turn to run, before the tool counts as
+            unavailable. With the time limit of a call, less than the agent loop's ``tool_timeout``.
+    """
+
+    isolation: Isolation = "auto"
+    allow_unsandboxed: bool = False
+    limits: Limits = Limits()
+    modules: tuple[str, ...] = DEFAULT_MODULES
+    spare_sessions: int = Field(default=4, ge=0)
+    max_sessions: int = Field(default=4096, ge=1)
+    max_running: int | None = Field(default=None, ge=1)
+    wait_seconds: float = Field(default=300.0, gt=0)
+
+
+class PythonSettings(ToolSettings, PoolSettings):
+    """The ``config`` of the python tool.
+
+    Attributes:
+        timeout: seconds a call may run.
+        idle_seconds: after so long without a call a session is closed.
+    """
+
+    timeout: float = Field(default=30.0, gt=0)
+    idle_seconds: float = Field(default=3600.0, gt=0)

@@ -1,0 +1,246 @@
+"""The owner's side of a zygote: starts it, has sessions forked, signalled and killed, learns how they ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from verl_hdpo.tools.io_loop import in_thread
+from verl_hdpo.tools.sandbox import bubblewrap, launcher, scratch
+from verl_hdpo.tools.sandbox.limits import Limits
+from verl_hdpo.tools.sandbox.namespaces import JAIL_SCRATCH
+from verl_hdpo.tools.sandbox.readable import package_directories, readable_view
+from verl_hdpo.tools.sandbox.zygote import MAX_MESSAGE
+from verl_hdpo.tools.sandbox.zygote_settings import ZygoteSettings
+
+logger = logging.getLogger(__name__)
+
+START_SECONDS = 120.0
+"""Limit of a zygote's start, which imports all modules: about two seconds on an idle machine."""
+
+END_SECONDS = 15.0
+
+
+class StartError(RuntimeError):
+    """A zygote did not come up behind the walls it was to have."""
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a session ended.
+
+    Attributes:
+        signal: that killed it, or 0.
+        cause: given by whoever had it killed, or None; ``zygote`` if all sessions went at once.
+        cpu_seconds: that it used.
+    """
+
+    signal: int
+    cause: str | None
+    cpu_seconds: float
+
+
+LOST = Exit(0, "zygote", 0.0)
+
+
+class ZygoteClient:
+    """One zygote; all methods belong to the event loop that started it.
+
+    Attributes:
+        in_force: what isolates its sessions, as it reported.
+        is_lost: whether it is gone, and its sessions with it.
+    """
+
+    def __init__(self, process: subprocess.Popen, control: socket.socket, errors: BinaryIO, directory: str):
+        self.in_force: dict[str, Any] = {}
+        self.is_lost = False
+        self._process, self._control, self._errors, self._directory = process, control, errors, directory
+        self._exits: dict[int, asyncio.Future[Exit]] = {}
+        self._interrupts: dict[int, asyncio.Future[None]] = {}
+        self._outbox: deque[tuple[bytes, socket.socket | None]] = deque()
+        self._loop = asyncio.get_running_loop()
+        self._ready: asyncio.Future[dict[str, Any]] = self._loop.create_future()
+        self._loop.add_reader(control, self._receive)
+
+    @classmethod
+    async def start(cls, mechanism: str, limits: Limits, modules: Sequence[str]) -> ZygoteClient:
+        """Bring one up.
+
+        Raises:
+            StartError: it could not start, or its walls do not hold; the message says why.
+        """
+        spawned = asyncio.ensure_future(in_thread(_spawn, mechanism, limits, tuple(modules)))
+        try:
+            client = cls(*await asyncio.shield(spawned))
+        except asyncio.CancelledError:
+            with contextlib.suppress(StartError):
+                await cls(*await spawned).close()
+            raise
+        try:
+            client.in_force = await asyncio.wait_for(client._ready, START_SECONDS)
+        except BaseException as error:
+            await client.close()
+            if isinstance(error, asyncio.TimeoutError):
+                raise StartError(f"not ready after {START_SECONDS:g} seconds") from None
+            raise
+        return client
+
+    @property
+    def pid(self) -> int:
+        """Process id of its launcher, which ends when it ends."""
+        return self._process.pid
+
+    def start_session(self, number: int, connection: socket.socket) -> asyncio.Future[Exit]:
+        """Have session ``number`` forked at the other end of ``connection``, which is closed here.
+
+        Returns:
+            How the session ended, once it has.
+        """
+        ended: asyncio.Future[Exit] = self._loop.create_future()
+        if self.is_lost:
+            connection.close()
+            ended.set_result(LOST)
+        else:
+            self._exits[number] = ended
+            self._send({"op": "start", "id": number}, connection)
+        return ended
+
+    def interrupt(self, number: int) -> asyncio.Future[None]:
+        """Send the session SIGINT; done once it has been sent."""
+        sent: asyncio.Future[None] = self._loop.create_future()
+        if self.is_lost:
+            sent.set_result(None)
+        else:
+            self._interrupts[number] = sent
+            self._send({"op": "interrupt", "id": number})
+        return sent
+
+    def kill(self, number: int, cause: str) -> None:
+        """Kill the session, if it still runs."""
+        self._send({"op": "kill", "id": number, "cause": cause})
+
+    async def close(self) -> None:
+        """End the zygote and its sessions, and wait until nothing is left of them."""
+        self._lose(StartError("closed"))
+        try:
+            await in_thread(self._process.wait, END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            await in_thread(self._process.wait)
+        if self._directory != JAIL_SCRATCH:
+            # The launcher has done so, unless it was killed.
+            await in_thread(scratch.remove_for_good, self._directory)
+        self._errors.close()
+
+    def last_words(self) -> str:
+        """The end of what the zygote and its sessions wrote to standard error before those were walled in."""
+        if self._errors.closed:
+            return "it was closed"
+        self._errors.seek(0)
+        return self._errors.read()[-2000:].decode("utf-8", "replace").strip() or "no message"
+
+    def _send(self, order: dict[str, Any], connection: socket.socket | None = None) -> None:
+        self._outbox.append((json.dumps(order).encode(), connection))
+        self._flush()
+
+    def _flush(self) -> None:
+        while self._outbox and not self.is_lost:
+            message, connection = self._outbox[0]
+            try:
+                socket.send_fds(self._control, [message], [connection.fileno()] if connection else [])
+            except BlockingIOError:
+                self._loop.add_writer(self._control, self._flush)
+                return
+            except OSError as error:
+                self._lose(StartError(str(error)))
+                return
+            self._outbox.popleft()
+            if connection:
+                connection.close()
+        if not self.is_lost:
+            self._loop.remove_writer(self._control)
+
+    def _receive(self) -> None:
+        try:
+            message = self._control.recv(MAX_MESSAGE)
+        except BlockingIOError:
+            return
+        except OSError:
+            message = b""
+        if not message:
+            words = self.last_words()
+            if self._ready.done():
+                logger.warning("the process that all interpreters come from has died: %s", words)
+            self._lose(StartError(f"it ended while starting: {words}"))
+            return
+        event = json.loads(message)
+        kind = event.pop("event")
+        if kind == "ready":
+            self._ready.set_result(event)
+        elif kind == "failed":
+            self._lose(StartError(event["error"]))
+        elif kind == "interrupted":
+            self._interrupts.pop(event["id"]).set_result(None)
+        else:
+            self._exits.pop(event.pop("id")).set_result(Exit(**event))
+
+    def _lose(self, reason: StartError) -> None:
+        if self.is_lost:
+            return
+        self.is_lost = True
+        self._loop.remove_reader(self._control)
+        self._loop.remove_writer(self._control)
+        self._control.close()
+        for _, connection in self._outbox:
+            if connection:
+                connection.close()
+        if not self._ready.done():
+            self._ready.set_exception(reason)
+            self._ready.exception()  # a client that is closed while it starts has nobody who asks
+        for ended in self._exits.values():
+            ended.set_result(LOST)
+        for sent in self._interrupts.values():
+            sent.set_result(None)
+        self._exits.clear()
+        self._interrupts.clear()
+
+
+def _spawn(mechanism: str, limits: Limits, modules: tuple[str, ...]) -> tuple[Any, socket.socket, BinaryIO, str]:
+    in_jail = mechanism in ("bubblewrap", "namespaces")
+    directory = JAIL_SCRATCH if in_jail else tempfile.mkdtemp(prefix="verl-hdpo-sandbox-")
+    view = tuple(readable_view())
+    settings = ZygoteSettings(
+        mechanism, limits, modules, tuple(package_directories()), view, directory, bubblewrap.program() or ""
+    )
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    errors = tempfile.TemporaryFile()  # noqa: SIM115 (the client's, until it is collected)
+    try:
+        process = subprocess.Popen(
+            launcher.command(theirs.fileno(), settings),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            pass_fds=[theirs.fileno()],
+            env=launcher.environment(directory),
+            cwd="/",
+        )
+    except OSError as error:
+        ours.close()
+        if not in_jail:
+            os.rmdir(directory)
+        raise StartError(f"cannot run {sys.executable}: {error}") from error
+    finally:
+        theirs.close()
+    ours.setblocking(False)
+    return process, ours, errors, directory

@@ -1,0 +1,81 @@
+"""One HTTP request to a search service: JSON back, or an error that says whether to try again.
+
+No message holds the URL's query: some services take their key there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import functools
+import json
+import time
+from datetime import timezone
+from typing import Any
+
+import httpx
+
+from verl_hdpo.tools.search.provider import ProviderError, TransientError
+
+CONNECT_SECONDS, READ_SECONDS = 5.0, 20.0
+MAX_BYTES = 8 << 20
+
+
+@functools.lru_cache(maxsize=1)
+def _client(loop: asyncio.AbstractEventLoop) -> httpx.AsyncClient:
+    """The connection pool of the shared I/O loop."""
+    timeout = httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS, pool=None)
+    return httpx.AsyncClient(timeout=timeout, limits=httpx.Limits(max_connections=64))
+
+
+async def request_json(method: str, url: str, **request: Any) -> Any:
+    """The JSON body of a successful response.
+
+    Args:
+        method: ``GET`` or ``POST``.
+        url: without a query; pass ``params``.
+        request: further arguments of ``httpx.AsyncClient.stream``.
+
+    Raises:
+        TransientError: no connection, too slow, 429, 5xx, or a body that is no JSON.
+        ProviderError: any other status: the key or the request is refused.
+    """
+    try:
+        async with _client(asyncio.get_running_loop()).stream(method, url, **request) as response:
+            body = b""
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > MAX_BYTES:
+                    raise TransientError(f"{url} sent more than {MAX_BYTES} bytes")
+    except httpx.InvalidURL as error:
+        raise ProviderError(f"{url} is no URL: {error}") from None
+    except httpx.HTTPError as error:
+        raise TransientError(f"{url}: {type(error).__name__}: {error}") from None
+    status = response.status_code
+    if status == 429 or status >= 500:
+        raise TransientError(f"{url} answered {status}", retry_after(response.headers.get("retry-after")))
+    if not response.is_success:
+        raise ProviderError(f"{url} answered {status}: {_excerpt(body)}")
+    try:
+        return json.loads(body)
+    except ValueError:
+        raise TransientError(f"{url} sent no JSON: {_excerpt(body)}") from None
+
+
+def _excerpt(body: bytes) -> str:
+    return " ".join(body[:200].decode("utf-8", "replace").split())
+
+
+def retry_after(header: str | None) -> float | None:
+    """Seconds in a ``Retry-After`` header, given as a number or as a date (RFC 9110, 10.2.3)."""
+    if header is None:
+        return None
+    try:
+        return max(0.0, float(header))
+    except ValueError:
+        pass
+    try:
+        when = email.utils.parsedate_to_datetime(header)
+    except (TypeError, ValueError):
+        return None
+    return max(0.0, when.replace(tzinfo=when.tzinfo or timezone.utc).timestamp() - time.time())

@@ -1,0 +1,149 @@
+"""The tool server's HTTP side.
+
+    GET    /health                          without token
+    GET    /metrics                         Prometheus
+    GET    /tools                           schemas, and what each tool needs
+    PUT    /sessions/{session}              open; again: no effect
+    DELETE /sessions/{session}              the trajectory is over
+    POST   /renew                           {"sessions": [...]}: these are still wanted
+    POST   /sessions/{session}/calls/{call} a call; again with the same id: the first one's answer
+    GET    /sessions/{session}/calls/{call} the answer to a call that takes long
+    DELETE /sessions/{session}/calls/{call} cancel it
+
+A call answers 200 with its outcome, or 202 while it runs. 404: no such session; 410: no such call; 413, 422: no request
+that is understood; 429, 503: no room, with ``Retry-After``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+from collections.abc import AsyncIterator, Sequence
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel, ValidationError
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from verl_hdpo.tools.server.messages import Call
+from verl_hdpo.tools.server.metrics import Metrics
+from verl_hdpo.tools.server.sessions import Refused, ServedTool, Sessions
+from verl_hdpo.tools.server.settings import ServerSettings
+
+
+class _Renewal(BaseModel):
+    sessions: list[str]
+
+
+class RequireToken:
+    """Answers 401 to every request without the token, but for ``/health``, before anything else of it is read."""
+
+    def __init__(self, app: ASGIApp, token: str):
+        self._app, self._expected = app, b"Bearer " + token.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan" and scope.get("path") != "/health":
+            given = dict(scope["headers"]).get(b"authorization", b"")
+            if not hmac.compare_digest(given, self._expected):
+                refusal = Response("the token is missing or wrong", 401, {"WWW-Authenticate": "Bearer"})
+                await refusal(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def make_app(tools: Sequence[ServedTool], settings: ServerSettings, token: str) -> FastAPI:
+    """The server of these tools.
+
+    Args:
+        tools: what it serves.
+        settings: its limits.
+        token: without which it does nothing.
+    """
+    metrics = Metrics()
+    sessions = Sessions(tools, settings, metrics)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        sweeping = asyncio.ensure_future(_sweep(sessions, min(settings.lease_seconds, settings.idle_seconds) / 4))
+        yield
+        sweeping.cancel()
+        sessions.close_all()
+
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(RequireToken, token=token)
+
+    @app.exception_handler(Refused)
+    async def refused(_: Request, error: Refused) -> JSONResponse:
+        metrics.refused.labels(str(error.status)).inc()
+        headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+        return JSONResponse({"error": str(error)}, error.status, headers)
+
+    @app.get("/health")
+    async def health() -> dict:
+        return {"status": "ok"}
+
+    @app.get("/metrics")
+    async def prometheus() -> Response:
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/tools")
+    async def list_tools() -> dict:
+        return {"tools": [{"name": tool.name, "schema": tool.schema, "needs": tool.needs} for tool in tools]}
+
+    @app.put("/sessions/{session}")
+    async def open_session(session: str) -> dict:
+        sessions.open(session)
+        return {"lease_seconds": settings.lease_seconds}
+
+    @app.delete("/sessions/{session}", status_code=204)
+    async def close_session(session: str) -> None:
+        sessions.close(session, "finished")
+
+    @app.post("/renew", status_code=204)
+    async def renew(request: Request) -> None:
+        sessions.renew((await _read(request, _Renewal, settings.max_request_mb)).sessions)
+
+    @app.post("/sessions/{session}/calls/{call}")
+    async def call_tool(session: str, call: str, request: Request) -> Response:
+        return await answer(sessions.call(session, call, await _read(request, Call, settings.max_request_mb)))
+
+    @app.get("/sessions/{session}/calls/{call}")
+    async def find_call(session: str, call: str) -> Response:
+        return await answer(sessions.find(session, call))
+
+    @app.delete("/sessions/{session}/calls/{call}", status_code=204)
+    async def cancel_call(session: str, call: str) -> None:
+        sessions.cancel(session, call)
+
+    async def answer(task: asyncio.Task[bytes]) -> Response:
+        # A client that hangs up cancels nothing: it asks again, or cancels by name.
+        await asyncio.wait({task}, timeout=settings.poll_seconds)
+        if not task.done():
+            return Response(status_code=202)
+        if task.cancelled():
+            raise Refused(410, "the call was cancelled")
+        return Response(task.result(), media_type="application/json")
+
+    return app
+
+
+async def _sweep(sessions: Sessions, seconds: float) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        sessions.sweep()
+
+
+async def _read(request: Request, message: type[BaseModel], max_mb: int) -> BaseModel:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > max_mb << 20:
+            raise Refused(413, f"the request has more than {max_mb} MiB")
+    try:
+        return message.model_validate_json(bytes(body))
+    except ValidationError as error:
+        # Not the values: they may be anything.
+        where = [".".join(map(str, problem["loc"])) + ": " + problem["msg"] for problem in error.errors()]
+        raise Refused(422, f"no {message.__name__.strip('_').lower()}: {'; '.join(where[:3])}") from None

@@ -1,0 +1,111 @@
+"""One request of a client to a tool server, tried again while the server is busy or cannot be reached."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import tenacity
+
+from verl_hdpo.outcomes.ledger import ToolUnavailable
+from verl_hdpo.tools.search.web_request import retry_after
+
+CONNECT_SECONDS, READ_SECONDS = 5.0, 60.0
+FIRST_WAIT, LONGEST_WAIT = 0.2, 5.0
+"""Seconds between tries: at random up to a limit that doubles from one to the other."""
+
+
+class SessionLost(ToolUnavailable):
+    """The server does not know the session: it was closed there, or the server was restarted."""
+
+
+class Unreachable(Exception):
+    """No answer, or 5xx: the request may or may not have arrived. A proxy's 503 is one of these."""
+
+
+class Busy(Exception):
+    """The server has no room; ``seconds`` after which to ask again, if it named any."""
+
+    def __init__(self, text: str, seconds: float | None):
+        super().__init__(text)
+        self.seconds = seconds
+
+
+class Transport:
+    """Requests with the token; used on the shared I/O loop.
+
+    Args:
+        token: of the servers.
+        reconnect_seconds: how long a server may give no answer.
+    """
+
+    def __init__(self, token: str, reconnect_seconds: float):
+        self._reconnect_seconds = reconnect_seconds
+        self._http = httpx.AsyncClient(
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS, pool=None),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
+        )
+
+    async def request(self, method: str, url: str, content: bytes | None = None) -> httpx.Response:
+        """The response, 200 or 202; a request has the same effect however often it arrives.
+
+        Raises:
+            SessionLost: 404.
+            ToolUnavailable: the server gives no answer for ``reconnect_seconds``, or refuses the request.
+        """
+        tries = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception_type((Unreachable, Busy)),
+            wait=_wait,
+            stop=self._is_over,
+            reraise=True,
+        )
+        try:
+            return await tries(self.once, method, url, content)
+        except Unreachable as error:
+            raise ToolUnavailable(f"the tool server gives no answer: {error}") from error
+
+    async def once(self, method: str, url: str, content: bytes | None = None) -> httpx.Response:
+        """One try of ``request``.
+
+        Raises:
+            Unreachable, Busy: it may be tried again.
+            SessionLost, ToolUnavailable: it may not.
+        """
+        try:
+            response = await self._http.request(method, url, content=content)
+        except httpx.InvalidURL as error:
+            raise ToolUnavailable(f"{url} is no URL: {error}") from None
+        except httpx.UnsupportedProtocol as error:
+            raise ToolUnavailable(f"{url}: {error}") from None
+        except httpx.HTTPError as error:
+            raise Unreachable(f"{_origin(url)}: {type(error).__name__}: {error}") from None
+        status = response.status_code
+        if response.is_success:
+            return response
+        told = " ".join(response.text[:300].split())
+        said = f"{_origin(url)} answered {status}: {told}"
+        if status == 404:
+            raise SessionLost(f"the session on the tool server is lost: {said}")
+        pause = response.headers.get("retry-after")
+        if status == 429 or (status == 503 and pause is not None):  # a tool server always says when to ask again
+            raise Busy(said, retry_after(pause))
+        if status >= 500:
+            raise Unreachable(said)
+        raise ToolUnavailable(f"the tool server refuses the request: {said}")
+
+    def _is_over(self, state: tenacity.RetryCallState) -> bool:
+        is_busy = isinstance(state.outcome.exception(), Busy)  # then the call's own deadline ends it
+        return not is_busy and state.seconds_since_start + state.upcoming_sleep > self._reconnect_seconds
+
+
+_random_wait = tenacity.wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT)
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    error: Any = state.outcome.exception()
+    return max(_random_wait(state), getattr(error, "seconds", None) or 0.0)
+
+
+def _origin(url: str) -> str:
+    return url.partition("/sessions/")[0]
