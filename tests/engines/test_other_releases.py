@@ -1,4 +1,4 @@
-"""A few layouts in the supported releases of verl that are not installed; ``tests/support/against.py`` runs them all."""
+"""A few layouts in the supported releases of verl that are not installed; tests/support/against.py runs them all."""
 
 import os
 
