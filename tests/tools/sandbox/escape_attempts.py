@@ -6,11 +6,14 @@ They find a prelude in place: ``os``, ``ctypes``, ``libc``, ``syscall(number, *a
     PORT      a listening TCP port on 127.0.0.1                     SOCKET    a listening unix socket
     VICTIM    process id of another process of the host             DEADLY    the signal to kill with: 9, or 0 to try
     LIMITS    the session's limits                                  DATAGRAMS  a unix socket that takes datagrams
+    NR        numbers of this machine's system calls, by name
 """
 
 from __future__ import annotations
 
 from textwrap import dedent
+
+from kernel_attempts import LOCKS, NEIGHBOURS, OBJECTS
 
 PRELUDE = """
 import ctypes, os, sys, time
@@ -27,6 +30,9 @@ def escaped(what=""):
 def read(path):
     with open(path) as file:
         return file.read()
+def address_of(mapping):
+    import numpy
+    return ctypes.c_long(numpy.frombuffer(mapping, 'u1').ctypes.data)
 """
 
 FILES = {
@@ -58,7 +64,7 @@ FILES = {
         SECRET in os.read(file, 1000).decode() and escaped()
     """,
     "bare_system_call": """
-        file = syscall(2, CANARY.encode(), 0)
+        file = syscall(NR['openat'], -100, CANARY.encode(), 0)
         SECRET in os.read(file, 1000).decode() and escaped()
     """,
     "numpy_reads_it": "import numpy as np; SECRET.encode() in np.memmap(CANARY, mode='r').tobytes() and escaped()",
@@ -101,12 +107,12 @@ FILES = {
         handle = ctypes.create_string_buffer(136)
         ctypes.cast(handle, ctypes.POINTER(ctypes.c_uint))[0] = 128
         mount = ctypes.c_int()
-        syscall(303, -100, CANARY.encode(), handle, ctypes.byref(mount), 0)
+        syscall(NR['name_to_handle_at'], -100, CANARY.encode(), handle, ctypes.byref(mount), 0)
         escaped()
     """,
     "mount": """
-        syscall(272, 0x10000000 | 0x20000)
-        syscall(165, b'none', os.getcwd().encode(), b'tmpfs', 0, None)
+        syscall(NR['unshare'], 0x10000000 | 0x20000)
+        syscall(NR['mount'], b'none', os.getcwd().encode(), b'tmpfs', 0, None)
         escaped()
     """,
 }
@@ -151,10 +157,10 @@ NETWORK = {
             escaped('connected')
     """,
     "server": "import socket; socket.create_server(('127.0.0.1', 0)); escaped()",
-    "bare_system_call": "syscall(41, 2, 1, 0); escaped()",
-    "x32_system_call": "syscall(0x40000000 | 41, 2, 1, 0); escaped()",
+    "bare_system_call": "syscall(NR['socket'], 2, 1, 0); escaped()",
+    "x32_system_call": "syscall(0x40000000 | NR['socket'], 2, 1, 0); escaped()",
     "bash": "os.system(f'bash -c \"echo > /dev/tcp/127.0.0.1/{PORT}\"') == 0 and escaped()",
-    "io_uring": "syscall(425, 8, ctypes.create_string_buffer(120)); escaped()",
+    "io_uring": "syscall(NR['io_uring_setup'], 8, ctypes.create_string_buffer(120)); escaped()",
     "passed_descriptor": """
         import socket
         ours, theirs = socket.socketpair()
@@ -216,7 +222,7 @@ OTHER_PROCESSES = {
     "signal_its_group": "os.killpg(0, 0); escaped()",
     "queue_a_signal": """
         siginfo = (ctypes.c_int * 32)(0, 0, -1)
-        syscall(129, os.getppid(), 0, siginfo)
+        syscall(NR['rt_sigqueueinfo'], os.getppid(), 0, siginfo)
         escaped()
     """,
     "signal_by_descriptor": """
@@ -226,11 +232,11 @@ OTHER_PROCESSES = {
         escaped()
     """,
     "signal_by_pidfd": "import signal; signal.pidfd_send_signal(os.pidfd_open(VICTIM), 0); escaped()",
-    "trace_the_parent": "syscall(101, 0x4206, os.getppid(), 0, 0); escaped()",
+    "trace_the_parent": "syscall(NR['ptrace'], 0x4206, os.getppid(), 0, 0); escaped()",
     "read_memory_of_another": """
         buffer = ctypes.create_string_buffer(8)
         there = (ctypes.c_void_p * 2)(ctypes.addressof(buffer), 8)
-        syscall(310, os.getppid(), there, 1, there, 1, 0)
+        syscall(NR['process_vm_readv'], os.getppid(), there, 1, there, 1, 0)
         escaped()
     """,
     "limits_of_another": "import resource; resource.prlimit(os.getppid(), resource.RLIMIT_CORE); escaped()",
@@ -239,24 +245,24 @@ OTHER_PROCESSES = {
 
 PRIVILEGES = {
     "become_root": "os.setuid(0); os.setgroups([]); escaped()",
-    "new_user_namespace": "syscall(272, 0x10000000); escaped()",
-    "new_namespace_with_a_thread": "syscall(56, 0x10000000 | 17, 0, 0, 0, 0) or os._exit(0); escaped()",
-    "enter_a_namespace": "syscall(308, os.open('/proc/self/ns/net', os.O_RDONLY), 0); escaped()",
+    "new_user_namespace": "syscall(NR['unshare'], 0x10000000); escaped()",
+    "new_namespace_with_a_thread": "syscall(NR['clone'], 0x10000000 | 17, 0, 0, 0, 0) or os._exit(0); escaped()",
+    "enter_a_namespace": "syscall(NR['setns'], os.open('/proc/self/ns/net', os.O_RDONLY), 0); escaped()",
     "name_the_host": "import socket; socket.sethostname(socket.gethostname()); escaped()",
     "outlive_the_parent": "libc.prctl(1, 0) == 0 and escaped()",
     "read_its_own_filters": "libc.prctl(21) >= 0 and escaped()",
-    "keyring": "syscall(250, 0, -3, 0); escaped()",
-    "bpf": "syscall(321, 0, ctypes.create_string_buffer(128), 72); escaped()",
-    "performance_counters": "syscall(298, ctypes.create_string_buffer(128), 0, -1, -1, 0) ; escaped()",
-    "page_faults": "syscall(323, 1); escaped()",
+    "keyring": "syscall(NR['keyctl'], 0, -3, 0); escaped()",
+    "bpf": "syscall(NR['bpf'], 0, ctypes.create_string_buffer(128), 72); escaped()",
+    "performance_counters": "syscall(NR['perf_event_open'], ctypes.create_string_buffer(128), 0, -1, -1, 0); escaped()",
+    "page_faults": "syscall(NR['userfaultfd'], 1); escaped()",
     "shared_memory": """
         from multiprocessing import shared_memory
         memory = shared_memory.SharedMemory(create=True, size=4096)
         memory.unlink()
         escaped()
     """,
-    "system_v_memory": "syscall(31, syscall(29, 0, 4096, 0o1600), 0, 0); escaped()",
-    "message_queue": "syscall(71, syscall(68, 0, 0o1600), 0, 0); escaped()",
+    "system_v_memory": "syscall(NR['shmctl'], syscall(NR['shmget'], 0, 4096, 0o1600), 0, 0); escaped()",
+    "message_queue": "syscall(NR['msgctl'], syscall(NR['msgget'], 0, 0o1600), 0, 0); escaped()",
     "nameless_file": "os.memfd_create('x'); escaped()",
 }
 LIMITS = {
@@ -395,4 +401,5 @@ WALLS = attempts(
     other_processes=OTHER_PROCESSES,
     privileges=PRIVILEGES,
 )
-EVERY = {**WALLS, **attempts(limits=LIMITS, inside=INSIDE)}
+KERNEL = attempts(locks=LOCKS, objects=OBJECTS, neighbours=NEIGHBOURS)
+EVERY = {**WALLS, **KERNEL, **attempts(limits=LIMITS, inside=INSIDE)}

@@ -97,6 +97,32 @@ SNIPPETS = {
     ),
     "asyncio": ("import asyncio\nasync def f():\n    await asyncio.sleep(0.01)\n    return 1\nasyncio.run(f())", "1"),
     "sqlite": ("import sqlite3\nc = sqlite3.connect('d.db')\nc.execute('select 1 + 1').fetchone()", "(2,)"),
+    "sqlite_journals_and_two_connections": (
+        "import sqlite3\nfound = []\nfor mode in ('delete', 'persist', 'truncate', 'memory'):\n"
+        "    a, b = (sqlite3.connect(f'{mode}.db') for _ in 'ab')\n"
+        "    a.execute(f'pragma journal_mode={mode}'); a.execute('create table t (x)'); a.commit()\n"
+        "    a.execute('insert into t values (1)')\n"
+        "    found.append(b.execute('select count(*) from t').fetchone()[0]); a.commit()\n"
+        "    found.append(b.execute('select count(*) from t').fetchone()[0])\nfound",
+        "[0, 1, 0, 1, 0, 1, 0, 1]",
+    ),
+    "sqlite_write_ahead": (
+        "import sqlite3\na = sqlite3.connect('d.db')\na.execute('pragma locking_mode=exclusive')\n"
+        "mode = a.execute('pragma journal_mode=wal').fetchone()[0]\na.execute('create table t (x)')\n"
+        "a.execute('insert into t values (1)'); a.commit()\nmode, a.execute('select * from t').fetchall()",
+        "('wal', [(1,)])",
+    ),
+    "locks": (
+        "import fcntl, os\nf = open('f', 'w')\nfcntl.lockf(f, fcntl.LOCK_EX); fcntl.flock(f, fcntl.LOCK_EX)\n"
+        "os.lockf(f.fileno(), os.F_TLOCK, 0); fcntl.lockf(f, fcntl.LOCK_UN)",
+        "",
+    ),
+    "subprocess_free_asyncio": (
+        "import asyncio\nasync def f():\n    reader, writer = await asyncio.open_unix_connection(sock=ours)\n"
+        "    theirs.sendall(b'line\\n')\n    return await reader.readline()\n"
+        "import socket\nours, theirs = socket.socketpair()\nasyncio.run(f())",
+        "b'line\\n'",
+    ),
     "zip": (
         "import zipfile\nwith zipfile.ZipFile('a.zip', 'w') as z: z.writestr('x/y', 'text')\n"
         "zipfile.ZipFile('a.zip').extractall('out')\nopen('out/x/y').read()",

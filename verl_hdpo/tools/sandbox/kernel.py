@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 
+from verl_hdpo.tools.sandbox.machine import this_machine
+
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUTS = 0x04000000
 CLONE_NEWIPC = 0x08000000
@@ -22,10 +24,6 @@ PR_SET_DUMPABLE = 4
 PR_GET_SECCOMP = 21
 PR_SET_NO_NEW_PRIVS = 38
 
-_SYS_CAPSET = 126
-_SYS_PIVOT_ROOT = 155
-_SYS_CLOSE_RANGE = 436
-_SYS_MOUNT_SETATTR = 442
 _AT_FDCWD = -100
 _AT_RECURSIVE = 0x8000
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -41,12 +39,13 @@ def _checked(name: str, result: int) -> int:
     return result
 
 
-def syscall(name: str, number: int, *args: int | bytes | ctypes._SimpleCData | None) -> int:
+def syscall(name: str, *args: int | bytes | ctypes._SimpleCData | None) -> int:
     """``syscall(2)``; integers are passed as long.
 
     Raises:
         OSError: it failed; the message starts with ``name``.
     """
+    number = this_machine().numbers[name]
     words = [ctypes.c_long(arg) if isinstance(arg, int) else arg for arg in args]
     return _checked(name, _libc.syscall(ctypes.c_long(number), *words))
 
@@ -71,7 +70,7 @@ def detach_mount(target: str) -> None:
 
 
 def pivot_root(new_root: str, put_old: str) -> None:
-    syscall("pivot_root", _SYS_PIVOT_ROOT, os.fsencode(new_root), os.fsencode(put_old))
+    syscall("pivot_root", os.fsencode(new_root), os.fsencode(put_old))
 
 
 def make_read_only(target: str) -> None:
@@ -82,17 +81,16 @@ def make_read_only(target: str) -> None:
 
     attr = Attr(MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID, 0, 0, 0)
     size = ctypes.sizeof(attr)
-    arguments = (_AT_FDCWD, os.fsencode(target), _AT_RECURSIVE, ctypes.byref(attr), size)
-    syscall(f"mount_setattr {target}", _SYS_MOUNT_SETATTR, *arguments)
+    syscall("mount_setattr", _AT_FDCWD, os.fsencode(target), _AT_RECURSIVE, ctypes.byref(attr), size)
 
 
 def close_from(first: int) -> None:
     """Close every descriptor from ``first`` on; ``os.closerange`` wants to know the last."""
-    syscall("close_range", _SYS_CLOSE_RANGE, first, 0x7FFFFFFF, 0)
+    syscall("close_range", first, 0x7FFFFFFF, 0)
 
 
 def drop_capabilities() -> None:
     """Give up every capability; with ``no_new_privs`` there is no way back."""
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
     none = (ctypes.c_uint32 * 6)()
-    syscall("capset", _SYS_CAPSET, ctypes.byref(header), ctypes.byref(none))
+    syscall("capset", ctypes.byref(header), ctypes.byref(none))

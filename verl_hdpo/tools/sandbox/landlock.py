@@ -13,7 +13,6 @@ from collections.abc import Iterable
 
 from verl_hdpo.tools.sandbox import kernel
 
-_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _GET_VERSION = 1
 _PATH_BENEATH = 1
 
@@ -43,7 +42,7 @@ class _PathRule(ctypes.Structure):
 def abi() -> int:
     """Version of Landlock in the running kernel; 0 where there is none."""
     try:
-        return kernel.syscall("landlock_create_ruleset", _CREATE_RULESET, None, 0, _GET_VERSION)
+        return kernel.syscall("landlock_create_ruleset", None, 0, _GET_VERSION)
     except OSError:
         return 0
 
@@ -70,7 +69,7 @@ def restrict(readable: Iterable[int], writable: Iterable[int]) -> None:
     scoped = _SIGNALS_AND_ABSTRACT_SOCKETS if version >= _SCOPE_ABI else 0
     attr = _Ruleset(files, network, scoped)
     fields = 3 if version >= _SCOPE_ABI else 2 if version >= _NETWORK_ABI else 1
-    ruleset = kernel.syscall("landlock_create_ruleset", _CREATE_RULESET, ctypes.byref(attr), 8 * fields, 0)
+    ruleset = kernel.syscall("landlock_create_ruleset", ctypes.byref(attr), 8 * fields, 0)
     try:
         for rights, handles in ((READ, readable), (WRITE, writable)):
             for handle in handles:
@@ -78,7 +77,7 @@ def restrict(readable: Iterable[int], writable: Iterable[int]) -> None:
                 if not stat.S_ISDIR(os.fstat(handle).st_mode):
                     allowed &= _ON_A_FILE
                 rule = _PathRule(allowed, handle)
-                kernel.syscall("landlock_add_rule", _ADD_RULE, ruleset, _PATH_BENEATH, ctypes.byref(rule), 0)
-        kernel.syscall("landlock_restrict_self", _RESTRICT_SELF, ruleset, 0)
+                kernel.syscall("landlock_add_rule", ruleset, _PATH_BENEATH, ctypes.byref(rule), 0)
+        kernel.syscall("landlock_restrict_self", ruleset, 0)
     finally:
         os.close(ruleset)

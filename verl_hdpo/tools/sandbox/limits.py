@@ -56,6 +56,7 @@ class Limits:
             resource.RLIMIT_CORE: 0,
             resource.RLIMIT_MEMLOCK: 0,
             resource.RLIMIT_MSGQUEUE: 0,
+            resource.RLIMIT_SIGPENDING: 64,
             resource.RLIMIT_STACK: 8 * MIB,
         }
         if count_threads:

@@ -18,6 +18,7 @@ import functools
 import json
 import os
 import resource
+import secrets
 import selectors
 import signal
 import socket
@@ -52,7 +53,7 @@ class Zygote:
     def __init__(self, settings: ZygoteSettings, control: socket.socket, walls: lockdown.Walls):
         self.settings, self.control, self.walls = settings, control, walls
         self.sessions: dict[int, _Session] = {}
-        self.selector = selectors.DefaultSelector()
+        self.selector = selectors.EpollSelector()
         self._is_over = False
         self.selector.register(control, selectors.EVENT_READ, self._obey)
 
@@ -91,7 +92,7 @@ class Zygote:
         try:
             if not handles:
                 raise OSError("no descriptor is left for the connection")
-            home = self._make_scratch(number)
+            home = self._make_scratch()
             pid = os.fork()
             if pid != 0:
                 handle = os.pidfd_open(pid)
@@ -159,10 +160,11 @@ class Zygote:
             if scratch.used_bytes(session.scratch, process) > self.settings.limits.scratch_mb * MIB:
                 self._kill(session, "disk")
 
-    def _make_scratch(self, number: int) -> str:
+    def _make_scratch(self) -> str:
         if self.walls.own_mounts:
             return namespaces.JAIL_SCRATCH
-        home = os.path.join(self.settings.scratch, str(number))
+        # Landlock lets sessions look at links and dates of paths that they can guess.
+        home = os.path.join(self.settings.scratch, secrets.token_hex(8))
         os.mkdir(home, 0o700)
         return home
 

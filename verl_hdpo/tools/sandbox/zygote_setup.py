@@ -36,8 +36,7 @@ def set_up(settings: ZygoteSettings) -> tuple[lockdown.Walls, dict[str, Any]]:
     if is_jailed and os.geteuid() == 0:
         become_nobody()
     if sealed:
-        if not seccomp.available():
-            raise OSError(f"this kernel has no seccomp filters, or the machine is not {seccomp.MACHINE}")
+        seccomp.require()
         kernel.drop_capabilities()
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
         if settings.mechanism == "landlock" and not landlock.abi():
