@@ -20,8 +20,8 @@ MODULES = {
 }
 HOSTS = ("verl", "ray", "vllm", "tensordict", "transfer_queue", "omegaconf", "hydra", "transformers")
 ARROWS: dict[str, set[str]] = {
-    "algorithm": {"settings"},
-    "settings": {"outcomes"},
+    "algorithm": set(),
+    "settings": set(),
     "outcomes": {"algorithm", "settings"},
     "grading": {"settings", "outcomes"},
     "tools": {"settings", "outcomes"},
@@ -29,7 +29,7 @@ ARROWS: dict[str, set[str]] = {
     "runs": set(),
     "cpu": set(),
     "evaluation": {"runs", "adapters", "outcomes", "settings", "cpu"},
-    "compare": {"runs", "algorithm", "cpu"},
+    "compare": {"runs", "settings", "cpu"},
     "doctor": {"runs", "adapters", "algorithm", "outcomes", "settings", "tools", "evaluation", "plugin"},
     "cli": {"outcomes", "compare", "evaluation", "doctor", "runs", "adapters", "settings", "tools", "cpu"},
     "plugin": {"adapters"},
@@ -37,6 +37,7 @@ ARROWS: dict[str, set[str]] = {
 """What each folder may import of the others."""
 HOSTLESS = ("algorithm", "settings", "outcomes", "grading", "compare", "runs")
 """Folders that know nothing of verl and what it brings."""
+PYDANTIC = {"pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection"}
 MAX_LINES = 400
 
 
@@ -108,7 +109,7 @@ def newly_imported(statement: str, **environment: str) -> set[str]:
         "import json, sys; before = set(sys.modules); "
         f"{statement}; "
         "names = {name.partition('.')[0] for name in set(sys.modules) - before}; "
-        "print(json.dumps(sorted(n for n in names if n not in sys.stdlib_module_names and not n.startswith('__'))))"
+        "print(json.dumps(sorted(n for n in names if n not in sys.stdlib_module_names and not n.startswith('_'))))"
     )
     env = {k: v for k, v in os.environ.items() if k not in ("VERL_PLATFORM", "VERL_USE_EXTERNAL_PLUGINS")}
     done = subprocess.run(
@@ -123,7 +124,7 @@ def newly_imported(statement: str, **environment: str) -> set[str]:
         ("import verl_hdpo", {"verl_hdpo"}),
         ("import verl_hdpo.plugin", {"verl_hdpo", "wrapt"}),
         ("import verl_hdpo.cpu", {"verl_hdpo"}),
-        ("import verl_hdpo.settings.hdpo", {"verl_hdpo"}),
+        ("import verl_hdpo.settings.algorithms", {"verl_hdpo", *PYDANTIC}),
         ("import verl_hdpo.cli.main", {"verl_hdpo", "click", "packaging"}),
     ],
 )

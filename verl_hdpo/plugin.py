@@ -44,7 +44,7 @@ def _estimator(_: ModuleType) -> None:
 def _trainers(_: ModuleType) -> None:
     from verl.trainer.ppo.v1.trainer_base import TRAINER_REGISTRY
 
-    from verl_hdpo.adapters.check import TRAINER_MODES
+    from verl_hdpo.adapters.names import TRAINER_MODES
     from verl_hdpo.adapters.trainer import hdpo_trainer
 
     # register_trainer refuses a name twice, and the mode's name also picks the replay buffer and its settings:

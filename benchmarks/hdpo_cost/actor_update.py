@@ -28,7 +28,7 @@ from verl.workers.utils.losses import ppo_loss
 
 from hdpo_cost.pairs import compared, in_turn
 from verl_hdpo.adapters.loss import TOOL_ADVANTAGES, two_channel_loss
-from verl_hdpo.settings.hdpo import HDPOConfig
+from verl_hdpo.settings.algorithms import HDPOSettings
 
 VOCABULARY = 547
 PROMPT = 24
@@ -47,7 +47,7 @@ def measure(pairs: int) -> dict[str, object]:
 
 
 def update(worker: TrainingWorker, rows: int, tokens: int, pairs: int) -> dict[str, object]:
-    config, settings = ActorConfig(strategy="fsdp2", rollout_n=1, ppo_micro_batch_size_per_gpu=1), HDPOConfig()
+    config, settings = ActorConfig(strategy="fsdp2", rollout_n=1, ppo_micro_batch_size_per_gpu=1), HDPOSettings()
     losses = {
         "grpo": partial(ppo_loss, config=config),
         "hdpo": partial(two_channel_loss, config, settings.w_acc, settings.w_tool),

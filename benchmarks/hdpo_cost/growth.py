@@ -14,6 +14,7 @@ from hdpo_cost.pairs import median, peak_mib, reset_peak_mib
 from hdpo_cost.rollouts import GROUP, SOURCES, extra_fields, keys
 from verl_hdpo.algorithm.estimators.hdpo import hdpo
 from verl_hdpo.algorithm.scalars import RolloutScalars
+from verl_hdpo.outcomes.batch import Outcomes
 from verl_hdpo.outcomes.metrics import (
     advantage_metrics,
     completeness_metrics,
@@ -21,8 +22,8 @@ from verl_hdpo.outcomes.metrics import (
     per_source,
     tool_use_metrics,
 )
-from verl_hdpo.outcomes.rollouts import Outcomes, RolloutIndex
-from verl_hdpo.settings.hdpo import HDPOConfig
+from verl_hdpo.outcomes.rollout_index import RolloutIndex
+from verl_hdpo.settings.algorithms import HDPOSettings
 
 DISTINCT = 1000
 
@@ -59,7 +60,7 @@ def _parts(names: list[str], reports: list[dict], sources: list[str]) -> dict[st
         yield
         seconds[name] = time.process_time() - start
 
-    settings = HDPOConfig()
+    settings = HDPOSettings()
     with part("index"):
         index = RolloutIndex.from_keys(names, [False] * len(names))
     with part("outcomes"):
@@ -73,7 +74,7 @@ def _parts(names: list[str], reports: list[dict], sources: list[str]) -> dict[st
     with part("advantages"):
         rewards_B = outcomes.correct_B.float()
         scalars = RolloutScalars(rewards_B, index.group_B, outcomes.known_B, outcomes.correct_B, cost_B)
-        acc_B, tool_B = hdpo(scalars, settings)
+        acc_B, tool_B = hdpo(scalars)
         index.spread(acc_B)
         index.spread(tool_B)
     with part("advantage_metrics"):

@@ -22,6 +22,7 @@ from torch import Tensor
 from verl_hdpo.algorithm.estimators import ESTIMATORS
 from verl_hdpo.algorithm.scalars import RolloutScalars
 from verl_hdpo.compare.variant import Variant, VariantError, parse_variants
+from verl_hdpo.settings.algorithms import ALGORITHMS
 
 STYLES = {"hdpo": ("tab:blue", "o"), "grpo": ("black", "o"), "grpo_penalty": ("tab:orange", "s")}
 GROUPS = 10_000
@@ -34,18 +35,16 @@ def advantages_of(variant: Variant) -> Callable[[RolloutScalars], Tensor]:
         return advantages_of(Variant("hdpo", (("w_tool", "0"),)))
     if variant.algorithm not in ESTIMATORS:
         raise SystemExit(f"{variant.label} is none of grpo, gdpo, {', '.join(ESTIMATORS)}")
-    estimator = ESTIMATORS[variant.algorithm]
-    settings = estimator.settings.from_mapping(
+    settings = ALGORITHMS[variant.algorithm].from_mapping(
         {key: yaml.safe_load(value) for key, value in variant.knobs if "." not in key}
     )
     norm_by_std = getattr(settings, "norm_by_std", None) is not False
 
     def of(rollouts: RolloutScalars) -> Tensor:
-        found = estimator.advantages(rollouts, settings, norm_by_std)
-        if isinstance(found, Tensor):
-            return found
-        accuracy, efficiency = found
-        return settings.w_acc * accuracy + settings.w_tool * efficiency
+        found = ESTIMATORS[variant.algorithm](rollouts, norm_by_std=norm_by_std, **settings.parameters)
+        if found.efficiency_B is None:
+            return found.accuracy_B
+        return found.weighted(settings.w_acc, settings.w_tool)
 
     return of
 

@@ -23,7 +23,7 @@ from verl.utils.dataset.rl_dataset import RLHFDataset
 from verl_hdpo.adapters import agent_loop
 from verl_hdpo.adapters.agent_loop import THIN_IMAGES_TEXT, HDPOToolAgentLoop, model_spans
 from verl_hdpo.outcomes.ledger import CALL_OUTCOMES, UNKNOWN_TOOL, ToolLedger, ToolUnavailable
-from verl_hdpo.settings.hdpo import HDPOConfigError
+from verl_hdpo.settings.group import SettingsError
 
 
 def schema(name):
@@ -304,7 +304,7 @@ def test_concurrent_calls_of_one_tool_are_told_apart():
 
 
 def test_settings_are_checked_when_the_loop_is_made():
-    with pytest.raises(HDPOConfigError, match=r"did you mean algorithm\.hdpo\.tool_timeout"):
+    with pytest.raises(SettingsError, match=r"did you mean algorithm\.hdpo\.tool_timeout"):
         run_loop([FINAL], hdpo={"tool_timeouts": 3})
 
 

@@ -9,11 +9,12 @@ from composed import composed
 from verl.utils.config import validate_config
 
 from verl_hdpo.adapters import check
-from verl_hdpo.adapters.check import check_run, estimator_settings, hdpo_settings
-from verl_hdpo.algorithm.estimators import ESTIMATORS
-from verl_hdpo.settings.hdpo import HDPOConfig, HDPOConfigError
+from verl_hdpo.adapters.check import check_run
+from verl_hdpo.adapters.run_settings import run_settings
+from verl_hdpo.settings.algorithms import ALGORITHMS, HDPOSettings
+from verl_hdpo.settings.group import SettingsError
 
-RIVALS = [name for name in ESTIMATORS if name != "hdpo"]
+RIVALS = [name for name in ALGORITHMS if name != "hdpo"]
 RUN = (
     "algorithm.adv_estimator=hdpo",
     "actor_rollout_ref.rollout.n=4",
@@ -25,7 +26,7 @@ MANAGER = "reward.reward_manager.name=hdpo"  # ikea wants to know of the format
 
 
 def refusal(*overrides: str, name: str = "ppo_trainer") -> str:
-    with pytest.raises(HDPOConfigError) as error:
+    with pytest.raises(SettingsError) as error:
         check_run(composed(*RUN, *overrides, name=name))
     return str(error.value)
 
@@ -39,7 +40,7 @@ def test_a_plain_run_passes_on_every_trainer_and_engine(name, mode):
 @pytest.mark.parametrize("name", ENGINES)
 def test_verl_s_own_validation_includes_the_check(name):
     config = composed(*RUN, "actor_rollout_ref.rollout.n=1", name=name)
-    with pytest.raises(HDPOConfigError, match=r"rollout\.n=1"):
+    with pytest.raises(SettingsError, match=r"rollout\.n=1"):
         validate_config(config=config, use_reference_policy=False, use_critic=False)
 
 
@@ -169,8 +170,8 @@ def test_a_missing_transfer_queue_is_named(monkeypatch):
 
 def test_another_estimator_is_left_alone():
     config = composed("algorithm.adv_estimator=grpo", "trainer.use_v1=false", "actor_rollout_ref.rollout.n=1")
-    assert hdpo_settings(config) is None
-    check_run(config)
+    assert run_settings(config) is None
+    assert check_run(config) is None
 
 
 def test_settings_that_another_estimator_leaves_unused_are_checked_and_warned_of(caplog):
@@ -178,18 +179,17 @@ def test_settings_that_another_estimator_leaves_unused_are_checked_and_warned_of
     with caplog.at_level(logging.WARNING, logger="verl_hdpo"):
         check_run(composed("algorithm.adv_estimator=grpo", "+algorithm.hdpo.w_tool=0.1"))
     assert "adv_estimator=grpo makes no use of it; set adv_estimator=hdpo" in caplog.text
-    with pytest.raises(HDPOConfigError, match=r"did you mean algorithm\.hdpo\.observe"):
+    with pytest.raises(SettingsError, match=r"did you mean algorithm\.hdpo\.observe"):
         check_run(composed("algorithm.adv_estimator=grpo", "+algorithm.hdpo.obsrve=true"))
-    with pytest.raises(HDPOConfigError, match="must be a group of settings"):
+    with pytest.raises(SettingsError, match="must be a group of settings"):
         check_run(composed("algorithm.adv_estimator=grpo", "+algorithm.hdpo=0.15"))
 
 
 def test_observing_needs_a_place_to_look_but_nothing_of_the_algorithm():
     observe = ("algorithm.adv_estimator=grpo", "+algorithm.hdpo.observe=true")
     config = composed(*observe, "actor_rollout_ref.rollout.n=1", "critic.enable=true")
-    assert hdpo_settings(config) == HDPOConfig(observe=True)
-    check_run(config)
-    with pytest.raises(HDPOConfigError, match=r"trainer\.use_v1=false"):
+    assert check_run(config).hdpo == HDPOSettings(observe=True)
+    with pytest.raises(SettingsError, match=r"trainer\.use_v1=false"):
         check_run(composed(*observe, "trainer.use_v1=false"))
 
 
@@ -205,7 +205,7 @@ def test_a_setting_that_the_agent_loop_ignores_is_warned_of(name, caplog):
     assert f"set {loop}=hdpo_tool_agent" in caplog.messages[0]
 
 
-@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("name", ALGORITHMS)
 def test_a_loop_that_calls_no_tools_is_warned_of(name, caplog):
     with caplog.at_level(logging.WARNING, logger="verl_hdpo"):
         check_run(composed(*RUN, f"algorithm.adv_estimator={name}", MANAGER))
@@ -252,7 +252,7 @@ def test_ikea_needs_to_be_told_of_the_format():
 @pytest.mark.parametrize("name", RIVALS)
 def test_kl_in_the_reward_needs_an_estimator_that_looks_at_the_reward(name):
     kl = ("algorithm.use_kl_in_reward=true", f"algorithm.adv_estimator={name}")
-    if ESTIMATORS[name].uses_reward:
+    if ALGORITHMS[name].uses_reward:
         check_run(composed(*RUN, *kl))
     else:
         message = refusal(*kl)
@@ -263,9 +263,10 @@ def test_kl_in_the_reward_needs_an_estimator_that_looks_at_the_reward(name):
 def test_settings_of_a_rival_are_checked_whether_it_is_chosen_or_not(caplog):
     own = "+algorithm.grpo_penalty"
     config = composed(*RUN, "algorithm.adv_estimator=grpo_penalty", f"{own}.a=0.5", f"{own}.form=linear")
-    assert (estimator_settings(config).a, estimator_settings(config).form) == (0.5, "linear")
+    own_settings = run_settings(config).algorithm
+    assert (own_settings.a, own_settings.form) == (0.5, "linear")
     for chosen in ("grpo_penalty", "hdpo", "grpo"):
-        with pytest.raises(HDPOConfigError, match=r"did you mean algorithm\.grpo_penalty\.gated"):
+        with pytest.raises(SettingsError, match=r"did you mean algorithm\.grpo_penalty\.gated"):
             check_run(composed(*RUN, f"algorithm.adv_estimator={chosen}", f"{own}.gate=true"))
     with caplog.at_level(logging.WARNING, logger="verl_hdpo"):
         check_run(composed(*RUN, f"{own}.a=0.5"))
@@ -277,13 +278,12 @@ def test_how_outcomes_are_read_is_said_under_hdpo_for_every_rival(caplog):
     shared = ("+algorithm.hdpo.correct_key=score", "+algorithm.hdpo.w_tool=0.3", "+algorithm.hdpo.norm_by_std=false")
     shared += ("reward.custom_reward_function.path=reward.py",)
     with caplog.at_level(logging.WARNING, logger="verl_hdpo"):
-        for name in ESTIMATORS:
+        for name in ALGORITHMS:
             config = composed(*RUN, *shared, f"algorithm.adv_estimator={name}")
-            check_run(config)
-            assert hdpo_settings(config) == HDPOConfig(correct_key="score", w_tool=0.3, norm_by_std=False)
+            assert check_run(config).hdpo == HDPOSettings(correct_key="score", w_tool=0.3, norm_by_std=False)
     assert not caplog.messages
 
 
 def test_verl_s_own_estimators_have_no_settings_here():
-    assert estimator_settings(composed("algorithm.adv_estimator=grpo", "+algorithm.hdpo.observe=true")) is None
-    assert estimator_settings(composed("algorithm.adv_estimator=gdpo")) is None
+    assert run_settings(composed("algorithm.adv_estimator=grpo", "+algorithm.hdpo.observe=true")).algorithm is None
+    assert run_settings(composed("algorithm.adv_estimator=gdpo")) is None

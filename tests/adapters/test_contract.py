@@ -257,7 +257,7 @@ def test_an_estimator_other_than_grpo_is_called_with_rewards_mask_config_and_ind
 
 
 def test_the_keys_of_a_batch_are_uid_session_index():
-    """verl's own reading of them, which ``verl_hdpo.outcomes.rollouts.RolloutIndex`` follows."""
+    """verl's own reading of them, which ``verl_hdpo.outcomes.rollout_index.RolloutIndex`` follows."""
     source = inspect.getsource(resolve("verl.trainer.ppo.v1.utils:compute_advantage_for_multi_trajectories"))
     assert 'key.rsplit("_", 2)' in source
     assert "uid, session_id, index = fields[0], fields[1], int(fields[2])" in source

@@ -16,11 +16,13 @@ from verl.experimental.reward_loop.reward_manager.registry import get_reward_man
 from verl.trainer.ppo.reward import load_reward_manager
 
 from verl_hdpo.adapters.reward_manager import HDPORewardManager
-from verl_hdpo.grading.answers import Verdict
+from verl_hdpo.outcomes.batch import Outcomes
 from verl_hdpo.outcomes.ledger import ToolLedger
-from verl_hdpo.outcomes.rewards import RewardSettingsError, hdpo_signal
-from verl_hdpo.outcomes.rollouts import OutcomeError, Outcomes
-from verl_hdpo.settings.hdpo import HDPOConfig
+from verl_hdpo.outcomes.outcome import Outcome, OutcomeError
+from verl_hdpo.outcomes.report import SOURCE_KEY
+from verl_hdpo.outcomes.rewards import hdpo_signal
+from verl_hdpo.settings.algorithms import HDPOSettings
+from verl_hdpo.settings.group import SettingsError
 
 KEYS = [
     "acc", "format", "outcome_known", "accuracy_reward", "tool_reward", "tool_calls", "tool_used", "hdpo_signal",
@@ -84,6 +86,7 @@ def score(data, compute_score=None, checker=None, special_tags=False, **settings
 
     result = asyncio.run(run())
     info = result["reward_extra_info"]
+    assert isinstance(info.pop(SOURCE_KEY), str)
     assert list(info) == KEYS and all(type(value) is float for value in info.values())
     return result["reward_score"], info
 
@@ -198,7 +201,7 @@ def test_a_checker_that_raises_or_cannot_tell_makes_it_unknown(caplog):
         raise ConnectionError("judge is down")
 
     async def undecided(*_):
-        return Verdict.UNKNOWN
+        return Outcome.unknown()
 
     assert unknown(score(rollout(RIGHT, ledger=ToolLedger()), checker=raises))
     assert "judge is down" in caplog.text
@@ -210,7 +213,7 @@ def test_a_checker_gets_answer_ground_truth_and_question_and_is_not_asked_withou
 
     async def judge(answer, ground_truth, question, extra_info):
         seen.append((answer, ground_truth, question, extra_info["index"]))
-        return Verdict.CORRECT
+        return Outcome.right()
 
     assert score(rollout(WRONG, ledger=ToolLedger()), checker=judge)[1]["acc"] == 1.0
     assert seen == [("5", "4", "2+2?", 7)]
@@ -304,9 +307,9 @@ def test_what_cannot_be_scored_ends_the_run_in_place_of_going_missing():
     unjudged = rollout("call", RIGHT, spans=False, num_turns=4)
     for data, score, why in ((rollout(WRONG), -1.0, "found {'score': -1.0}"), (unjudged, 1.0, "cannot tell")):
         info = asyncio.run(run(lambda score=score, **_: score, data))["reward_extra_info"]
-        assert list(info) == [*KEYS, "reward_error"] and info["outcome_known"] == 0
+        assert list(info) == [*KEYS, SOURCE_KEY, "reward_error"] and info["outcome_known"] == 0
         with pytest.raises(OutcomeError, match=why):
-            Outcomes.read([{"reward_extra_info": info}], [2], HDPOConfig())
+            Outcomes.read([{"reward_extra_info": info}], [2], HDPOSettings())
 
 
 def test_other_keys_of_a_custom_reward_are_ignored_and_named_once(caplog):
@@ -315,7 +318,7 @@ def test_other_keys_of_a_custom_reward_are_ignored_and_named_once(caplog):
         manager = HDPORewardManager(config(custom_path="r.py"), tiny_tokenizer(), lambda **_: result)
         for _ in range(2):
             info = (await manager.run_single(rollout(RIGHT, ledger=ToolLedger())))["reward_extra_info"]
-            assert list(info) == KEYS
+            assert list(info) == [*KEYS, SOURCE_KEY]
 
     asyncio.run(run())
     assert caplog.text.count("judge_seconds") == 1
@@ -348,7 +351,7 @@ def test_verl_loads_a_custom_function_for_it(tmp_path):
 
 
 def test_settings_are_checked_at_construction():
-    with pytest.raises(RewardSettingsError, match=r"unknown setting reward\.reward_kwargs\.max_resp_len"):
+    with pytest.raises(SettingsError, match=r"unknown setting reward\.reward_kwargs\.max_resp_len"):
         HDPORewardManager(config(reward_kwargs={"max_resp_len": 3}), tiny_tokenizer())
 
 
@@ -369,4 +372,4 @@ def test_what_verl_s_rate_limited_manager_could_not_judge_is_unknown(answer, kno
         return await manager.run_single(rollout(RIGHT))
 
     info = asyncio.run(run())["reward_extra_info"]
-    assert Outcomes.read([{"reward_extra_info": info}], [2], HDPOConfig()).known_B.tolist() == [known]
+    assert Outcomes.read([{"reward_extra_info": info}], [2], HDPOSettings()).known_B.tolist() == [known]

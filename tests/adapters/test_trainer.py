@@ -3,6 +3,7 @@
 No worker group runs here; ``_compute_advantage`` is verl's own, extended, on an object that skips verl's set-up.
 """
 
+import math
 import shutil
 import tempfile
 from types import SimpleNamespace
@@ -24,7 +25,8 @@ from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 
 from verl_hdpo.algorithm.estimators import ESTIMATORS
 from verl_hdpo.outcomes.ledger import LEDGER_KEY, ToolLedger, ToolTally
-from verl_hdpo.outcomes.rollouts import OutcomeError
+from verl_hdpo.outcomes.outcome import OutcomeError
+from verl_hdpo.outcomes.watch import TooManyUnknown
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -189,6 +191,53 @@ def test_all_unknown_is_no_advantage_anywhere():
         assert not data[field].values().any(), field
     assert metrics["hdpo/unknown_rate"] == 1.0
     assert "hdpo/accuracy" not in metrics
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), -float("inf")])
+def test_a_reward_that_is_not_finite_is_an_unknown_outcome(name, score):
+    """Under any reward manager; neither the group nor, whitened, the batch nor verl's own metrics see it."""
+    spoilt = Row("a", 4, acc=0.0, calls=2, score=score)
+    _, metrics, data = advantage_step(make_trainer(estimator=name), [*MIXED, spoilt])
+    _, _, without = advantage_step(make_trainer(estimator=name), MIXED)
+    for ours, theirs in zip(data["advantages"].unbind()[:6], without["advantages"].unbind(), strict=True):
+        assert torch.equal(ours, theirs)
+    for field in ("advantages", "response_mask", "loss_mask", "rm_scores"):
+        assert not data[field].unbind()[6].any(), field
+    assert metrics["hdpo/unknown_rate"] == pytest.approx(1 / 7)
+    assert metrics["hdpo/unknown/reward_not_finite"] == pytest.approx(1 / 7)
+    assert all(math.isfinite(value) for value in metrics.values())
+
+
+def test_a_lone_survivor_has_no_advantage_and_the_lost_are_counted():
+    trainer = make_trainer(
+        "data.train_batch_size=2", "actor_rollout_ref.rollout.n=2", "+algorithm.hdpo.max_lost_rate=1"
+    )
+    _, metrics, data = advantage_step(trainer, [*MIXED[4:], Row("c", 0)])
+    assert per_row(data, "advantages")[2] == 0
+    assert data["tool_advantages"][2] == 0
+    assert metrics["hdpo/rollouts_lost/missing"] == metrics["hdpo/rollouts_missing"] == 0 + 1
+
+
+def test_lost_rollouts_change_nothing_for_the_others_and_are_counted_by_cause():
+    lost = Row("a", 4, acc=0.0, calls=9)
+    lost.extra_fields["rollout_lost"] = "image"
+    _, metrics, data = advantage_step(make_trainer(), [*MIXED, lost])
+    _, _, without = advantage_step(make_trainer(), MIXED)
+    assert torch.equal(data["tool_advantages"][:6], without["tool_advantages"])
+    assert not data["loss_mask"].unbind()[6].any()
+    assert metrics["hdpo/rollouts_lost/image"] == 1
+
+
+def test_a_run_that_loses_too_much_stops_and_says_why():
+    trainer = make_trainer("data.train_batch_size=3", "+algorithm.hdpo.rate_window=2")
+    with pytest.raises(
+        TooManyUnknown, match=r"have an unknown outcome.*max_unknown_rate=0.2.*missing.*tool_unavailable"
+    ):
+        for _ in range(3):
+            rows = [Row(uid, number) for uid in "ab" for number in range(4)]
+            rows[0].extra_fields[LEDGER_KEY] = ToolLedger(1, unavailable=1).to_dict()
+            advantage_step(trainer, rows)
 
 
 def test_combine_advantage_writes_one_field():

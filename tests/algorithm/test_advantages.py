@@ -29,11 +29,8 @@ def plain_accuracy(rewards, groups, known, norm_by_std):
     out = []
     for reward, group, is_known in zip(rewards, groups, known, strict=True):
         peers = [r for r, g, k in zip(rewards, groups, known, strict=True) if g == group and k]
-        if not is_known:
+        if not is_known or len(peers) == 1:
             out.append(0.0)
-        elif len(peers) == 1:
-            lone = sum(g == group for g in groups) == 1
-            out.append(reward / (1 + EPS if norm_by_std else 1) if lone else 0.0)
         else:
             mean, std = plain_mean_and_std(peers)
             out.append((reward - mean) / (std + EPS if norm_by_std else 1.0))
@@ -82,7 +79,7 @@ def test_against_the_plain_loop_on_hundreds_of_batches():
     for groups, tool_calls, correct, known, rewards in random_batches(500):
         for norm in (True, False):
             torch.testing.assert_close(
-                efficiency_advantages(tool_efficiency(tool_calls), groups, correct, norm),
+                efficiency_advantages(tool_efficiency(tool_calls.double()), groups, correct, norm),
                 torch.tensor(plain_efficiency(tool_calls.tolist(), groups.tolist(), correct.tolist(), norm)),
                 atol=1e-5,
                 rtol=1e-5,
@@ -111,7 +108,9 @@ def test_accuracy_channel_is_verls_grpo_bit_for_bit(norm_by_std):
                 norm_adv_by_std_in_grpo=norm_by_std,
             )
             ours = accuracy_advantages(scores, groups, torch.ones_like(known), norm_by_std)
-            assert torch.equal(ours, verls[:, 0])
+            # The lone survivor of a group keeps its reward in verl, an advantage for being alone.
+            alone = torch.bincount(groups)[groups] == 1
+            assert torch.equal(ours, torch.where(alone, 0.0, verls[:, 0]))
 
 
 def test_unknown_rollouts_change_nothing_for_the_others():
@@ -124,14 +123,15 @@ def test_unknown_rollouts_change_nothing_for_the_others():
         without = accuracy_advantages(rewards[known], groups[known], known[known])
         assert torch.equal(with_unknown[known & shared], without[shared[known]])
         assert torch.equal(
-            efficiency_advantages(tool_efficiency(tool_calls), groups, correct)[known],
-            efficiency_advantages(tool_efficiency(tool_calls[known]), groups[known], correct[known]),
+            efficiency_advantages(tool_efficiency(tool_calls.double()), groups, correct)[known],
+            efficiency_advantages(tool_efficiency(tool_calls[known].double()), groups[known], correct[known]),
         )
 
 
-def test_a_rollout_left_alone_by_unknown_peers_has_no_advantage():
+def test_a_rollout_left_alone_has_no_advantage():
+    """By unknown peers, or by peers that were lost on the way."""
     got = accuracy_advantages(torch.tensor([1.0, 0.0, 1.0]), torch.tensor([0, 0, 1]), torch.tensor([True, False, True]))
-    assert got.tolist() == [0.0, 0.0, pytest.approx(1.0, abs=2e-6)]  # the last is alone from the start, as in verl
+    assert got.tolist() == [0.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize("tool_calls", [[t] * n for t in range(12) for n in range(2, 18)])

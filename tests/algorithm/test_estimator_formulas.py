@@ -14,6 +14,7 @@ from plain_estimators import PLAIN, Row
 from verl_hdpo.algorithm.advantages import accuracy_advantages, efficiency_advantages, tool_efficiency
 from verl_hdpo.algorithm.estimators import ESTIMATORS
 from verl_hdpo.algorithm.scalars import RolloutScalars
+from verl_hdpo.settings.algorithms import ALGORITHMS
 
 RIVALS = [name for name in ESTIMATORS if name != "hdpo"]
 
@@ -31,8 +32,7 @@ def scalars(rows: list[Row]) -> RolloutScalars:
 
 
 def advantages(name: str, rows: list[Row], **knobs) -> torch.Tensor:
-    estimator = ESTIMATORS[name]
-    return estimator.advantages(scalars(rows), estimator.settings.from_mapping(knobs))
+    return ESTIMATORS[name](scalars(rows), **ALGORITHMS[name].from_mapping(knobs).parameters).accuracy_B
 
 
 def group(correct, calls, number=0, **fields) -> list[Row]:
@@ -44,7 +44,7 @@ def test_the_names_are_these():
     assert list(ESTIMATORS) == [
         "hdpo", "grpo_penalty", "tool_gdpo", "gdpo_conditioned", "otc", "ikea", "slimsearcher_style", "adatir_style",
     ]  # fmt: skip
-    assert {name: e.settings.GROUP for name, e in ESTIMATORS.items()} == {name: name for name in ESTIMATORS}
+    assert list(ALGORITHMS) == list(ESTIMATORS)
     assert set(PLAIN) == set(RIVALS)
 
 
@@ -105,11 +105,11 @@ def test_ikeas_bonus_by_calls():
 
 def test_ikea_without_a_reported_format_says_what_to_do():
     blind = dataclasses.replace(scalars(HALF_RIGHT), format_ok_B=None)
-    chosen = ESTIMATORS["ikea"]
+    knobs = ALGORITHMS["ikea"]().parameters
     with pytest.raises(ValueError, match=r"no key 'format'.*\+algorithm\.ikea\.format_reward=null"):
-        chosen.advantages(blind, chosen.settings())
-    without = chosen.advantages(blind, chosen.settings(format_reward=None))
-    assert torch.equal(without, advantages("ikea", HALF_RIGHT))
+        ESTIMATORS["ikea"](blind, **knobs)
+    without = ESTIMATORS["ikea"](blind, **{**knobs, "format_reward": None})
+    assert torch.equal(without.accuracy_B, advantages("ikea", HALF_RIGHT))
 
 
 KNOBS = {
@@ -158,10 +158,7 @@ def test_unknown_rollouts_change_nothing_for_the_others(name, knobs):
         known = torch.tensor([row.known for row in rows])
         assert not got[~known].any()
         assert torch.equal(got, advantages(name, rows, **knobs))
-        # A rollout that only unknown peers surround has nothing to be compared with; one alone from the start keeps
-        # its reward, as in verl. Batches with such a group differ by just that.
-        sizes = [sum(other.group == row.group and other.known for other in rows) for row in rows]
-        if all(size > 1 for size, row in zip(sizes, rows, strict=True) if row.known) and known.any():
+        if known.any():
             without = advantages(name, [row for row in rows if row.known], **knobs)
             torch.testing.assert_close(got[known], without, atol=1e-6, rtol=1e-6)
 
@@ -246,7 +243,7 @@ def test_one_rollout_a_group_is_finite(name, correct):
 def test_no_rollouts_is_no_advantages(name):
     nothing, none = torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.bool)
     empty = RolloutScalars(torch.zeros(0), nothing, none, none, torch.zeros(0, dtype=torch.float64), none)
-    assert ESTIMATORS[name].advantages(empty, ESTIMATORS[name].settings()).shape == (0,)
+    assert ESTIMATORS[name](empty, **ALGORITHMS[name]().parameters).accuracy_B.shape == (0,)
 
 
 @pytest.mark.parametrize("norm_by_std", [True, False])
@@ -261,9 +258,10 @@ def test_no_penalty_is_verls_grpo(norm_by_std):
             index=batch.group_B.numpy(),
             norm_adv_by_std_in_grpo=norm_by_std,
         )
-        chosen = ESTIMATORS["grpo_penalty"]
-        ours = chosen.advantages(batch, chosen.settings(a=0), norm_by_std)
-        torch.testing.assert_close(ours, verls[:, 0], atol=1e-5, rtol=1e-5)
+        knobs = ALGORITHMS["grpo_penalty"](a=0).parameters
+        ours = ESTIMATORS["grpo_penalty"](batch, norm_by_std=norm_by_std, **knobs).accuracy_B
+        alone = torch.bincount(batch.group_B)[batch.group_B] == 1  # keeps its reward in verl
+        torch.testing.assert_close(ours, torch.where(alone, 0.0, verls[:, 0]), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("weights", [(1.0, 1.0), (1.0, 0.15)])
@@ -292,7 +290,7 @@ def test_tool_gdpo_is_verls_gdpo_on_responses_of_one_token(weights):
 def test_hdpo_in_the_table_is_the_two_channels():
     for rows in random_batches(60, seed=5):
         batch = scalars(rows)
-        accuracy, efficiency = ESTIMATORS["hdpo"].advantages(batch, ESTIMATORS["hdpo"].settings())
+        accuracy, efficiency = ESTIMATORS["hdpo"](batch)
         assert torch.equal(accuracy, accuracy_advantages(batch.rewards_B, batch.group_B, batch.known_B))
         r_tool = tool_efficiency(batch.cost_B)
         assert torch.equal(efficiency, efficiency_advantages(r_tool, batch.group_B, batch.correct_B))

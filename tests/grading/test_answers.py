@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from verl_hdpo.grading import math_process
 from verl_hdpo.grading.answers import (
     RuleChecker,
-    Verdict,
     extract_answer,
     follows_format,
     ground_truths,
 )
 from verl_hdpo.grading.notation import plain_number
+from verl_hdpo.outcomes.outcome import Outcome
 
-CORRECT, WRONG, UNKNOWN = Verdict
+CORRECT, WRONG, UNKNOWN = Outcome.right("rules"), Outcome.wrong("rules"), Outcome.unknown("rules")
 
 
 def check(answer, ground_truth, how="auto", timeout=20.0):
@@ -206,21 +206,21 @@ def test_no_turn_has_no_format():
     ],
 )
 def test_auto_check(answer, ground_truth, verdict):
-    assert check(answer, ground_truth) is verdict
+    assert check(answer, ground_truth) == verdict
 
 
 def test_exact_and_math_differ_from_auto():
-    assert check("0.5", "1/2", "exact") is WRONG
-    assert check("1 / 2 ", "1 / 2", "exact") is CORRECT
-    assert check("0.5", "1/2", "math") is CORRECT
-    assert check("blue", "blue", "math") is UNKNOWN  # nothing to compare as mathematics: a setting to change
+    assert check("0.5", "1/2", "exact") == WRONG
+    assert check("1 / 2 ", "1 / 2", "exact") == CORRECT
+    assert check("0.5", "1/2", "math") == CORRECT
+    assert check("blue", "blue", "math") == UNKNOWN  # nothing to compare as mathematics: a setting to change
 
 
 def test_any_of_several_ground_truths_is_enough():
     for several in (["eleven", "12"], ("11", "12"), np.array(["11", "12"], dtype=object), [11, 12]):
-        assert check("12", several) is CORRECT
-        assert check("13", several) is WRONG
-    assert check("12", []) is check("12", None) is check("12", math.nan) is UNKNOWN
+        assert check("12", several) == CORRECT
+        assert check("13", several) == WRONG
+    assert check("12", []) == check("12", None) == check("12", math.nan) == UNKNOWN
     assert ground_truths(7) == ["7"]
 
 
@@ -228,20 +228,20 @@ def test_any_of_several_ground_truths_is_enough():
     "bomb", ["9**9**9", "9^{9^9}", "10^{99999}", "99999!", "3!!!!", "9^{9*99*9}", "(" * 200, "1" * 5000]
 )
 def test_an_answer_that_would_explode_is_wrong_and_not_unknown(bomb):
-    assert check(bomb, "x^2 + 1", timeout=2.0) is WRONG
+    assert check(bomb, "x^2 + 1", timeout=2.0) == WRONG
 
 
 @pytest.mark.parametrize(
     ("bomb", "ground_truth"), [("\\Gamma(99999999)", "408"), ("(999*999*999)!", "x+1"), ("(x+y+z+w+1)^{99}", "x+1")]
 )
 def test_so_is_one_that_is_seen_to_explode_in_the_attempt(bomb, ground_truth):
-    assert check(bomb, ground_truth, timeout=3.0) is WRONG
+    assert check(bomb, ground_truth, timeout=3.0) == WRONG
 
 
 def test_a_comparison_past_its_limit_is_killed_unknown_and_does_not_outlive_it():
     """Here the ground truth explodes, so the comparison really runs; the next one gets a new process."""
-    assert check("3", "9^{9^9}", timeout=1.0) is UNKNOWN
-    assert check("2x", "x+x") is CORRECT
+    assert check("3", "9^{9^9}", timeout=1.0) == UNKNOWN
+    assert check("2x", "x+x") == CORRECT
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**9), max_value=10**9, places=3))
@@ -269,4 +269,4 @@ def test_a_comparison_that_the_machine_holds_up_is_unknown(monkeypatch):
         raise stalled.value
 
     monkeypatch.setattr(math_process, "equal", stall)
-    assert check("2x", "x+x") is UNKNOWN
+    assert check("2x", "x+x") == UNKNOWN

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from verl_hdpo.outcomes.batch import Outcomes
 from verl_hdpo.outcomes.ledger import ToolLedger, ToolTally
 from verl_hdpo.outcomes.metrics import (
     advantage_metrics,
@@ -13,7 +14,6 @@ from verl_hdpo.outcomes.metrics import (
     per_source,
     tool_use_metrics,
 )
-from verl_hdpo.outcomes.rollouts import Outcomes
 
 
 def outcomes(tool_calls, correct, known=None, ledgers=None):

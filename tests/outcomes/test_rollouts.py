@@ -5,9 +5,11 @@ import math
 import pytest
 import torch
 
+from verl_hdpo.outcomes.batch import Outcomes
 from verl_hdpo.outcomes.ledger import LEDGER_KEY, ToolLedger
-from verl_hdpo.outcomes.rollouts import OutcomeError, Outcomes, RolloutIndex
-from verl_hdpo.settings.hdpo import HDPOConfig
+from verl_hdpo.outcomes.outcome import OutcomeError
+from verl_hdpo.outcomes.rollout_index import RolloutIndex
+from verl_hdpo.settings.algorithms import HDPOSettings
 
 
 def ledger(**tools):
@@ -20,7 +22,7 @@ def ledger(**tools):
 
 def read(info, num_turns=2, fields=None, **settings):
     fields = {"reward_extra_info": info, **(fields or {})}
-    return Outcomes.read([fields], [num_turns], HDPOConfig(**settings))
+    return Outcomes.read([fields], [num_turns], HDPOSettings(**settings))
 
 
 def test_only_the_last_output_of_a_session_counts_and_all_its_rows_share_the_result():
@@ -94,6 +96,18 @@ def test_without_a_ledger_tool_rounds_are_counted(num_turns, rounds):
     assert outcomes.ledgers == [None]
 
 
+@pytest.mark.parametrize("value", ["3", [1, 2], {"python": 1}, math.inf])
+def test_a_key_of_the_user_s_own_called_tool_calls_is_told_plainly(value):
+    with pytest.raises(OutcomeError, match=r"reward_extra_info\['tool_calls'\] must be a finite number.*rename yours"):
+        read({"acc": 1, "tool_calls": value}, num_turns=4)
+
+
+def test_a_lost_rollout_is_unknown_whatever_its_report_says():
+    outcomes = read({"acc": 1.0}, fields={"rollout_lost": "tool_answer"})
+    assert (outcomes.known_B.tolist(), outcomes.lost, outcomes.sources) == ([False], ("tool_answer",), ("lost",))
+    assert read({}, fields={"rollout_lost": "tool_answer"}).lost == ("tool_answer",)
+
+
 def test_calls_that_the_reward_manager_reports_stand_in_for_a_missing_ledger():
     assert read({"acc": 1, "tool_calls": 3.0}, num_turns=4).tool_calls_B.tolist() == [3]
     assert read({"acc": 1, "tool_calls": None}, num_turns=4).tool_calls_B.tolist() == [1]
@@ -106,16 +120,16 @@ def test_a_validity_flag_that_other_samples_have_and_this_one_lacks_is_no_verdic
 def test_costs_per_tool_take_the_place_of_calls():
     fields = {LEDGER_KEY: ledger(calc=["executed", "failed"], search=["executed", "dropped"]).to_dict()}
     for costs, expected in (({}, 4), ({"search": 3}, 8), ({"search": 0}, 2), ({"calc": 0, "search": 0}, 0)):
-        config = HDPOConfig(tool_costs=costs)
+        config = HDPOSettings(tool_costs=costs)
         outcomes = Outcomes.read([{"reward_extra_info": {"acc": 1}, **fields}], [2], config)
         assert outcomes.cost(config).tolist() == [expected]
         assert outcomes.tool_calls_B.tolist() == [4]
 
 
 def test_costs_without_a_ledger_are_refused():
-    config = HDPOConfig(tool_costs={"search": 3})
+    config = HDPOSettings(tool_costs={"search": 3})
     outcomes = Outcomes.read([{"reward_extra_info": {"acc": 1}}], [4], config)
-    assert outcomes.cost(HDPOConfig()).tolist() == [1.0]
+    assert outcomes.cost(HDPOSettings()).tolist() == [1.0]
     with pytest.raises(OutcomeError, match=r"tool_costs needs to know which tools.*default_agent_loop=hdpo_tool_agent"):
         outcomes.cost(config)
 
@@ -124,7 +138,7 @@ def test_the_format_is_known_where_every_rollout_reports_it():
     def format_ok(*values):
         infos = [{"acc": 1} if value is None else {"acc": 1, "format": value} for value in values]
         fields = [{"reward_extra_info": info} for info in infos]
-        return Outcomes.read(fields, [2] * len(fields), HDPOConfig()).format_ok_B
+        return Outcomes.read(fields, [2] * len(fields), HDPOSettings()).format_ok_B
 
     assert format_ok(1.0, 0.0, True).tolist() == [True, False, True]
     assert format_ok(1.0, None) is None
@@ -132,5 +146,5 @@ def test_the_format_is_known_where_every_rollout_reports_it():
 
 def test_a_rollout_of_unknown_outcome_need_not_report_its_format():
     infos = [{"acc": 1, "format": 1.0}, {"acc": 0, "timeout": True}]
-    outcomes = Outcomes.read([{"reward_extra_info": info} for info in infos], [2, 2], HDPOConfig())
+    outcomes = Outcomes.read([{"reward_extra_info": info} for info in infos], [2, 2], HDPOSettings())
     assert (outcomes.known_B.tolist(), outcomes.format_ok_B.tolist()) == ([True, False], [True, False])

@@ -1,12 +1,16 @@
 """attempted = executed + failed + timed_out + dropped, and what T counts."""
 
 import json
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verl_hdpo.outcomes.ledger import CALL_OUTCOMES, COUNT_POLICIES, ToolLedger, rounds_from_num_turns
+from verl_hdpo.outcomes.ledger import CALL_OUTCOMES, ToolLedger, rounds_from_num_turns
+from verl_hdpo.settings.outcomes import CountPolicy
+
+COUNT_POLICIES = get_args(CountPolicy)
 
 calls = st.lists(st.tuples(st.sampled_from(["python", "search"]), st.sampled_from(CALL_OUTCOMES), st.floats(0, 9)))
 

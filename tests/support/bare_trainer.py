@@ -3,15 +3,17 @@
 from composed import composed
 from verl.trainer.ppo.v1 import PPOTrainerSync, get_trainer_cls  # the registry already holds the HDPO-aware classes
 
-from verl_hdpo.adapters.check import hdpo_settings
+from verl_hdpo.adapters.run_settings import run_settings
+from verl_hdpo.outcomes.watch import RateWatch
 
 
 def make_trainer(*overrides, estimator="hdpo"):
     config = composed("actor_rollout_ref.rollout.n=4", f"algorithm.adv_estimator={estimator}", *overrides)
-    if hdpo_settings(config) is None:
+    settings = run_settings(config)
+    if settings is None:
         trainer = object.__new__(PPOTrainerSync)
     else:
         trainer = object.__new__(get_trainer_cls("sync"))
-        trainer.hdpo = hdpo_settings(config)
+        trainer.settings, trainer._watch = settings, RateWatch(settings.hdpo)
     trainer.config, trainer.parameter_sync_step = config, 1
     return trainer

@@ -34,8 +34,7 @@ def grpo(rows: list[Row], rewards: list[float]) -> list[float]:
             mean, std = mean_and_std(peers)
             advantages.append((reward - mean) / (std + EPS))
         else:
-            alone = sum(other.group == row.group for other in rows) == 1
-            advantages.append(reward / (1 + EPS) if alone else 0.0)
+            advantages.append(0.0)
     return advantages
 
 

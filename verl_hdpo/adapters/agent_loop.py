@@ -24,6 +24,7 @@ from verl.experimental.agent_loop.tool_parser import FunctionCall
 from verl.tools.function_tool import normalize_function_tool_return
 from verl.tools.schemas import ToolResponse
 
+from verl_hdpo.adapters.run_settings import hdpo_settings
 from verl_hdpo.outcomes.ledger import (
     LEDGER_KEY,
     MODEL_SPANS_KEY,
@@ -32,7 +33,6 @@ from verl_hdpo.outcomes.ledger import (
     ToolLedger,
     ToolUnavailable,
 )
-from verl_hdpo.settings.hdpo import HDPOConfig
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ class HDPOToolAgentLoop(ToolAgentLoop):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        settings = HDPOConfig.from_mapping(self.config.algorithm.get("hdpo"))
+        settings = hdpo_settings(self.config)
         self.max_tool_calls = settings.max_tool_calls
         self.tool_timeout = settings.tool_timeout
         self.ledger = ToolLedger()

@@ -10,82 +10,56 @@ import logging
 from collections.abc import Iterator
 
 import verl
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from packaging.version import Version
 
-from verl_hdpo.algorithm.estimators import ESTIMATORS
+from verl_hdpo.adapters.names import (
+    AGENT_LOOP,
+    CORRECT_KEY,
+    KNOWN_KEY,
+    LOOPS_WITHOUT_LEDGER,
+    REWARD_MANAGER,
+    SIGNAL_KEY,
+    STOCK_REWARD_MANAGERS,
+    TRAINER_MODES,
+)
+from verl_hdpo.adapters.run_settings import HDPO, RunSettings, group_settings, run_settings
 from verl_hdpo.algorithm.qualifying import HOMOGENEOUS_LOSSES
-from verl_hdpo.settings.group import AlgorithmSettings
-from verl_hdpo.settings.hdpo import HDPOConfig, HDPOConfigError
-
-HDPO = "hdpo"
-TRAINER_MODES = ("sync", "colocate_async", "separate_async")
-AGENT_LOOP = "hdpo_tool_agent"
-LOOPS_WITHOUT_LEDGER = ("tool_agent", "single_turn_agent")
-REWARD_MANAGER = "hdpo"
-STOCK_REWARD_MANAGERS = ("naive", "dapo", "gdpo", "rate_limited", "remote")
-SIGNAL_KEY = "hdpo_signal"
-CORRECT_KEY, KNOWN_KEY = HDPOConfig().correct_key, HDPOConfig().known_key
+from verl_hdpo.settings.algorithms import ALGORITHMS, AlgorithmSettings, HDPOSettings, IKEASettings
+from verl_hdpo.settings.group import SettingsError
 
 logger = logging.getLogger(__name__)
 
 
-def hdpo_settings(config: DictConfig) -> HDPOConfig | None:
-    """``algorithm.hdpo`` of a run with an estimator of this package, or one only to be observed; None for any other.
+def check_run(config: DictConfig) -> RunSettings | None:
+    """The settings of a run; refuses one that HDPO, or the rival chosen, cannot act in.
 
     Raises:
-        HDPOConfigError: an unknown setting or a bad value under ``algorithm.hdpo``.
+        SettingsError: every problem found, each with what to do.
     """
-    settings = _group(config, HDPO)
-    return settings if config.algorithm.adv_estimator in ESTIMATORS or settings.observe else None
-
-
-def estimator_settings(config: DictConfig) -> AlgorithmSettings | None:
-    """``algorithm.<adv_estimator>`` if that is an estimator of this package, else None.
-
-    Raises:
-        HDPOConfigError: an unknown setting or a bad value there.
-    """
-    name = config.algorithm.adv_estimator
-    return _group(config, name) if name in ESTIMATORS else None
-
-
-def _group(config: DictConfig, name: str) -> AlgorithmSettings:
-    group = config.algorithm.get(name)
-    return ESTIMATORS[name].settings.from_mapping(
-        OmegaConf.to_container(group, resolve=True) if OmegaConf.is_config(group) else group
-    )
-
-
-def check_run(config: DictConfig) -> None:
-    """Refuse a run that HDPO, or the rival chosen, cannot act in.
-
-    Raises:
-        HDPOConfigError: every problem found, each with what to do.
-    """
-    settings, name = hdpo_settings(config), config.algorithm.adv_estimator
-    for warning in _unused_groups(config, settings):
+    run = run_settings(config)
+    for warning in _unused_groups(config, run):
         logger.warning(warning)
-    if settings is None:
-        return
+    if run is None:
+        return None
     problems = list(_host_problems(config))
-    if name in ESTIMATORS:
-        estimator_settings(config)
-        problems += _algorithm_problems(config, settings)
-        problems += _hdpo_problems(config, settings) if name == HDPO else _rival_problems(config)
+    if run.algorithm is not None:
+        problems += _algorithm_problems(config, run.hdpo)
+        problems += _hdpo_problems(config, run.hdpo) if run.name == HDPO else _rival_problems(config, run.algorithm)
     if problems:
-        who = "HDPO" if name not in ESTIMATORS or name == HDPO else f"algorithm.adv_estimator={name}"
-        raise HDPOConfigError(f"{who} cannot run with this config:\n" + "\n".join(f"  - {p}" for p in problems))
-    for warning in _ignored_settings(config, settings):
+        who = "HDPO" if run.algorithm is None or run.name == HDPO else f"algorithm.adv_estimator={run.name}"
+        raise SettingsError(f"{who} cannot run with this config:\n" + "\n".join(f"  - {p}" for p in problems))
+    for warning in _ignored_settings(config, run.hdpo):
         logger.warning(warning)
+    return run
 
 
-def _unused_groups(config: DictConfig, settings: HDPOConfig | None) -> Iterator[str]:
+def _unused_groups(config: DictConfig, run: RunSettings | None) -> Iterator[str]:
     """Groups of settings that the run makes no use of, once their keys and values are found to be right."""
     chosen = config.algorithm.adv_estimator
-    for name in ESTIMATORS:
-        if config.algorithm.get(name) and name != chosen and not (name == HDPO and settings):
-            _group(config, name)
+    for name in ALGORITHMS:
+        if config.algorithm.get(name) and name != chosen and not (name == HDPO and run):
+            group_settings(config, name)
             observe = ", or algorithm.hdpo.observe=true to log its metrics only" if name == HDPO else ""
             yield (
                 f"algorithm.{name} is set, but algorithm.adv_estimator={chosen} makes no use of it; set "
@@ -123,7 +97,7 @@ def _host_problems(config: DictConfig) -> Iterator[str]:
         )
 
 
-def _algorithm_problems(config: DictConfig, settings: HDPOConfig) -> Iterator[str]:
+def _algorithm_problems(config: DictConfig, settings: HDPOSettings) -> Iterator[str]:
     """Combinations in which an estimator would silently be something else."""
     name, rollout = config.algorithm.adv_estimator, config.actor_rollout_ref.rollout
     if rollout.n < 2:
@@ -151,7 +125,7 @@ def _algorithm_problems(config: DictConfig, settings: HDPOConfig) -> Iterator[st
         )
 
 
-def _hdpo_problems(config: DictConfig, settings: HDPOConfig) -> Iterator[str]:
+def _hdpo_problems(config: DictConfig, settings: HDPOSettings) -> Iterator[str]:
     actor = config.actor_rollout_ref.actor
     loss_mode = actor.policy_loss.get("loss_mode", "vanilla")
     if settings.tool_loss_norm == "qualifying":
@@ -187,14 +161,14 @@ def _hdpo_problems(config: DictConfig, settings: HDPOConfig) -> Iterator[str]:
         )
 
 
-def _rival_problems(config: DictConfig) -> Iterator[str]:
+def _rival_problems(config: DictConfig, settings: AlgorithmSettings) -> Iterator[str]:
     name, filter_groups = config.algorithm.adv_estimator, config.algorithm.get("filter_groups")
-    if config.algorithm.use_kl_in_reward and not ESTIMATORS[name].uses_reward:
+    if config.algorithm.use_kl_in_reward and not settings.uses_reward:
         yield (
             f"algorithm.use_kl_in_reward=true: {name} makes a reward of its own from the outcomes, and the KL penalty "
             f"would be lost; use actor_rollout_ref.actor.use_kl_loss=true instead"
         )
-    punishes_format = name == "ikea" and estimator_settings(config).format_reward is not None
+    punishes_format = isinstance(settings, IKEASettings) and settings.format_reward is not None
     told = config.reward.custom_reward_function.path or config.reward.reward_manager.name not in STOCK_REWARD_MANAGERS
     if punishes_format and not told:
         yield (
@@ -209,7 +183,7 @@ def _rival_problems(config: DictConfig) -> Iterator[str]:
         )
 
 
-def _ignored_settings(config: DictConfig, settings: HDPOConfig) -> Iterator[str]:
+def _ignored_settings(config: DictConfig, settings: HDPOSettings) -> Iterator[str]:
     """What works, and not as one might think."""
     if config.actor_rollout_ref.actor.policy_loss.get("loss_mode") == "bypass_mode":
         # rollout_corr_helper.py: "response_mask must contain at least one valid token"
@@ -217,7 +191,7 @@ def _ignored_settings(config: DictConfig, settings: HDPOConfig) -> Iterator[str]
             "the policy loss bypass_mode raises on a micro-batch in which every outcome is unknown; use another one if "
             "your judge or your tools may be down"
         )
-    loop, default = config.actor_rollout_ref.rollout.agent.default_agent_loop, HDPOConfig()
+    loop, default = config.actor_rollout_ref.rollout.agent.default_agent_loop, HDPOSettings()
     if loop == "single_turn_agent":
         yield (
             f"agent loop {loop}, verl's default, calls no tools: T is 0 for every rollout, and nothing is left to "

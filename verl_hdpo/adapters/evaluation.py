@@ -26,11 +26,11 @@ from verl.experimental.reward_loop.reward_loop import RewardLoopWorker
 from verl.trainer.ppo.utils import create_rl_dataset
 from verl.workers.rollout.replica import TokenOutput
 
+from verl_hdpo.adapters.run_settings import hdpo_settings
 from verl_hdpo.adapters.tool_prompt import shows_tools
 from verl_hdpo.evaluation.endpoint import NEUTRAL, Endpoint
 from verl_hdpo.evaluation.record import Arm, Record
-from verl_hdpo.outcomes.rollouts import Outcomes
-from verl_hdpo.settings.hdpo import HDPOConfig
+from verl_hdpo.outcomes.batch import Outcomes
 
 BANNED = -100.0
 """OpenAI's logit_bias that keeps a token from being sampled."""
@@ -138,7 +138,7 @@ class Rollouts:
                 "reward.reward_model.enable=true: no reward model runs beside an evaluation; set it to false, and have "
                 "answers judged by reward.custom_reward_function.path or reward.reward_manager.name=hdpo"
             )
-        self._settings = HDPOConfig.from_mapping(config.algorithm.get("hdpo"))
+        self._settings = hdpo_settings(config)
         self._base = _worker(config)
         if not self._base.tools:
             raise EvaluationError(

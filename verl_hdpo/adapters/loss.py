@@ -8,10 +8,12 @@ how the mini-batch is cut into micro-batches or spread over ranks.
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
+import verl
 from omegaconf import DictConfig
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 from tensordict import TensorDict
 from torch import Tensor
 from verl.trainer.ppo.core_algos import get_policy_loss_fn
@@ -23,6 +25,10 @@ from verl.workers.utils.padding import no_padding_2_padding
 
 TOOL_ADVANTAGES = "tool_advantages"
 """The batch field with A_tool: one float per row, broadcast over the row's response tokens in the loss."""
+
+BY_SEQUENCE = {"sapo": SpecifierSet(">=0.9.0"), "gspo": SpecifierSet("<0.9.1")}
+"""verl's policy losses that average over sequences whatever ``loss_agg_mode`` says, and the releases in which they do
+(verl/trainer/ppo/core_algos.py, their calls of ``agg_loss``)."""
 
 
 def two_channel_loss(
@@ -85,11 +91,7 @@ def _surrogate(config: ActorConfig, model_output: dict, data: TensorDict, advant
 
 
 def aggregation(actor: ActorConfig | DictConfig) -> str:
-    """The ``loss_agg_mode`` that the user's policy loss goes by: some average over sequences whatever it is set to.
-
-    Those are sapo, and gspo in verl 0.9.0 (verl/trainer/ppo/core_algos.py, their calls of ``agg_loss``).
-    """
-    by_sequence = "seq-mean-token-mean"
-    policy_loss = get_policy_loss_fn(actor.policy_loss.get("loss_mode", "vanilla"))
-    fixed = f'loss_agg_mode="{by_sequence}"' in inspect.getsource(policy_loss)
-    return by_sequence if fixed else actor.loss_agg_mode
+    """The ``loss_agg_mode`` that the user's policy loss goes by."""
+    since = BY_SEQUENCE.get(actor.policy_loss.get("loss_mode", "vanilla"))
+    fixed = since is not None and Version(Version(verl.__version__).base_version) in since
+    return "seq-mean-token-mean" if fixed else actor.loss_agg_mode

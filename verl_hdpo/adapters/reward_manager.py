@@ -14,18 +14,13 @@ from verl import DataProto
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 from verl.experimental.reward_loop.reward_manager.registry import register
 
-from verl_hdpo.adapters.check import hdpo_settings
-from verl_hdpo.grading.answers import AnswerChecker, RuleChecker, Verdict, extract_answer, follows_format
-from verl_hdpo.outcomes.ledger import CALL_OUTCOMES, LEDGER_KEY, MODEL_SPANS_KEY, ToolLedger, rounds_from_num_turns
-from verl_hdpo.outcomes.rewards import (
-    REWARD_ERROR,
-    RewardReport,
-    RewardSettings,
-    accuracy_reward,
-    hdpo_signal,
-    tool_reward,
-)
-from verl_hdpo.settings.hdpo import HDPOConfig
+from verl_hdpo.adapters.run_settings import hdpo_settings, reward_settings, run_settings
+from verl_hdpo.grading.answers import AnswerChecker, RuleChecker, extract_answer, follows_format
+from verl_hdpo.outcomes.calls import count_calls
+from verl_hdpo.outcomes.ledger import LEDGER_KEY, LOST_KEY, MODEL_SPANS_KEY, ToolLedger
+from verl_hdpo.outcomes.outcome import Outcome
+from verl_hdpo.outcomes.report import write_error, write_outcome
+from verl_hdpo.outcomes.result import RESULT_KEYS, outcome_of_result
 
 logger = logging.getLogger(__name__)
 
@@ -54,8 +49,8 @@ class HDPORewardManager(RewardManagerBase):
         checker: AnswerChecker | None = None,
     ) -> None:
         super().__init__(config, tokenizer, compute_score)
-        self.settings = RewardSettings.from_mapping(config.reward.get("reward_kwargs"))
-        self.hdpo = HDPOConfig.from_mapping(config.algorithm.get("hdpo"))
+        self.settings = reward_settings(config)
+        self.hdpo = hdpo_settings(config)
         # compute_score is never None here: without a path verl passes its default, a table of data sets.
         custom = config.reward.get("custom_reward_function") or {}
         self.custom_score = compute_score if custom.get("path") else None
@@ -64,7 +59,7 @@ class HDPORewardManager(RewardManagerBase):
         if reward_router_address is not None:
             self.router_kwargs["reward_router_address"] = reward_router_address
             self.router_kwargs["reward_model_tokenizer"] = reward_model_tokenizer
-        self._is_read = hdpo_settings(config) is not None
+        self._is_read = run_settings(config) is not None
         self._slots = asyncio.Semaphore(MAX_CONCURRENT_SCORES)
         self._unknown_since_warning, self._next_warning = 0, 0.0
         self._ignored_keys: set[str] = set()
@@ -82,8 +77,7 @@ class HDPORewardManager(RewardManagerBase):
             if not self._is_read:
                 raise
             logger.exception("the hdpo reward manager could not score a rollout")
-            nothing = RewardReport(*[0.0] * len(RewardReport._fields))._asdict()
-            return {"reward_score": 0.0, "reward_extra_info": {**nothing, REWARD_ERROR: str(error) or repr(error)}}
+            return write_error(error)
 
     async def _score(self, data: DataProto) -> dict[str, Any]:
         item = data[-1:][0]  # of a trajectory with several outputs, the last holds the answer
@@ -91,7 +85,9 @@ class HDPORewardManager(RewardManagerBase):
         fields = row.get("tool_extra_fields") or {}
         num_turns = int(row.get("__num_turns__", 0) or 0)
         ledger = ToolLedger.from_dict(fields[LEDGER_KEY]) if LEDGER_KEY in fields else None
-        calls = ledger.count(self.hdpo.count_calls) if ledger else rounds_from_num_turns(num_turns)
+        calls = count_calls(ledger, None, num_turns, self.hdpo)
+        if LOST_KEY in fields:
+            return write_outcome(Outcome.unknown("lost"), 0.0, calls, ledger, self.settings, self.hdpo)
         response = _response_ids(item)
         spans = _model_spans(fields, num_turns, len(response))
         turns = await asyncio.to_thread(lambda: [self._decode(response[start:end]) for start, end in spans])
@@ -100,61 +96,31 @@ class HDPORewardManager(RewardManagerBase):
         ground_truth = row["reward_model"]["ground_truth"]
         if self.custom_score:
             extra_info["full_response"] = await asyncio.to_thread(self._decode, response)
-            answer, acc = await self._custom_answer(row["data_source"], turns, ground_truth, extra_info)
+            outcome = await self._custom_outcome(row["data_source"], turns, ground_truth, extra_info)
         else:
-            answer = acc = await self._checked_answer(turns, ground_truth, row.get("raw_prompt"), extra_info)
+            outcome = await self._checked_outcome(turns, ground_truth, row.get("raw_prompt"), extra_info)
         format_ok = float(follows_format(turns, self.settings.answer_pattern))
-        return self._report(answer, acc, format_ok, calls, ledger or ToolLedger())
+        return write_outcome(outcome, format_ok, calls, ledger, self.settings, self.hdpo)
 
-    def _report(
-        self, answer: float | None, acc: float | None, format_ok: float, calls: int, ledger: ToolLedger
-    ) -> dict[str, Any]:
-        """The score and its parts; the same float keys each time, since verl reads them off the first rollout."""
-        known = answer is not None and acc is not None and ledger.unavailable == 0
-        answer, acc = (answer, acc) if known else (0.0, 0.0)
-        correct = acc > self.hdpo.correct_threshold
-        weights = self.settings.answer_weight, self.settings.format_weight
-        r_acc = accuracy_reward(answer, format_ok, *weights) if known else 0.0
-        costs = self.hdpo.tool_costs
-        cost = ledger.cost(self.hdpo.count_calls, costs) if costs else calls
-        r_tool = tool_reward(known and correct, cost)
-        # A channel without weight is no reason to keep a group.
-        signal = hdpo_signal(r_acc if self.hdpo.w_acc else 0.0, known and correct and self.hdpo.w_tool > 0, cost)
-        report = RewardReport(
-            acc=acc,
-            format=format_ok,
-            outcome_known=known,
-            accuracy_reward=r_acc,
-            tool_reward=r_tool,
-            tool_calls=calls,
-            tool_used=calls > 0,
-            hdpo_signal=signal,
-            **{f"tool_{how}": ledger.total(how) for how in CALL_OUTCOMES},
-        )
-        info = {name: float(value) for name, value in report._asdict().items()}
-        return {"reward_score": float(r_acc), "reward_extra_info": info}
-
-    async def _checked_answer(
+    async def _checked_outcome(
         self, turns: list[str], ground_truth: Any, raw_prompt: Any, extra_info: Mapping[str, Any]
-    ) -> float | None:
-        """1 or 0, or None when the checker could not tell."""
+    ) -> Outcome:
         answer = await asyncio.to_thread(extract_answer, turns, self.settings.answer_pattern)
         if answer is None:
-            return 0.0
+            return Outcome.wrong("no_answer")
         try:
-            verdict = await self.checker(answer, ground_truth, _question(raw_prompt), extra_info)
+            return await self.checker(answer, ground_truth, _question(raw_prompt), extra_info)
         except Exception as error:
             self._warn_unknown(f"the answer checker raised {error!r}")
-            return None
-        return {Verdict.CORRECT: 1.0, Verdict.WRONG: 0.0}.get(verdict)
+            return Outcome.unknown("checker_raised")
 
-    async def _custom_answer(
+    async def _custom_outcome(
         self, data_source: Any, turns: list[str], ground_truth: Any, extra_info: dict[str, Any]
-    ) -> tuple[float | None, float | None]:
-        """Answer score in [0, 1] and ``acc``; None for both when the user's function could not tell.
+    ) -> Outcome:
+        """What the user's function says; unknown where it raises, runs out of time or says so.
 
         Raises:
-            ValueError: the function returned something other than a score in [0, 1].
+            OutcomeError: it returned something other than a score in [0, 1].
         """
         arguments = {
             "data_source": data_source,
@@ -172,26 +138,11 @@ class HDPORewardManager(RewardManagerBase):
                     result = await asyncio.wait_for(_in_thread(self.custom_score, arguments), timeout)
         except Exception as error:
             self._warn_unknown(f"the custom reward function raised {error!r} (limit {timeout:g} s)")
-            return None, None
-        result = result if isinstance(result, Mapping) else {"score": result}
-        if ignored := set(result) - {"score", "acc", "outcome_known"} - self._ignored_keys:
+            return Outcome.unknown("reward_function_raised")
+        if isinstance(result, Mapping) and (ignored := set(result) - RESULT_KEYS - self._ignored_keys):
             self._ignored_keys |= ignored
             logger.warning("the hdpo reward manager ignores %s of the custom reward", sorted(ignored))
-        score, known = result.get("score"), result.get("outcome_known", True)
-        acc = result.get("acc", score)
-        if score is None or acc is None or not known or score != score or acc != acc:
-            return None, None
-        try:
-            score, acc = float(score), float(acc)
-            in_range = 0.0 <= score <= 1.0 and 0.0 <= acc <= 1.0
-        except (TypeError, ValueError):
-            in_range = False
-        if not in_range:
-            raise ValueError(
-                f"the custom reward function must return a score (and acc) in [0, 1], found {dict(result)!r}; "
-                f"rescale it, and return None when the outcome is unknown"
-            )
-        return score, acc
+        return outcome_of_result(result)
 
     def _decode(self, ids: list[int]) -> str:
         kept = [i for i in ids if i not in self._skipped_ids]

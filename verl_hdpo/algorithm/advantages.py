@@ -13,16 +13,18 @@ Shape suffix: B rollouts of a batch. Torch only; no loop over rollouts.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 EPS = 1e-6
+Cost = TypeVar("Cost", float, Tensor)
 
 
-def tool_efficiency(cost_B: Tensor) -> Tensor:
-    """r_tool = 1/(C + 1) in float64, (B,); C is T, the number of tool calls, if each costs 1."""
-    return 1.0 / (cost_B.double() + 1.0)
+def tool_efficiency(cost: Cost) -> Cost:
+    """r_tool = 1/(C + 1) of one cost or of many; C is T, the number of tool calls, if each costs 1."""
+    return 1.0 / (cost + 1.0)
 
 
 def accuracy_advantages(
@@ -30,9 +32,9 @@ def accuracy_advantages(
 ) -> Tensor:
     """A_acc = (r - mean_G) / (std_G + eps) over the rollouts of a group whose outcome is known; 0 for the others.
 
-    Equal, bit for bit, to verl's ``compute_grpo_outcome_advantage`` where all outcomes are known: the mean in the
-    rewards' precision, the squares about it in float64. As there, a group that has one rollout keeps A = r / (1 + eps);
-    one left alone because its peers are unknown has nothing to be compared with, and gets 0.
+    Equal, bit for bit, to verl's ``compute_grpo_outcome_advantage`` where a group's outcomes are all known: the mean in
+    the rewards' precision, the squares about it in float64. A rollout with no known peer has nothing to be compared
+    with and gets 0: verl gives the lone survivor of a group its reward as an advantage.
 
     Args:
         rewards_B: r_acc, (B,) float.
@@ -48,8 +50,6 @@ def accuracy_advantages(
     for rows_NG in _groups_by_size(groups_B, known_B):
         rewards_NG = rewards_B[rows_NG]
         if rows_NG.shape[1] == 1:
-            lone_N1 = torch.bincount(groups_B)[groups_B[rows_NG]] == 1
-            advantages_B[rows_NG] = torch.where(lone_N1, rewards_NG / (1.0 + eps if norm_by_std else 1.0), 0.0)
             continue
         mean_N1 = rewards_NG.mean(dim=1, keepdim=True)
         centred_NG = rewards_NG - mean_N1

@@ -1,8 +1,9 @@
-"""``RolloutScalars``: what an estimator sees of a batch, one number of each kind per rollout."""
+"""``RolloutScalars`` and ``Advantages``: what an estimator is given, and what it returns."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,7 +23,7 @@ class RolloutScalars:
         format_ok_B: whether the format was obeyed, (B,) bool; None where that is not reported.
 
     Raises:
-        ValueError: shapes that differ, outcomes that are no booleans, or a rollout both correct and unknown.
+        ValueError: shapes that differ, wrong dtypes, or a rollout both correct and unknown.
     """
 
     rewards_B: Tensor
@@ -38,5 +39,24 @@ class RolloutScalars:
             raise ValueError(f"one number per rollout expected, found shapes {shapes}")
         if self.known_B.dtype != torch.bool or self.correct_B.dtype != torch.bool:
             raise ValueError(f"outcomes must be boolean, found {self.known_B.dtype} and {self.correct_B.dtype}")
+        if self.cost_B.dtype != torch.float64:
+            raise ValueError(f"costs must be float64, found {self.cost_B.dtype}: fractions decide in 1/(C + 1)")
         if (self.correct_B & ~self.known_B).any():
             raise ValueError("a rollout of unknown outcome is marked as correct; an outcome is one of three")
+
+
+class Advantages(NamedTuple):
+    """One or two channels, each (B,) float.
+
+    Attributes:
+        accuracy_B: the advantage of verl's own loss: of accuracy alone in HDPO, of everything in its rivals.
+        efficiency_B: the advantage of the second loss; None where there is one channel.
+    """
+
+    accuracy_B: Tensor
+    efficiency_B: Tensor | None = None
+
+    def weighted(self, w_acc: float, w_tool: float) -> Tensor:
+        """w_acc A_acc + w_tool A_tool; A_acc to the bit where w_acc is 1 and w_tool is 0. (B,) float."""
+        accuracy_B = self.accuracy_B if w_acc == 1 else w_acc * self.accuracy_B
+        return accuracy_B if self.efficiency_B is None or w_tool == 0 else accuracy_B + w_tool * self.efficiency_B

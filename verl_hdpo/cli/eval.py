@@ -144,13 +144,12 @@ def _told_plainly() -> Iterator[None]:
     from verl_hdpo.evaluation.record import RecordError
     from verl_hdpo.evaluation.rows import RowsError
     from verl_hdpo.evaluation.served_model import ServerError
-    from verl_hdpo.outcomes.rewards import RewardSettingsError
-    from verl_hdpo.outcomes.rollouts import OutcomeError
-    from verl_hdpo.settings.hdpo import HDPOConfigError
+    from verl_hdpo.outcomes.outcome import OutcomeError
+    from verl_hdpo.settings.group import SettingsError
 
     known = (
-        EvaluationError, EndpointError, HDPOConfigError, OmegaConfBaseException, OutcomeError, RecordError,
-        RewardSettingsError, RowsError, ServerError,
+        EvaluationError, EndpointError, SettingsError, OmegaConfBaseException, OutcomeError, RecordError, RowsError,
+        ServerError,
     )  # fmt: skip
     try:
         yield

@@ -10,10 +10,10 @@ from pathlib import Path
 import jinja2
 import pandas
 
-from verl_hdpo.algorithm.estimators import ESTIMATORS
 from verl_hdpo.compare.curves import at_end, before, table
 from verl_hdpo.compare.plan import PlannedRun
 from verl_hdpo.compare.plots import draw
+from verl_hdpo.settings.algorithms import ALGORITHMS
 
 COLUMNS = {"accuracy": "accuracy, %", "tool_use_rate": "tool use, %", "calls": "calls per answer"}
 
@@ -92,7 +92,7 @@ def _unknown_trained_on(runs: Sequence[PlannedRun], curves: pandas.DataFrame) ->
     """What sets verl's own estimators apart where outcomes are not known; ours leave those rollouts out."""
     met = curves[(curves.metric == "unknown_rate") & (curves.phase == "train") & (curves.value > 0)]
     for variant in {run.variant: None for run in runs}:
-        if variant.algorithm not in ESTIMATORS and (met.variant == variant.label).any():
+        if variant.algorithm not in ALGORITHMS and (met.variant == variant.label).any():
             yield f"{variant.label} trained on rollouts of unknown outcome too, with the reward that they came with."
 
 

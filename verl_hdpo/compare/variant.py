@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
-from verl_hdpo.algorithm.estimators import ESTIMATORS
+from verl_hdpo.settings.algorithms import ALGORITHMS
 
 ALIASES = {"gdpo": "tool_gdpo"}
 """verl's own ``gdpo`` cannot run on its V1 trainer, and is given the name under which GDPO can."""
@@ -107,10 +107,10 @@ def split_outside_brackets(text: str) -> list[str]:
 def _check_key(algorithm: str, key: str) -> None:
     if "." in key:
         return
-    if algorithm not in ESTIMATORS:
+    if algorithm not in ALGORITHMS:
         raise VariantError(
             f"{algorithm} has no settings of its own; write {key} as the whole key, such as algorithm.{key}"
         )
-    known = [field.name for field in fields(ESTIMATORS[algorithm].settings)]
+    known = list(ALGORITHMS[algorithm].model_fields)
     if key not in known:
         raise VariantError(f"{algorithm} has no setting {key}; known: {', '.join(known)}")

@@ -92,17 +92,17 @@ def registrations() -> Iterator[Finding]:
 def _estimator() -> str:
     from verl.trainer.ppo.core_algos import get_adv_estimator_fn
 
-    from verl_hdpo.algorithm.estimators import ESTIMATORS
+    from verl_hdpo.settings.algorithms import ALGORITHMS
 
-    for name in ESTIMATORS:
+    for name in ALGORITHMS:
         get_adv_estimator_fn(name)
-    return f"algorithm.adv_estimator={'|'.join(ESTIMATORS)}"
+    return f"algorithm.adv_estimator={'|'.join(ALGORITHMS)}"
 
 
 def _trainers() -> str:
     from verl.trainer.ppo.v1 import get_trainer_cls
 
-    from verl_hdpo.adapters.check import TRAINER_MODES
+    from verl_hdpo.adapters.names import TRAINER_MODES
     from verl_hdpo.adapters.trainer import hdpo_trainer
 
     if all((cls := get_trainer_cls(mode)) is hdpo_trainer(cls) for mode in TRAINER_MODES):
@@ -113,7 +113,7 @@ def _trainers() -> str:
 def _agent_loop() -> str:
     from verl.experimental.agent_loop.agent_loop import _agent_loop_registry
 
-    from verl_hdpo.adapters.check import AGENT_LOOP
+    from verl_hdpo.adapters.names import AGENT_LOOP
 
     return f"rollout.agent.default_agent_loop={AGENT_LOOP}" if AGENT_LOOP in _agent_loop_registry else ""
 
@@ -121,7 +121,7 @@ def _agent_loop() -> str:
 def _reward_manager() -> str:
     from verl.experimental.reward_loop.reward_manager import get_reward_manager_cls
 
-    from verl_hdpo.adapters.check import REWARD_MANAGER
+    from verl_hdpo.adapters.names import REWARD_MANAGER
 
     get_reward_manager_cls(REWARD_MANAGER)
     return f"reward.reward_manager.name={REWARD_MANAGER}"

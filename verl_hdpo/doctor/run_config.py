@@ -6,7 +6,6 @@ import contextlib
 import io
 import logging
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 import hydra
@@ -17,7 +16,8 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
 
-from verl_hdpo.adapters.check import AGENT_LOOP, HDPO, REWARD_MANAGER, estimator_settings, hdpo_settings
+from verl_hdpo.adapters.names import AGENT_LOOP, REWARD_MANAGER
+from verl_hdpo.adapters.run_settings import HDPO, run_settings
 from verl_hdpo.doctor.run_files import check_files
 from verl_hdpo.runs.finding import Finding
 from verl_hdpo.runs.verl_command import STEPS
@@ -89,17 +89,17 @@ def describe(config: DictConfig) -> Iterator[Finding]:
     """Which algorithm the run is, in one line.
 
     Raises:
-        HDPOConfigError: an unknown setting or a bad value under ``algorithm``.
+        SettingsError: an unknown setting or a bad value under ``algorithm``.
     """
-    settings, own, estimator = hdpo_settings(config), estimator_settings(config), config.algorithm.adv_estimator
-    if own is not None:
-        std = config.algorithm.get("norm_adv_by_std_in_grpo", True)
-        std = std if settings.norm_by_std is None else settings.norm_by_std
-        shown = asdict(own) if estimator != HDPO else {name: getattr(own, name) for name in HDPO_OWN}
+    run, estimator = run_settings(config), config.algorithm.adv_estimator
+    if run is not None and run.algorithm is not None:
+        settings = run.hdpo
+        shown = {name: getattr(settings, name) for name in HDPO_OWN} if estimator == HDPO else run.algorithm.parameters
         values = ", ".join(f"{name}={f'{x:g}' if isinstance(x, float) else x}" for name, x in shown.items())
         costs = "".join(f", {tool} costs {cost:g}" for tool, cost in settings.tool_costs.items())
         text = (
-            f"{'HDPO' if estimator == HDPO else estimator}: {values}, advantages {'over' if std else 'not over'} std, "
+            f"{'HDPO' if estimator == HDPO else estimator}: {values}, "
+            f"advantages {'over' if run.norm_by_std else 'not over'} std, "
             f"T={settings.count_calls} calls{costs}, correct if {settings.correct_key} > "
             f"{settings.correct_threshold:g}"
         )
@@ -107,7 +107,7 @@ def describe(config: DictConfig) -> Iterator[Finding]:
     elif estimator not in ADV_ESTIMATOR_REGISTRY:
         advice = f"use one of {', '.join(sorted(ADV_ESTIMATOR_REGISTRY))}"
         yield Finding(RUN, "FAIL", "algorithm", f"algorithm.adv_estimator={estimator} is not registered", (advice,))
-    elif settings is not None:
+    elif run is not None:
         yield Finding(RUN, "ok", "algorithm", f"stock {estimator}; HDPO observes only (hdpo/ metrics)")
     else:
         advice = "algorithm.adv_estimator=hdpo does"
@@ -121,7 +121,7 @@ def _fit_together(config: DictConfig) -> Iterator[Finding]:
     from verl.experimental.agent_loop.agent_loop import _agent_loop_registry, resolve_config_path
     from verl.trainer.ppo.reward import resolve_reward_manager_cls
 
-    rollout, settings = config.actor_rollout_ref.rollout, hdpo_settings(config)
+    rollout, run = config.actor_rollout_ref.rollout, run_settings(config)
     loop, known = rollout.agent.default_agent_loop, set(_agent_loop_registry)
     try:
         if path := rollout.agent.get("agent_loop_config_path"):
@@ -151,12 +151,12 @@ def _fit_together(config: DictConfig) -> Iterator[Finding]:
             f"{manager} needs to know which tokens the model wrote, which agent loop {loop} does not tell",
             (f"{name}={AGENT_LOOP}",),
         )
-    elif settings is not None and manager != REWARD_MANAGER:
+    elif run is not None and manager != REWARD_MANAGER:
         yield Finding(
             RUN,
             "warn",
             "reward manager",
-            f"{manager}: HDPO reads reward_extra_info[{settings.correct_key!r}]; a number that your reward function "
+            f"{manager}: HDPO reads reward_extra_info[{run.hdpo.correct_key!r}]; a number that your reward function "
             f"returns is taken for it, a dict must hold it for every sample",
             (f"or reward.reward_manager.name={REWARD_MANAGER}",),
         )

@@ -17,7 +17,7 @@ from verl_hdpo.adapters.tool_prompt import shows_tools
 from verl_hdpo.evaluation.rows import MixedSchemasError, RowsError, check_rows
 from verl_hdpo.outcomes.ledger import UNKNOWN_TOOL
 from verl_hdpo.runs.finding import Finding
-from verl_hdpo.settings.hdpo import HDPOConfig
+from verl_hdpo.settings.agent_loop import AgentLoopSettings
 
 FILES = "Files"
 LOOKED_THROUGH = 64 << 20
@@ -194,7 +194,7 @@ def _tools(config: DictConfig) -> str | None:
             f"algorithm.hdpo.tool_costs names {', '.join(unknown)}, and the tools are {', '.join(names)}",
             "name a tool as the model calls it",
         )
-    timeout = OmegaConf.select(config, "algorithm.hdpo.tool_timeout", default=HDPOConfig.tool_timeout)
+    timeout = OmegaConf.select(config, "algorithm.hdpo.tool_timeout", default=AgentLoopSettings().tool_timeout)
     for tool in tools:
         # An attribute of this package's tools that may wait: seconds after which a call has an answer or none.
         ends_within = getattr(tool, "ends_within", 0.0)

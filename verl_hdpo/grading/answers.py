@@ -15,13 +15,14 @@ from typing import Any, Protocol
 
 from verl_hdpo.grading import math_process
 from verl_hdpo.grading import notation as answer_text
-from verl_hdpo.outcomes.rewards import ANSWER_PATTERN, Check
+from verl_hdpo.outcomes.outcome import Outcome
+from verl_hdpo.settings.reward import ANSWER_PATTERN, Check
 
 logger = logging.getLogger(__name__)
 
 
 class Verdict(enum.Enum):
-    """Outcome of a check; UNKNOWN leaves the rollout out of the loss and of its group's statistics."""
+    """Of one comparison."""
 
     CORRECT = "correct"
     WRONG = "wrong"
@@ -33,7 +34,7 @@ class AnswerChecker(Protocol):
 
     async def __call__(
         self, answer: str, ground_truth: Any, question: str, extra_info: Mapping[str, Any]
-    ) -> Verdict: ...
+    ) -> Outcome: ...
 
 
 def extract_answer(turns: Sequence[str], pattern: str = ANSWER_PATTERN) -> str | None:
@@ -83,13 +84,13 @@ class RuleChecker:
         self.check = check
         self.timeout = timeout
 
-    async def __call__(self, answer: str, ground_truth: Any, question: str, extra_info: Mapping[str, Any]) -> Verdict:
+    async def __call__(self, answer: str, ground_truth: Any, question: str, extra_info: Mapping[str, Any]) -> Outcome:
         verdicts = set()
         for gold in ground_truths(ground_truth):
             verdicts.add(verdict := await self._compare(answer, gold))
             if verdict is Verdict.CORRECT:
-                return verdict
-        return Verdict.WRONG if verdicts == {Verdict.WRONG} else Verdict.UNKNOWN
+                return Outcome.right("rules")
+        return Outcome.wrong("rules") if verdicts == {Verdict.WRONG} else Outcome.unknown("rules")
 
     async def _compare(self, answer: str, gold: str) -> Verdict:
         if self.check != "math" and normalize(answer) == normalize(gold) != "":

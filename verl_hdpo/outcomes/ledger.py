@@ -15,17 +15,20 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
+from verl_hdpo.settings.outcomes import CountPolicy
+
 CallOutcome = Literal["executed", "failed", "timed_out", "dropped"]
-CountPolicy = Literal["attempted", "executed", "rounds"]
 
 CALL_OUTCOMES: tuple[str, ...] = get_args(CallOutcome)
-COUNT_POLICIES: tuple[str, ...] = get_args(CountPolicy)
 
 LEDGER_KEY = "tool_ledger"
 """Where the agent loop leaves ``ToolLedger.to_dict()`` in ``AgentLoopOutput.extra_fields``."""
 
 MODEL_SPANS_KEY = "model_spans"
 """Where it leaves the [start, end) spans that the model wrote: verl's reward manager is given no response mask."""
+
+LOST_KEY = "rollout_lost"
+"""Where it leaves why the trajectory could not be finished; such a rollout is of unknown outcome."""
 
 UNKNOWN_TOOL = "unknown_tool"
 """One name for every tool the model made up, so that its text never becomes a metric's name."""
@@ -83,8 +86,8 @@ class ToolLedger:
         Raises:
             ValueError: unknown policy.
         """
-        if policy not in COUNT_POLICIES:
-            raise ValueError(f"unknown tool-call counting policy {policy!r}; choose one of {COUNT_POLICIES}")
+        if policy not in get_args(CountPolicy):
+            raise ValueError(f"unknown tool-call counting policy {policy!r}; choose one of {get_args(CountPolicy)}")
         return self.rounds if policy == "rounds" else int(self.total(policy))
 
     def cost(self, policy: CountPolicy, costs: Mapping[str, float]) -> float:

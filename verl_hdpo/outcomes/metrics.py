@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from verl_hdpo.algorithm.advantages import EPS
+from verl_hdpo.outcomes.batch import Outcomes
 from verl_hdpo.outcomes.ledger import CALL_OUTCOMES
-from verl_hdpo.outcomes.rollouts import Outcomes
 
 QUANTILES = (0.5, 0.9, 0.99)
 COUNTS = ("groups_incomplete", "rollouts_missing")
+LOST = "rollouts_lost/"
 
 
 def tool_use_metrics(outcomes: Outcomes) -> dict[str, float]:
@@ -47,17 +48,7 @@ def per_source(outcomes: Outcomes, sources: Sequence[str]) -> dict[str, dict[str
     rows: dict[str, list[int]] = {}
     for row, source in enumerate(sources):
         rows.setdefault(str(source), []).append(row)
-    return {
-        source: tool_use_metrics(
-            Outcomes(
-                outcomes.known_B[chosen],
-                outcomes.correct_B[chosen],
-                outcomes.tool_calls_B[chosen],
-                [outcomes.ledgers[row] for row in chosen],
-            )
-        )
-        for source, chosen in rows.items()
-    }
+    return {source: tool_use_metrics(outcomes.of(chosen)) for source, chosen in rows.items()}
 
 
 def means_per_source(values: Mapping[str, Sequence[float | None]], sources: Sequence[str]) -> dict[str, float]:
@@ -126,6 +117,17 @@ def completeness_metrics(group_B: Tensor, groups: int, group_size: int) -> dict[
     return dict(zip(COUNTS, ((missing_N > 0).sum().item(), missing_N.sum().item()), strict=True))
 
 
+def cause_metrics(outcomes: Outcomes, lost: Mapping[str, int]) -> dict[str, float]:
+    """How many rollouts were lost of which cause, and what share was decided, or left unknown, by which check."""
+    metrics = {f"{LOST}{cause}": float(number) for cause, number in lost.items()}
+    for source, known in set(zip(outcomes.sources, outcomes.known_B.tolist(), strict=True)):
+        if source:
+            which_B = outcomes.known_B if known else ~outcomes.known_B
+            same_B = torch.tensor([other == source for other in outcomes.sources]) & which_B
+            metrics[f"{'decided_by' if known else 'unknown'}/{source}"] = _mean(same_B)
+    return metrics
+
+
 def combined(updates: Sequence[tuple[int, Mapping[str, float]]]) -> dict[str, float]:
     """The metrics of several updates as one: counts added up, maxima of maxima, else means weighted by rollouts.
 
@@ -136,13 +138,18 @@ def combined(updates: Sequence[tuple[int, Mapping[str, float]]]) -> dict[str, fl
     for name in dict.fromkeys(name for _, metrics in updates for name in metrics):
         values, weights = zip(*((metrics[name], rows) for rows, metrics in updates if name in metrics), strict=True)
         last = name.rpartition("/")[2]
-        if last in COUNTS:
+        if last in COUNTS or LOST in name:
             result[name] = sum(values)
         elif last == "max":
             result[name] = max(values)
         else:
             result[name] = sum(v * w for v, w in zip(values, weights, strict=True)) / sum(weights)
     return result
+
+
+def prefixed(prefix: str, metrics: Mapping[str, float]) -> dict[str, float]:
+    """The same with ``prefix`` before every name."""
+    return {prefix + name: value for name, value in metrics.items()}
 
 
 def _mean(values: Tensor) -> float:

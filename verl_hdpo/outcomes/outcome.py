@@ -37,3 +37,7 @@ class Outcome:
     @classmethod
     def unknown(cls, source: str = "") -> Outcome:
         return cls(False, 0.0, 0.0, source)
+
+
+class OutcomeError(ValueError):
+    """A rollout reports no outcome that can be read; the message says what was found and what to do."""

@@ -1,65 +1,93 @@
-"""What every group of settings under ``algorithm`` has in common: frozen, and unknown keys and bad values refused."""
+"""What every group of settings has in common: typed, frozen, and refused with what was found and what to do."""
 
 from __future__ import annotations
 
 import difflib
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar, TypeVar
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, NamedTuple
 
-Group = TypeVar("Group", bound="AlgorithmSettings")
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing_extensions import Self
 
 
-class HDPOConfigError(ValueError):
+class SettingsError(ValueError):
     """A setting that a run cannot have; the message says what was found and what to do."""
 
 
-@dataclass(frozen=True)
-class AlgorithmSettings:
-    """Base of the settings under ``algorithm.<GROUP>``; a subclass checks its values in ``__post_init__``."""
+class Wanted(NamedTuple):
+    """What a field takes, for the message ``... must be <text>, found ...``."""
 
-    GROUP: ClassVar[str]
-    EXAMPLE: ClassVar[str]
+    text: str
+
+
+NonNegative = Annotated[float, Field(ge=0), Wanted("a finite number >= 0")]
+Positive = Annotated[float, Field(gt=0), Wanted("a finite number > 0")]
+Share = Annotated[float, Field(ge=0, le=1), Wanted("a number in [0, 1]")]
+Flag = Annotated[bool, Wanted("true or false")]
+
+
+class Settings(BaseModel):
+    """A group of settings: unknown keys are refused, and a field's docstring is its description."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    EXAMPLE: ClassVar[str] = ""
     """``key=value`` for the message to someone who wrote a value in the group's place."""
+    HINT: ClassVar[str] = ""
+    """What to say of an unknown key beside the known ones."""
 
     @classmethod
-    def from_mapping(cls: type[Group], settings: Mapping[str, Any] | None) -> Group:
-        """Build from ``config.algorithm.get(GROUP)``; None gives the defaults.
+    def read(cls, found: Any, group: str) -> Self:
+        """Build from what a config holds under ``group``; None gives the defaults.
 
         Raises:
-            HDPOConfigError: an unknown key or a value outside its range.
+            SettingsError: every unknown or missing key, and every value outside its range, a line each.
         """
-        settings = {} if settings is None else settings
-        group = f"algorithm.{cls.GROUP}"
-        if not isinstance(settings, Mapping):
-            raise HDPOConfigError(
-                f"{group} must be a group of settings, found {settings!r}; write for example +{group}.{cls.EXAMPLE}"
-            )
-        known = [f.name for f in fields(cls)]
-        for key in settings:
-            if key not in known:
-                close = difflib.get_close_matches(str(key), known, n=1)
-                hint = f"did you mean {group}.{close[0]}?" if close else f"known: {', '.join(known)}"
-                raise HDPOConfigError(f"unknown setting {group}.{key}; {hint}")
-        return cls(**settings)
+        found = {} if found is None else found
+        if not isinstance(found, Mapping):
+            example = f"; write for example +{group}.{cls.EXAMPLE}" if cls.EXAMPLE else ""
+            raise SettingsError(f"{group} must be a group of settings, found {found!r}{example}")
+        try:
+            return cls.model_validate(dict(found))
+        except ValidationError as error:
+            raise SettingsError("\n".join(cls._problems(found, group, error))) from None
 
-    def _require(self, ok: bool, name: str, wanted: str) -> None:
-        if not ok:
-            raise HDPOConfigError(f"algorithm.{self.GROUP}.{name} must be {wanted}, found {getattr(self, name)!r}")
+    @classmethod
+    def _problems(cls, found: Mapping[str, Any], group: str, error: ValidationError) -> Iterator[str]:
+        told: set[str] = set()
+        for problem in error.errors():
+            where = ".".join(str(part) for part in (group, *problem["loc"]))
+            name, nested = (str(problem["loc"][0]), len(problem["loc"]) > 1) if problem["loc"] else ("", False)
+            wanted = cls._wanted(name)
+            if problem["type"] == "extra_forbidden":
+                # The value is left out: it may be a password that has no place here.
+                yield f"unknown setting {where}" if nested else f"unknown setting {where}; {cls._hint(name, group)}"
+            elif problem["type"] == "missing":
+                yield f"{where} is missing"
+            elif wanted and name not in told:
+                told.add(name)
+                yield f"{group}.{name} must be {wanted}, found {found[name]!r}"
+            elif not wanted:
+                shown = "" if isinstance(problem["input"], Mapping) else f", found {problem['input']!r}"
+                yield f"{where}: {problem['msg'].removeprefix('Value error, ')}{shown}"
 
-    def _require_at_least_0(self, *names: str) -> None:
-        for name in names:
-            self._require(is_number(value := getattr(self, name)) and value >= 0, name, "a finite number >= 0")
+    @classmethod
+    def _wanted(cls, name: str) -> str | None:
+        if name not in cls.model_fields:
+            return None
+        field = cls.model_fields[name]
+        if typing.get_origin(field.annotation) is typing.Literal:
+            return f"one of {', '.join(map(str, typing.get_args(field.annotation)))}"
+        return next((mark.text for mark in field.metadata if isinstance(mark, Wanted)), None)
 
-    def _require_positive(self, *names: str) -> None:
-        for name in names:
-            self._require(is_number(value := getattr(self, name)) and value > 0, name, "a finite number > 0")
-
-    def _require_one_of(self, name: str, choices: tuple[str, ...]) -> None:
-        self._require(getattr(self, name) in choices, name, f"one of {', '.join(choices)}")
+    @classmethod
+    def _hint(cls, name: str, group: str) -> str:
+        close = difflib.get_close_matches(name, cls.model_fields, n=1)
+        return f"did you mean {group}.{close[0]}?" if close else f"known: {', '.join(cls.model_fields)}{cls.HINT}"
 
 
-def is_number(value: Any) -> bool:
-    """A finite int or float; a bool is none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+class StrictSettings(Settings):
+    """Settings whose values are taken as they are written: no text for a number, no infinity."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)

@@ -6,31 +6,16 @@ where the two signals meet, in the advantage, whitened over the batch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
-
-from torch import Tensor
-
 from verl_hdpo.algorithm.advantages import tool_efficiency
-from verl_hdpo.algorithm.estimators.tool_gdpo import GDPOSettings, decoupled
-from verl_hdpo.algorithm.scalars import RolloutScalars
+from verl_hdpo.algorithm.estimators.tool_gdpo import decoupled
+from verl_hdpo.algorithm.scalars import Advantages, RolloutScalars
 
 
-@dataclass(frozen=True)
-class GDPOConditionedSettings(GDPOSettings):
-    """Settings of ``gdpo_conditioned``.
-
-    Attributes:
-        w_acc, w_tool: as for ``tool_gdpo``.
-    """
-
-    GROUP: ClassVar[str] = "gdpo_conditioned"
-
-
-def gdpo_conditioned(rollouts: RolloutScalars, settings: GDPOConditionedSettings, norm_by_std: bool = True) -> Tensor:
+def gdpo_conditioned(rollouts: RolloutScalars, *, w_acc: float, w_tool: float, norm_by_std: bool = True) -> Advantages:
     """``tool_gdpo`` with r_tool = c / (C + 1), c whether the rollout is correct; mean and std still over all of G.
 
     Returns:
-        (B,) float32; 0 for rollouts of unknown outcome.
+        One channel, (B,) float32; 0 for rollouts of unknown outcome.
     """
-    return decoupled(rollouts, rollouts.correct_B * tool_efficiency(rollouts.cost_B), settings, norm_by_std)
+    tool_rewards_B = rollouts.correct_B * tool_efficiency(rollouts.cost_B)
+    return decoupled(rollouts, tool_rewards_B, w_acc, w_tool, norm_by_std)

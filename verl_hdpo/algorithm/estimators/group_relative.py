@@ -6,15 +6,15 @@ import torch
 from torch import Tensor
 
 from verl_hdpo.algorithm.advantages import accuracy_advantages
-from verl_hdpo.algorithm.scalars import RolloutScalars
+from verl_hdpo.algorithm.scalars import Advantages, RolloutScalars
 
 
-def grpo(rollouts: RolloutScalars, rewards_B: Tensor, norm_by_std: bool) -> Tensor:
-    """(R - mean_G) / (std_G + eps) over the rollouts of known outcome, 0 for the others; (B,) float32.
+def grpo(rollouts: RolloutScalars, rewards_B: Tensor, norm_by_std: bool) -> Advantages:
+    """(R - mean_G) / (std_G + eps) over the rollouts of known outcome, 0 for the others; one channel, (B,) float32.
 
     In float64, so that rounding of equal fractional rewards (1/3, three times) is not divided up into an advantage.
     """
-    return accuracy_advantages(rewards_B.double(), rollouts.group_B, rollouts.known_B, norm_by_std).float()
+    return Advantages(accuracy_advantages(rewards_B.double(), rollouts.group_B, rollouts.known_B, norm_by_std).float())
 
 
 def cheapest_correct(rollouts: RolloutScalars) -> Tensor:
@@ -22,5 +22,5 @@ def cheapest_correct(rollouts: RolloutScalars) -> Tensor:
     groups = int(rollouts.group_B.max()) + 1 if len(rollouts.group_B) else 0
     cheapest_N = torch.full((groups,), torch.inf, dtype=torch.float64)
     correct_B = rollouts.correct_B
-    cheapest_N.scatter_reduce_(0, rollouts.group_B[correct_B], rollouts.cost_B[correct_B].double(), "amin")
+    cheapest_N.scatter_reduce_(0, rollouts.group_B[correct_B], rollouts.cost_B[correct_B], "amin")
     return cheapest_N[rollouts.group_B]

@@ -3,35 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
-from torch import Tensor
 
 from verl_hdpo.algorithm.estimators.group_relative import cheapest_correct, grpo
-from verl_hdpo.algorithm.scalars import RolloutScalars
-from verl_hdpo.settings.group import AlgorithmSettings
+from verl_hdpo.algorithm.scalars import Advantages, RolloutScalars
 
 
-@dataclass(frozen=True)
-class OTCSettings(AlgorithmSettings):
-    """Settings of ``otc``.
-
-    Attributes:
-        smoothing: c > 0 of the cosine; the larger, the milder the decay where no tool is needed.
-    """
-
-    GROUP: ClassVar[str] = "otc"
-    EXAMPLE: ClassVar[str] = "smoothing=1"
-
-    smoothing: float = 1.0
-
-    def __post_init__(self) -> None:
-        self._require_positive("smoothing")
-
-
-def otc(rollouts: RolloutScalars, settings: OTCSettings, norm_by_std: bool = True) -> Tensor:
+def otc(rollouts: RolloutScalars, *, smoothing: float, norm_by_std: bool = True) -> Advantages:
     """GRPO on R = r_tool r_acc, with m = C, n the least C among the correct rollouts of the group, and
 
         r_tool = cos(m pi / (2m + c)) if n = 0, else sin(f pi / (2n)) with f = 2nm / (m + n)
@@ -41,10 +20,10 @@ def otc(rollouts: RolloutScalars, settings: OTCSettings, norm_by_std: bool = Tru
     keeps what it has, for format say, unscaled.
 
     Returns:
-        (B,) float32; 0 for rollouts of unknown outcome.
+        One channel, (B,) float32; 0 for rollouts of unknown outcome.
     """
-    m_B, n_B = rollouts.cost_B.double(), cheapest_correct(rollouts)
-    no_tool_needed_B = torch.cos(math.pi * m_B / (2 * m_B + settings.smoothing))
+    m_B, n_B = rollouts.cost_B, cheapest_correct(rollouts)
+    no_tool_needed_B = torch.cos(math.pi * m_B / (2 * m_B + smoothing))
     tool_needed_B = torch.sin(math.pi * m_B / (m_B + n_B))  # f / (2n) = m / (m + n)
     r_tool_B = torch.where(n_B == 0, no_tool_needed_B, tool_needed_B)
     factor_B = torch.where(rollouts.correct_B, r_tool_B, 1.0)

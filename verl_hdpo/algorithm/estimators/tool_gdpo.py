@@ -6,55 +6,33 @@ neither the prompts nor the reward keys that it needs; its name is left to it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
 from verl_hdpo.algorithm.advantages import EPS, accuracy_advantages, tool_efficiency
-from verl_hdpo.algorithm.scalars import RolloutScalars
-from verl_hdpo.settings.group import AlgorithmSettings
+from verl_hdpo.algorithm.scalars import Advantages, RolloutScalars
 
 
-@dataclass(frozen=True)
-class GDPOSettings(AlgorithmSettings):
-    """Settings of ``tool_gdpo``.
-
-    Attributes:
-        w_acc: weight of the accuracy advantage, >= 0.
-        w_tool: weight of the tool advantage, >= 0. The sum is whitened, so that only their ratio matters.
-    """
-
-    GROUP: ClassVar[str] = "tool_gdpo"
-    EXAMPLE: ClassVar[str] = "w_tool=0.15"
-
-    w_acc: float = 1.0
-    w_tool: float = 1.0
-
-    def __post_init__(self) -> None:
-        self._require_at_least_0("w_acc", "w_tool")
-        self._require(self.w_acc > 0 or self.w_tool > 0, "w_acc", "greater than 0 when w_tool is 0")
-
-
-def tool_gdpo(rollouts: RolloutScalars, settings: GDPOSettings, norm_by_std: bool = True) -> Tensor:
+def tool_gdpo(rollouts: RolloutScalars, *, w_acc: float, w_tool: float, norm_by_std: bool = True) -> Advantages:
     """whiten(w_acc A_acc + w_tool A_tool), A_k = (r_k - mean_G) / (std_G + eps) for each reward over all of the group.
 
     r_tool is given to right and wrong rollouts alike.
 
     Returns:
-        (B,) float32; 0 for rollouts of unknown outcome.
+        One channel, (B,) float32; 0 for rollouts of unknown outcome.
     """
-    return decoupled(rollouts, tool_efficiency(rollouts.cost_B), settings, norm_by_std)
+    return decoupled(rollouts, tool_efficiency(rollouts.cost_B), w_acc, w_tool, norm_by_std)
 
 
-def decoupled(rollouts: RolloutScalars, tool_rewards_B: Tensor, settings: GDPOSettings, norm_by_std: bool) -> Tensor:
-    """The weighted sum of both rewards' GRPO advantages, whitened over the batch; (B,) float32."""
+def decoupled(
+    rollouts: RolloutScalars, tool_rewards_B: Tensor, w_acc: float, w_tool: float, norm_by_std: bool
+) -> Advantages:
+    """The weighted sum of both rewards' GRPO advantages, whitened over the batch."""
     acc_B, tool_B = (
         accuracy_advantages(rewards_B.double(), rollouts.group_B, rollouts.known_B, norm_by_std)
         for rewards_B in (rollouts.rewards_B, tool_rewards_B)
     )
-    return whiten(settings.w_acc * acc_B + settings.w_tool * tool_B, rollouts.known_B).float()
+    return Advantages(whiten(w_acc * acc_B + w_tool * tool_B, rollouts.known_B).float())
 
 
 def whiten(values_B: Tensor, members_B: Tensor) -> Tensor:

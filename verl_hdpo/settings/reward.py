@@ -1,0 +1,43 @@
+"""The settings of reward manager ``hdpo``, under ``reward.reward_kwargs``."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, Field
+
+from verl_hdpo.settings.group import StrictSettings, Wanted
+
+Check = Literal["auto", "exact", "math"]
+ANSWER_PATTERN = r"<answer>((?:(?!</?answer>).)*)</answer>"
+
+
+def _one_group(pattern: str) -> str:
+    try:
+        groups = re.compile(pattern, re.DOTALL).groups
+    except re.error as error:
+        raise ValueError(str(error)) from None
+    if groups != 1:
+        raise ValueError(f"{groups} groups")
+    return pattern
+
+
+class RewardSettings(StrictSettings):
+    """r_acc = answer_weight * answer + format_weight * format, and how answers are judged."""
+
+    EXAMPLE: ClassVar[str] = "check=math"
+    HINT: ClassVar[str] = ". Arguments of a custom reward function go under reward.custom_reward_function.reward_kwargs"
+
+    answer_weight: Annotated[float, Field(gt=0), Wanted("a number > 0")] = 0.9
+    """Weight of the answer in r_acc."""
+    format_weight: Annotated[float, Field(ge=0), Wanted("a number >= 0")] = 0.1
+    """Weight of the format in r_acc."""
+    check: Check = "auto"
+    """How answers are compared: `exact` text, `math`, or `auto` (exact, else math)."""
+    answer_pattern: Annotated[
+        str, AfterValidator(_one_group), Wanted("a regular expression with exactly one group")
+    ] = ANSWER_PATTERN
+    """Regular expression with one group, the answer; it is searched in what the model wrote only."""
+    check_timeout: Annotated[float, Field(gt=0), Wanted("a number of seconds > 0")] = 30.0
+    """Seconds of processor time for a check, or by the clock for a call of a custom reward function."""
