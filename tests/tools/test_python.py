@@ -254,7 +254,7 @@ def test_bad_arguments(tool, arguments, message):
         ({"time": 5}, "unknown setting config.time"),
         ({"limits": {"memory": 5}}, "config.limits.memory: Unexpected keyword"),
         ({"limits": {"memory_mb": 0}}, "memory_mb must be an integer >= 1, found 0"),
-        ({"isolation": "hope"}, "Input should be 'auto', 'bubblewrap', 'namespaces' or 'landlock'"),
+        ({"isolation": "hope"}, "must be one of auto, bubblewrap, namespaces, landlock"),
     ],
 )
 def test_a_bad_config_is_refused(config, message):

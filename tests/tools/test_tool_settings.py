@@ -28,7 +28,7 @@ def test_verl_s_own_key_is_left_to_verl():
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"path": "p", "cuont": 2}, "example: unknown setting config.cuont; did you mean count?"),
+        ({"path": "p", "cuont": 2}, "example: unknown setting config.cuont; did you mean config.count?"),
         ({"path": "p", "zzz": 2}, "example: unknown setting config.zzz; known: name, path, count"),
         ({}, "example: config.path is missing"),
         (None, "example: config.path is missing"),
