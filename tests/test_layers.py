@@ -24,7 +24,7 @@ ARROWS: dict[str, set[str]] = {
     "settings": set(),
     "outcomes": {"algorithm", "settings"},
     "grading": {"settings", "outcomes"},
-    "tools": {"settings", "outcomes"},
+    "tools": {"settings"},
     "adapters": {"algorithm", "outcomes", "grading", "settings", "tools", "evaluation"},
     "runs": set(),
     "cpu": set(),

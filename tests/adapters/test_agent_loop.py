@@ -22,8 +22,9 @@ from verl.utils.dataset.rl_dataset import RLHFDataset
 
 from verl_hdpo.adapters import agent_loop
 from verl_hdpo.adapters.agent_loop import THIN_IMAGES_TEXT, HDPOToolAgentLoop, model_spans
-from verl_hdpo.outcomes.ledger import CALL_OUTCOMES, UNKNOWN_TOOL, ToolLedger, ToolUnavailable
+from verl_hdpo.outcomes.ledger import CALL_OUTCOMES, UNKNOWN_TOOL, ToolLedger
 from verl_hdpo.settings.group import SettingsError
+from verl_hdpo.tools.failures import ToolUnavailable
 
 
 def schema(name):

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from verl_hdpo.tools.arguments import BadCall
 from verl_hdpo.tools.arithmetic import DIGITS, MAX_BITS, MAX_CHARS, calculate
+from verl_hdpo.tools.failures import BadCall
 
 LEAVES = st.integers(0, 999).map(lambda n: (str(n), Fraction(n))) | st.decimals(0, 99, places=2, allow_nan=False).map(
     lambda d: (str(d), Fraction(d))

@@ -16,9 +16,8 @@ from tiny import tiny_tokenizer
 from verl.utils.dataset.rl_dataset import RLHFDataset
 
 from verl_hdpo.cli.main import main
-from verl_hdpo.outcomes.ledger import ToolUnavailable
 from verl_hdpo.settings.tool import ToolConfigError
-from verl_hdpo.tools.arguments import BadCall
+from verl_hdpo.tools.failures import BadCall, ToolUnavailable
 from verl_hdpo.tools.image_search import NOTHING_FOUND, ImageSearchTool
 from verl_hdpo.tools.images.build import MIN_SIDE, ResultsError, build
 from verl_hdpo.tools.images.sample_key import image_key, key_in_messages

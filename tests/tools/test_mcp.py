@@ -18,10 +18,9 @@ from free_port import free_port
 from verl.tools.tool_registry import load_all_tools
 
 from verl_hdpo.cli.main import main
-from verl_hdpo.outcomes.ledger import ToolUnavailable
 from verl_hdpo.settings.tool import ToolConfigError
 from verl_hdpo.tools import mcp_servers
-from verl_hdpo.tools.arguments import BadCall
+from verl_hdpo.tools.failures import BadCall, ToolUnavailable
 from verl_hdpo.tools.json_schema import from_json_schema
 from verl_hdpo.tools.mcp import MCPTool
 

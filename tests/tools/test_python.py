@@ -17,10 +17,10 @@ from verl.experimental.agent_loop.tool_agent_loop import AgentData, ToolAgentLoo
 from verl.tools.tool_registry import load_all_tools
 
 from verl_hdpo.adapters.agent_loop import NO_IMAGES_TEXT, HDPOToolAgentLoop
-from verl_hdpo.outcomes.ledger import CALL_OUTCOMES, ToolUnavailable
+from verl_hdpo.outcomes.ledger import CALL_OUTCOMES
 from verl_hdpo.settings.tool import ToolConfigError
 from verl_hdpo.tools import python as python_module
-from verl_hdpo.tools.arguments import BadCall
+from verl_hdpo.tools.failures import BadCall, ToolUnavailable
 from verl_hdpo.tools.io_loop import wait_on_io_loop
 from verl_hdpo.tools.python import PythonTool
 from verl_hdpo.tools.sandbox import isolation

@@ -24,9 +24,9 @@ from verl.tools.tool_registry import load_all_tools
 
 from verl_hdpo.adapters.agent_loop import HDPOToolAgentLoop
 from verl_hdpo.adapters.served_tools import load_served_tools
-from verl_hdpo.outcomes.ledger import CALL_OUTCOMES, ToolUnavailable
+from verl_hdpo.outcomes.ledger import CALL_OUTCOMES
 from verl_hdpo.settings.tool import ToolConfigError
-from verl_hdpo.tools.arguments import BadCall
+from verl_hdpo.tools.failures import BadCall, ToolUnavailable
 from verl_hdpo.tools.server import TOKEN_ENV
 
 LOOPS = pytest.mark.parametrize("cls", [HDPOToolAgentLoop, ToolAgentLoop], ids=["hdpo_tool_agent", "tool_agent"])

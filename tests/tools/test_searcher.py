@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from local_service import Answer, serving
 
-from verl_hdpo.outcomes.ledger import ToolUnavailable
+from verl_hdpo.tools.failures import ToolUnavailable
 from verl_hdpo.tools.io_loop import wait_on_io_loop
 from verl_hdpo.tools.search import searcher as searcher_module
 from verl_hdpo.tools.search.passage import Passage

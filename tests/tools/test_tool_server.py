@@ -16,7 +16,7 @@ from local_service import Answer, serving
 from tool_servers import TOKEN, breaking_line, http, in_thread, metric, plain_tool
 
 from verl_hdpo.cli.main import main
-from verl_hdpo.outcomes.ledger import ToolUnavailable
+from verl_hdpo.tools.failures import ToolUnavailable
 from verl_hdpo.tools.io_loop import wait_on_io_loop
 from verl_hdpo.tools.server import TOKEN_ENV
 from verl_hdpo.tools.server.client import ToolClient, by_preference

@@ -8,7 +8,8 @@ import yaml
 from pydantic import Field
 
 from verl_hdpo.settings.tool import ToolConfigError, ToolSettings, read_settings
-from verl_hdpo.tools.arguments import BadCall, text_argument
+from verl_hdpo.tools.arguments import text_argument
+from verl_hdpo.tools.failures import BadCall
 from verl_hdpo.tools.images.settings import ImageSearchSettings
 from verl_hdpo.tools.mcp_servers.settings import MCPSettings
 from verl_hdpo.tools.sandbox.settings import PythonSettings

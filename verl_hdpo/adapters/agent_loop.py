@@ -31,8 +31,8 @@ from verl_hdpo.outcomes.ledger import (
     UNKNOWN_TOOL,
     CallOutcome,
     ToolLedger,
-    ToolUnavailable,
 )
+from verl_hdpo.tools.failures import ToolUnavailable
 
 logger = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from verl.tools.base_tool import BaseTool
 from verl.tools.schemas import ToolResponse
 from verl.tools.tool_registry import load_all_tools
 
-from verl_hdpo.outcomes.ledger import ToolUnavailable
 from verl_hdpo.settings.tool import ToolConfigError, read_settings
+from verl_hdpo.tools.failures import ToolUnavailable
 from verl_hdpo.tools.io_loop import in_thread
 from verl_hdpo.tools.server.conversation import Conversation
 from verl_hdpo.tools.server.messages import Outcome, SentImage

@@ -34,13 +34,6 @@ UNKNOWN_TOOL = "unknown_tool"
 """One name for every tool the model made up, so that its text never becomes a metric's name."""
 
 
-class ToolUnavailable(RuntimeError):
-    """Raised by a tool whose infrastructure failed (server down, quota spent): not the model's doing.
-
-    Such a call is not counted, and the trajectory's outcome is unknown rather than wrong.
-    """
-
-
 @dataclass
 class ToolTally:
     """Calls to one tool, by how they ended, and the seconds spent in them."""
@@ -62,7 +55,7 @@ class ToolLedger:
 
     Attributes:
         rounds: turns in which at least one call was dispatched.
-        unavailable: calls that met ``ToolUnavailable``; they are in no tally.
+        unavailable: calls that met ``verl_hdpo.tools.failures.ToolUnavailable``; they are in no tally.
         tools: tally per tool name.
     """
 

@@ -6,15 +6,10 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from verl_hdpo.tools.failures import BadCall
+
 MAX_DEPTH = 64
 """Objects and lists within one another."""
-
-
-class BadCall(ValueError):
-    """Raised by a tool for a call that the model got wrong: the text goes back to it, and the call counts.
-
-    The opposite is ``verl_hdpo.outcomes.ledger.ToolUnavailable``, which is not the model's doing.
-    """
 
 
 def text_argument(parameters: Any, name: str, max_chars: int) -> str:

@@ -10,7 +10,7 @@ import operator
 from decimal import Context, Decimal
 from fractions import Fraction
 
-from verl_hdpo.tools.arguments import BadCall
+from verl_hdpo.tools.failures import BadCall
 
 MAX_CHARS = 200
 """Bounds the depth of the expression, and with ``MAX_BITS`` the work."""

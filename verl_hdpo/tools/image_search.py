@@ -9,9 +9,9 @@ from verl.tools.base_tool import BaseTool
 from verl.tools.schemas import OpenAIFunctionToolSchema, ToolResponse
 from verl.utils.rollout_trace import rollout_trace_op
 
-from verl_hdpo.outcomes.ledger import ToolUnavailable
 from verl_hdpo.settings.tool import read_settings
 from verl_hdpo.tools.arguments import check_names
+from verl_hdpo.tools.failures import ToolUnavailable
 from verl_hdpo.tools.images.sample_key import key_in_messages
 from verl_hdpo.tools.images.settings import ImageSearchSettings
 from verl_hdpo.tools.images.store import ImageResult, ImageResults

@@ -9,7 +9,8 @@ from verl.tools.schemas import OpenAIFunctionToolSchema, ToolResponse
 from verl.utils.rollout_trace import rollout_trace_op
 
 from verl_hdpo.settings.tool import ToolConfigError, read_settings
-from verl_hdpo.tools.arguments import BadCall, check_object
+from verl_hdpo.tools.arguments import check_object
+from verl_hdpo.tools.failures import BadCall
 from verl_hdpo.tools.io_loop import on_io_loop, wait_on_io_loop
 from verl_hdpo.tools.json_schema import from_json_schema
 from verl_hdpo.tools.mcp_servers.connection import START_SECONDS, connection

@@ -10,10 +10,10 @@ from verl.tools.base_tool import BaseTool
 from verl.tools.schemas import OpenAIFunctionToolSchema, ToolResponse
 from verl.utils.rollout_trace import rollout_trace_op
 
-from verl_hdpo.outcomes.ledger import ToolUnavailable
 from verl_hdpo.settings.tool import read_settings
-from verl_hdpo.tools.arguments import BadCall, check_names
+from verl_hdpo.tools.arguments import check_names
 from verl_hdpo.tools.conversation_images import ConversationImage, conversation_images
+from verl_hdpo.tools.failures import BadCall, ToolUnavailable
 from verl_hdpo.tools.io_loop import on_io_loop, wait_on_io_loop
 from verl_hdpo.tools.sandbox.display import pixels_of_image
 from verl_hdpo.tools.sandbox.frames import Pixels

@@ -10,10 +10,10 @@ from verl.tools.base_tool import BaseTool
 from verl.tools.schemas import OpenAIFunctionToolSchema, ToolResponse
 from verl.utils.rollout_trace import rollout_trace_op
 
-from verl_hdpo.outcomes.ledger import ToolUnavailable
 from verl_hdpo.settings.tool import ToolConfigError, read_settings
-from verl_hdpo.tools.arguments import BadCall, check_object
+from verl_hdpo.tools.arguments import check_object
 from verl_hdpo.tools.conversation_images import ConversationImage, conversation_images
+from verl_hdpo.tools.failures import BadCall, ToolUnavailable
 from verl_hdpo.tools.io_loop import on_io_loop, wait_on_io_loop
 from verl_hdpo.tools.json_schema import from_json_schema
 from verl_hdpo.tools.server.client import ToolClient, tool_client

@@ -17,7 +17,7 @@ import pytest
 from pools import HERE, SMALL, make_pool, open_pool, wait
 from shared_memory import abandoned, segments
 
-from verl_hdpo.outcomes.ledger import ToolUnavailable
+from verl_hdpo.tools.failures import ToolUnavailable
 from verl_hdpo.tools.sandbox import zygote_client
 from verl_hdpo.tools.sandbox.zygote_client import ZygoteClient
 

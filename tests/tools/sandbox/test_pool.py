@@ -6,7 +6,7 @@ import time
 import pytest
 from pools import SMALL, open_pool, wait
 
-from verl_hdpo.outcomes.ledger import ToolUnavailable
+from verl_hdpo.tools.failures import ToolUnavailable
 from verl_hdpo.tools.sandbox.trajectories import TrajectorySessions
 
 

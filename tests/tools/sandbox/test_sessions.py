@@ -7,7 +7,7 @@ import textwrap
 import pytest
 from pools import SMALL, open_pool, wait
 
-from verl_hdpo.outcomes.ledger import ToolUnavailable
+from verl_hdpo.tools.failures import ToolUnavailable
 from verl_hdpo.tools.sandbox import session as session_module
 
 

@@ -11,8 +11,7 @@ import tenacity
 from mcp import Client, MCPError, Tool
 from mcp_types import CONNECTION_CLOSED, INVALID_PARAMS, INVALID_REQUEST, CallToolResult
 
-from verl_hdpo.outcomes.ledger import ToolUnavailable
-from verl_hdpo.tools.arguments import BadCall
+from verl_hdpo.tools.failures import BadCall, ToolUnavailable
 from verl_hdpo.tools.mcp_servers.server import Server
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ import os
 from collections import deque
 from collections.abc import Mapping
 
-from verl_hdpo.outcomes.ledger import ToolUnavailable
+from verl_hdpo.tools.failures import ToolUnavailable
 from verl_hdpo.tools.sandbox.frames import Pixels
 from verl_hdpo.tools.sandbox.isolation import SandboxRefused, log_isolation, start_zygote
 from verl_hdpo.tools.sandbox.session import Result, Session

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from verl_hdpo.outcomes.ledger import ToolUnavailable
+from verl_hdpo.tools.failures import ToolUnavailable
 from verl_hdpo.tools.sandbox import frames
 from verl_hdpo.tools.sandbox.frames import FrameError, Pixels
 from verl_hdpo.tools.sandbox.limits import Limits

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from verl_hdpo.outcomes.ledger import ToolUnavailable
+from verl_hdpo.tools.failures import ToolUnavailable
 from verl_hdpo.tools.io_loop import in_thread
 from verl_hdpo.tools.sandbox.frames import Pixels
 from verl_hdpo.tools.sandbox.pool import SandboxPool

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import tenacity
 
-from verl_hdpo.outcomes.ledger import ToolUnavailable
+from verl_hdpo.tools.failures import ToolUnavailable
 from verl_hdpo.tools.search.passage import Passage
 from verl_hdpo.tools.search.provider import Provider, TransientError
 from verl_hdpo.tools.search.rate_limit import RateLimit

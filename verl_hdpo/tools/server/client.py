@@ -16,7 +16,7 @@ from typing import Any
 
 from PIL import Image
 
-from verl_hdpo.outcomes.ledger import ToolUnavailable
+from verl_hdpo.tools.failures import ToolUnavailable
 from verl_hdpo.tools.io_loop import in_thread, io_loop
 from verl_hdpo.tools.server.messages import Call, Outcome, SentImage
 from verl_hdpo.tools.server.settings import ClientSettings

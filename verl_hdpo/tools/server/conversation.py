@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image
 
-from verl_hdpo.outcomes.ledger import ToolUnavailable
+from verl_hdpo.tools.failures import ToolUnavailable
 from verl_hdpo.tools.server.messages import SentImage
 
 

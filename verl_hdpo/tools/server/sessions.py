@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from verl_hdpo.outcomes.ledger import ToolUnavailable
+from verl_hdpo.tools.failures import ToolUnavailable
 from verl_hdpo.tools.server.conversation import Conversation
 from verl_hdpo.tools.server.messages import Call, Outcome
 from verl_hdpo.tools.server.metrics import Metrics

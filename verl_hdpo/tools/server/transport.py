@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import tenacity
 
-from verl_hdpo.outcomes.ledger import ToolUnavailable
+from verl_hdpo.tools.failures import ToolUnavailable
 from verl_hdpo.tools.search.web_request import retry_after
 
 CONNECT_SECONDS, READ_SECONDS = 5.0, 60.0
