@@ -20,7 +20,7 @@ from verl_hdpo.tools.sandbox.frames import Pixels
 from verl_hdpo.tools.sandbox.isolation import Isolation, start_zygote
 from verl_hdpo.tools.sandbox.limits import Limits
 from verl_hdpo.tools.sandbox.pool import SandboxPool
-from verl_hdpo.tools.sandbox.session import GRACE_SECONDS
+from verl_hdpo.tools.sandbox.session import GRACE_SECONDS, MOST_GRACE
 from verl_hdpo.tools.sandbox.settings import PythonSettings
 from verl_hdpo.tools.sandbox.trajectories import Answer, ImageSource, TrajectorySessions
 from verl_hdpo.tools.sandbox.zygote_client import START_SECONDS
@@ -51,7 +51,7 @@ class PythonTool(BaseTool):
         settings = read_settings(PythonSettings, config, "python")
         _require_isolation(settings.isolation, settings.allow_unsandboxed)
         self._settings = settings
-        self.ends_within = settings.wait_seconds + settings.timeout + GRACE_SECONDS
+        self.ends_within = settings.wait_seconds + settings.timeout + MOST_GRACE * GRACE_SECONDS
         self._sessions: TrajectorySessions | None = None
         self._instances: dict[str, _Instance] = {}
         super().__init__(

@@ -261,7 +261,7 @@ def test_what_belongs_to_no_session_any_more_is_not_kept(pool):
 
     def used():
         zygote = next(p for p in processes_below(pool._zygote.pid)[1:] if p.children() or p.num_fds() > 10)
-        return len(os.listdir("/proc/self/fd")), zygote.num_fds(), len(pool._zygote._exits)
+        return len(os.listdir("/proc/self/fd")), zygote.num_fds(), len(pool._zygote._sessions)
 
     wait(cycle(3))
     first = used()

@@ -203,6 +203,7 @@ FORGERIES = {
     "no_json": forged(b"{" * 50),
     "deep_json": forged(b"[" * 60_000),
     "huge_number": forged(b'{"blobs": [' + b"9" * 10_000 + b"]}"),
+    "numbers_too_long_to_print": forged(b'{"blobs": [' + b",".join([b"9" * 4300] * 12) + b"]}"),
     "list": forged(b"[1]"),
     "no_blobs": forged({"call": 1}),
     "negative_size": forged({**ANSWER, "blobs": [-1, 1, 0, 0]}),

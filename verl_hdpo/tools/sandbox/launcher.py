@@ -15,8 +15,11 @@ import sys
 import traceback
 from pathlib import Path
 
-from verl_hdpo.tools.sandbox import bubblewrap, kernel, namespaces, scratch, zygote
+from verl_hdpo.tools.sandbox import bubblewrap, kernel, lockdown, namespaces, scratch, zygote
 from verl_hdpo.tools.sandbox.zygote_settings import ZygoteSettings
+
+ZYGOTE_SCORE = 900
+"""``oom_score_adj`` of what all sessions depend on: before training, after sessions."""
 
 _PACKAGE_ROOT = str(Path(__file__).resolve().parents[3])
 # -I keeps the caller's directory and environment out; the package may not be installed.
@@ -62,6 +65,7 @@ def main() -> None:
     if os.getppid() != owner:
         sys.exit("the owner is gone")
     os.setsid()
+    _stand_back()
     try:
         child = _start(settings, control)
     except OSError as error:
@@ -80,6 +84,14 @@ def main() -> None:
         os.waitpid(child, 0)
     if settings.scratch != namespaces.JAIL_SCRATCH:
         scratch.remove_for_good(settings.scratch)
+
+
+def _stand_back() -> None:
+    """Sessions, and before them nothing but those, give way to training: in memory, and in processor time."""
+    lockdown.prefer_to_end("/proc/self", ZYGOTE_SCORE)
+    # Where the kernel groups processes by session, it compares the niceness of groups.
+    with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as group:
+        group.write(str(lockdown.NICENESS))
 
 
 def _start(settings: ZygoteSettings, control: int) -> int:

@@ -68,11 +68,13 @@ class SandboxPool:
             ends: of the call's patience; None: it comes now.
 
         Raises:
-            ToolUnavailable: its turn has not come by then, or the session was lost through no doing of its code.
+            ToolUnavailable: its turn has not come by then, other processes took the processor for so long, or the
+                session was lost through no doing of its code.
         """
+        ends = self.patience_ends() if ends is None else ends
         await self._wait(self._running, ends, "as many calls are running as may run at a time")
         try:
-            return await session.run(code, seconds, images)
+            return await session.run(code, seconds, images, latest=ends + seconds)
         finally:
             self._running.release()
 
@@ -100,11 +102,11 @@ class SandboxPool:
         if self._zygote is not None:
             await self._zygote.close()
 
-    async def _wait(self, places: asyncio.Semaphore, ends: float | None, why: str) -> None:
+    async def _wait(self, places: asyncio.Semaphore, ends: float, why: str) -> None:
         if not places.locked():
             await places.acquire()
             return
-        left = (self.patience_ends() if ends is None else ends) - asyncio.get_running_loop().time()
+        left = ends - asyncio.get_running_loop().time()
         try:
             await asyncio.wait_for(places.acquire(), left)
         except asyncio.TimeoutError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import itertools
 import signal
 import socket
@@ -13,13 +12,17 @@ from typing import Literal
 
 from verl_hdpo.tools.failures import ToolUnavailable
 from verl_hdpo.tools.sandbox import frames
+from verl_hdpo.tools.sandbox.deadline import Deadline
 from verl_hdpo.tools.sandbox.frames import FrameError, Pixels
 from verl_hdpo.tools.sandbox.limits import Limits
 from verl_hdpo.tools.sandbox.zygote_client import ZygoteClient
 
 START_SECONDS = 60.0
 GRACE_SECONDS = 2.0
-"""How long code may take to stop once it is interrupted."""
+"""How long code may take to stop once it is interrupted, in its own time; by the clock, five times that."""
+
+MOST_GRACE = 5
+BUSY = "other processes kept the code from running until the call had waited as long as it may"
 
 _READ_AHEAD = 1 << 20
 _TEXTS = 4
@@ -72,10 +75,12 @@ class Session:
             ToolUnavailable: it did not come up.
         """
         ours, theirs = socket.socketpair()
-        self._ended = self._zygote.start_session(self.number, theirs)
+        self._process = self._zygote.start_session(self.number, theirs)
         self._reader, self._writer = await asyncio.open_unix_connection(sock=ours, limit=_READ_AHEAD)
         try:
             await asyncio.wait_for(self._receive(), START_SECONDS)
+            if not await asyncio.wait_for(self._process.begun, START_SECONDS):
+                raise OSError("there is no descriptor left for a handle of it")
         except (asyncio.TimeoutError, asyncio.IncompleteReadError, FrameError, OSError) as error:
             self.close()
             why = self._zygote.last_words().splitlines()[-1]
@@ -85,28 +90,32 @@ class Session:
             raise
         return self
 
-    async def run(self, code: str, seconds: float, images: Mapping[str, Pixels] | None = None) -> Result:
+    async def run(
+        self, code: str, seconds: float, images: Mapping[str, Pixels] | None = None, latest: float | None = None
+    ) -> Result:
         """Run ``code``, for ``seconds`` at most; the session ends if it cannot be stopped after that.
+
+        Between calls it is stopped: its threads run while a call does.
 
         Args:
             code: Python source.
-            seconds: of wall time.
+            seconds: of its own time, see ``session_process.own_seconds``.
             images: to be bound to these names first, as PIL images.
+            latest: by the event loop's clock, when it is interrupted even if it has not had its time.
 
         Raises:
-            ToolUnavailable: the session was lost through no doing of its code.
+            ToolUnavailable: the session was lost through no doing of its code, or other processes kept it from running
+                until ``latest``.
         """
         async with self._turn:
             if not self.is_open:
                 raise ToolUnavailable("the interpreter was closed")
             self._calls += 1
-            self._interrupted = None
-            self._timer = asyncio.get_running_loop().call_later(seconds, self._interrupt)
+            self._was_starved = False
+            self._process.send(signal.SIGCONT)
+            self._deadline = Deadline(self._process, seconds, latest, self._interrupt)
             try:
                 result = await self._call(code, images or {})
-                if self._interrupted is not None:
-                    await self._interrupted  # else the signal could meet the next call
-                return result
             except (asyncio.IncompleteReadError, OSError):
                 return await self._how_it_ended()
             except FrameError as error:
@@ -116,28 +125,36 @@ class Session:
                 self.close()
                 raise
             finally:
-                self._timer.cancel()
+                self._deadline.cancel()
+            self._process.send(signal.SIGSTOP)
+            if result.status == "interrupted" and self._was_starved:
+                raise ToolUnavailable(BUSY)
+            return result
 
     @property
     def is_alive(self) -> bool:
         """Whether it is open and its process has not been seen to end."""
-        return self.is_open and not self._ended.done()
+        return self.is_open and not self._process.ended.done()
 
     def close(self) -> None:
         """Kill the session; a second time has no effect."""
         if not self.is_open:
             return
         self.is_open = False
-        self._zygote.kill(self.number, "closed")
+        self._process.kill("closed")
         if self._writer is not None:
             self._writer.transport.abort()
         if self.on_close is not None:
             self.on_close()
 
-    def _interrupt(self) -> None:
-        self._interrupted = self._zygote.interrupt(self.number)
-        kill = functools.partial(self._zygote.kill, self.number, "time")
-        self._timer = asyncio.get_running_loop().call_later(GRACE_SECONDS, kill)
+    def _interrupt(self, was_starved: bool) -> None:
+        self._was_starved = was_starved
+        self._process.send(signal.SIGINT)
+        latest = asyncio.get_running_loop().time() + MOST_GRACE * GRACE_SECONDS
+        self._deadline = Deadline(self._process, GRACE_SECONDS, latest, self._stop)
+
+    def _stop(self, was_starved: bool) -> None:
+        self._process.kill("busy" if was_starved or self._was_starved else "time")
 
     async def _call(self, code: str, images: Mapping[str, Pixels]) -> Result:
         pixels = list(images.values())
@@ -145,7 +162,14 @@ class Session:
         blobs = [code.encode("utf-8", "replace"), *(image.data for image in pixels)]
         self._writer.write(frames.pack(header, blobs))
         await self._writer.drain()
-        answer, blobs = await self._receive()
+        try:
+            return self._read(*await self._receive())
+        except (asyncio.IncompleteReadError, OSError, FrameError):
+            raise
+        except Exception as error:  # an honest session sends nothing that breaks the reading of it
+            raise FrameError(f"a frame that cannot be read ({type(error).__name__})") from error
+
+    def _read(self, answer: dict, blobs: list[bytes]) -> Result:
         if answer.get("call") != self._calls or answer.get("status") not in ("ok", "error", "interrupted"):
             raise FrameError("an answer to another call")
         longest = self._limits.output_chars + _NOTE_BYTES
@@ -169,13 +193,15 @@ class Session:
         """
         try:
             # Not killed at once: a session that dies closes its connection before the zygote can see it dead.
-            ended = await asyncio.wait_for(asyncio.shield(self._ended), GRACE_SECONDS)
+            ended = await asyncio.wait_for(asyncio.shield(self._process.ended), GRACE_SECONDS)
         except asyncio.TimeoutError:
-            self._zygote.kill(self.number, "hung up")
-            ended = await self._ended
+            self._process.kill("hung up")
+            ended = await self._process.ended
         self.close()
         if ended.cause == "zygote":
             raise ToolUnavailable("the process that all interpreters come from has died")
+        if ended.cause == "busy":
+            raise ToolUnavailable(BUSY)
         limits = self._limits
         if ended.cause == "time":
             why = f"the code did not stop within {GRACE_SECONDS:g} seconds of being interrupted"

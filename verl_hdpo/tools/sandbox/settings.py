@@ -23,8 +23,9 @@ class PoolSettings(Settings):
             wait take up the places of calls that have an interpreter.
         max_running: calls that run at a time, first come, first served; their time limits start when they do.
             None: four for every core.
-        wait_seconds: how long a call waits in all, for a session and for its turn to run, before the tool counts as
-            unavailable. With the time limit of a call, less than the agent loop's ``tool_timeout``.
+        wait_seconds: how long a call waits in all, for a session, for its turn to run and for a processor that others
+            use, before the tool counts as unavailable. With the time limit of a call, less than the agent loop's
+            ``tool_timeout``.
     """
 
     isolation: Isolation = "auto"
@@ -41,7 +42,7 @@ class PythonSettings(ToolSettings, PoolSettings):
     """The ``config`` of the python tool.
 
     Attributes:
-        timeout: seconds a call may run.
+        timeout: seconds a call may run, without the time in which others had the processor.
         idle_seconds: after so long without a call a session is closed.
     """
 

@@ -1,14 +1,13 @@
 """The process that all sessions of a pool are forked from: everything is imported once, here.
 
-It never runs model code. Its owner tells it over a socket what to do, one JSON message each:
+It never runs model code. Its owner sends it {"id": n} over a socket, with a session's end of another, and is told, one
+JSON message each,
 
-    {"op": "start", "id": n} and the session's end of a socket
-    {"op": "interrupt", "id": n}
-    {"op": "kill", "id": n, "cause": ...}
+    {"event": "ready" | "failed", ...}        once
+    {"event": "started", "id": n}             with the session's pidfd, by which the owner signals and kills it
+    {"event": "exit", "id": n, ...}           when the session has ended
 
-and is told {"event": "ready" | "failed", ...} once, {"event": "interrupted", "id": n} when that is done, and
-{"event": "exit", "id": n, ...} when a session has ended. It ends, and its sessions with it, when the owner closes its
-end of that socket.
+It ends, and its sessions with it, when the owner closes its end of that socket.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,16 +75,7 @@ class Zygote:
         if not message:
             self._is_over = True
             return
-        order = json.loads(message)
-        number = order["id"]
-        if order["op"] == "start":
-            self._start(number, handles)
-        elif order["op"] == "interrupt":
-            if number in self.sessions:
-                os.kill(self.sessions[number].pid, signal.SIGINT)
-            tell(self.control, event="interrupted", id=number)
-        elif number in self.sessions:
-            self._kill(self.sessions[number], order["cause"])
+        self._start(json.loads(message)["id"], handles)
 
     def _start(self, number: int, handles: list[int]) -> None:
         pid = handle = None
@@ -110,6 +100,7 @@ class Zygote:
             os.close(connection)
         if handle is not None:
             self.sessions[number] = _Session(pid, handle, home)
+            tell(self.control, [handle], event="started", id=number)
             self._when_ended(handle, functools.partial(self._reap, number))
 
     def _when_ended(self, handle: int, then: Callable[[], None]) -> None:
@@ -169,10 +160,10 @@ class Zygote:
         return home
 
 
-def tell(control: socket.socket, **event: Any) -> None:
+def tell(control: socket.socket, handles: Sequence[int] = (), **event: Any) -> None:
     """Send the owner an event; it may be gone."""
     with contextlib.suppress(OSError):
-        control.send(json.dumps(event).encode())
+        socket.send_fds(control, [json.dumps(event).encode()], handles)
 
 
 def _be_session(walls: lockdown.Walls, connection: int, home: str) -> None:

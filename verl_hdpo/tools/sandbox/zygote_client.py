@@ -1,4 +1,4 @@
-"""The owner's side of a zygote: starts it, has sessions forked, signalled and killed, learns how they ended."""
+"""The owner's side of a zygote: starts it, has sessions forked, learns how they ended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import sys
 import tempfile
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from verl_hdpo.tools.io_loop import in_thread
@@ -21,6 +20,7 @@ from verl_hdpo.tools.sandbox import bubblewrap, launcher, scratch
 from verl_hdpo.tools.sandbox.limits import Limits
 from verl_hdpo.tools.sandbox.namespaces import JAIL_SCRATCH
 from verl_hdpo.tools.sandbox.readable import package_directories, readable_view
+from verl_hdpo.tools.sandbox.session_process import LOST, Exit, SessionProcess
 from verl_hdpo.tools.sandbox.zygote import MAX_MESSAGE
 from verl_hdpo.tools.sandbox.zygote_settings import ZygoteSettings
 
@@ -36,24 +36,6 @@ class StartError(RuntimeError):
     """A zygote did not come up behind the walls it was to have."""
 
 
-@dataclass(frozen=True)
-class Exit:
-    """How a session ended.
-
-    Attributes:
-        signal: that killed it, or 0.
-        cause: given by whoever had it killed, or None; ``zygote`` if all sessions went at once.
-        cpu_seconds: that it used.
-    """
-
-    signal: int
-    cause: str | None
-    cpu_seconds: float
-
-
-LOST = Exit(0, "zygote", 0.0)
-
-
 class ZygoteClient:
     """One zygote; all methods belong to the event loop that started it.
 
@@ -66,9 +48,8 @@ class ZygoteClient:
         self.in_force: dict[str, Any] = {}
         self.is_lost = False
         self._process, self._control, self._errors, self._directory = process, control, errors, directory
-        self._exits: dict[int, asyncio.Future[Exit]] = {}
-        self._interrupts: dict[int, asyncio.Future[None]] = {}
-        self._outbox: deque[tuple[bytes, socket.socket | None]] = deque()
+        self._sessions: dict[int, SessionProcess] = {}
+        self._outbox: deque[tuple[bytes, socket.socket]] = deque()
         self._loop = asyncio.get_running_loop()
         self._ready: asyncio.Future[dict[str, Any]] = self._loop.create_future()
         self._loop.add_reader(control, self._receive)
@@ -101,34 +82,17 @@ class ZygoteClient:
         """Process id of its launcher, which ends when it ends."""
         return self._process.pid
 
-    def start_session(self, number: int, connection: socket.socket) -> asyncio.Future[Exit]:
-        """Have session ``number`` forked at the other end of ``connection``, which is closed here.
-
-        Returns:
-            How the session ended, once it has.
-        """
-        ended: asyncio.Future[Exit] = self._loop.create_future()
+    def start_session(self, number: int, connection: socket.socket) -> SessionProcess:
+        """Have session ``number`` forked at the other end of ``connection``, which is closed here."""
+        process = SessionProcess()
         if self.is_lost:
             connection.close()
-            ended.set_result(LOST)
+            process.end(LOST)
         else:
-            self._exits[number] = ended
-            self._send({"op": "start", "id": number}, connection)
-        return ended
-
-    def interrupt(self, number: int) -> asyncio.Future[None]:
-        """Send the session SIGINT; done once it has been sent."""
-        sent: asyncio.Future[None] = self._loop.create_future()
-        if self.is_lost:
-            sent.set_result(None)
-        else:
-            self._interrupts[number] = sent
-            self._send({"op": "interrupt", "id": number})
-        return sent
-
-    def kill(self, number: int, cause: str) -> None:
-        """Kill the session, if it still runs."""
-        self._send({"op": "kill", "id": number, "cause": cause})
+            self._sessions[number] = process
+            self._outbox.append((json.dumps({"id": number}).encode(), connection))
+            self._flush()
+        return process
 
     async def close(self) -> None:
         """End the zygote and its sessions, and wait until nothing is left of them."""
@@ -150,15 +114,11 @@ class ZygoteClient:
         self._errors.seek(0)
         return self._errors.read()[-2000:].decode("utf-8", "replace").strip() or "no message"
 
-    def _send(self, order: dict[str, Any], connection: socket.socket | None = None) -> None:
-        self._outbox.append((json.dumps(order).encode(), connection))
-        self._flush()
-
     def _flush(self) -> None:
         while self._outbox and not self.is_lost:
             message, connection = self._outbox[0]
             try:
-                socket.send_fds(self._control, [message], [connection.fileno()] if connection else [])
+                socket.send_fds(self._control, [message], [connection.fileno()])
             except BlockingIOError:
                 self._loop.add_writer(self._control, self._flush)
                 return
@@ -166,14 +126,13 @@ class ZygoteClient:
                 self._lose(StartError(str(error)))
                 return
             self._outbox.popleft()
-            if connection:
-                connection.close()
+            connection.close()
         if not self.is_lost:
             self._loop.remove_writer(self._control)
 
     def _receive(self) -> None:
         try:
-            message = self._control.recv(MAX_MESSAGE)
+            message, handles, _, _ = socket.recv_fds(self._control, MAX_MESSAGE, 1)
         except BlockingIOError:
             return
         except OSError:
@@ -190,10 +149,10 @@ class ZygoteClient:
             self._ready.set_result(event)
         elif kind == "failed":
             self._lose(StartError(event["error"]))
-        elif kind == "interrupted":
-            self._interrupts.pop(event["id"]).set_result(None)
+        elif kind == "started":
+            self._sessions[event["id"]].begin(handles[0] if handles else -1)
         else:
-            self._exits.pop(event.pop("id")).set_result(Exit(**event))
+            self._sessions.pop(event.pop("id")).end(Exit(**event))
 
     def _lose(self, reason: StartError) -> None:
         if self.is_lost:
@@ -203,17 +162,13 @@ class ZygoteClient:
         self._loop.remove_writer(self._control)
         self._control.close()
         for _, connection in self._outbox:
-            if connection:
-                connection.close()
+            connection.close()
         if not self._ready.done():
             self._ready.set_exception(reason)
             self._ready.exception()  # a client that is closed while it starts has nobody who asks
-        for ended in self._exits.values():
-            ended.set_result(LOST)
-        for sent in self._interrupts.values():
-            sent.set_result(None)
-        self._exits.clear()
-        self._interrupts.clear()
+        for process in self._sessions.values():
+            process.end(LOST)
+        self._sessions.clear()
 
 
 def _spawn(mechanism: str, limits: Limits, modules: tuple[str, ...]) -> tuple[Any, socket.socket, BinaryIO, str]:
