@@ -12,7 +12,7 @@ import psutil
 import pytest
 from pools import open_pool, wait
 
-from verl_hdpo.outcomes.ledger import ToolUnavailable
+from verl_hdpo.tools.failures import ToolUnavailable
 from verl_hdpo.tools.sandbox import launcher, lockdown
 from verl_hdpo.tools.sandbox.session_process import Usage, own_seconds
 
