@@ -22,7 +22,7 @@ from typing import Any
 
 import click
 
-from verl_hdpo.cpu.settings import ENVIRONMENT
+from verl_hdpo.runs.cpu_settings import ENVIRONMENT
 
 OUT = Path(__file__).parents[1] / "outputs" / "bench" / "overhead.json"
 SHAPES = [(2048, 1, 9), (2048, 1024, 9), (512, 4096, 9), (64, 32768, 9), (16384, 1, 5), (16384, 1024, 5)]

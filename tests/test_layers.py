@@ -28,17 +28,18 @@ ARROWS: dict[str, set[str]] = {
     "adapters": {"algorithm", "outcomes", "grading", "settings", "tools", "evaluation"},
     "runs": set(),
     "cpu": set(),
-    "evaluation": {"runs", "adapters", "outcomes", "settings", "cpu"},
-    "compare": {"runs", "settings", "cpu"},
+    "evaluation": {"runs", "adapters"},
+    "compare": {"runs", "settings"},
     "doctor": {"runs", "adapters", "algorithm", "outcomes", "settings", "tools", "evaluation", "plugin"},
-    "cli": {"outcomes", "compare", "evaluation", "doctor", "runs", "adapters", "settings", "tools", "cpu"},
+    "cli": {"doctor", "compare", "evaluation", "tools", "adapters", "runs"},
     "plugin": {"adapters"},
+    "__main__": {"cli"},
 }
 """What each folder may import of the others."""
 HOSTLESS = ("algorithm", "settings", "outcomes", "grading", "compare", "runs")
 """Folders that know nothing of verl and what it brings."""
 PYDANTIC = {"pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection"}
-MAX_LINES = 400
+MAX_LINES, MAX_LINES_OF_A_COMMAND = 400, 80
 
 
 def imports(path: Path) -> set[str]:
@@ -100,7 +101,8 @@ def test_the_algorithm_needs_torch_and_nothing_else(module):
 @pytest.mark.parametrize("module", MODULES)
 def test_a_file_can_be_read_in_one_sitting(module):
     lines = len(MODULES[module].read_text().splitlines())
-    assert lines < MAX_LINES, f"{module} has {lines} lines; split it by concept"
+    limit = MAX_LINES_OF_A_COMMAND if within(module, "verl_hdpo.cli") else MAX_LINES
+    assert lines < limit, f"{module} has {lines} lines; split it by concept"
 
 
 def newly_imported(statement: str, **environment: str) -> set[str]:

@@ -12,7 +12,7 @@ PROMPT_TOKENS, RESPONSE_TOKENS = 512, 256
 
 
 def overrides(algo: str, cold_start: Path, seed: int, steps: int, prompts: int) -> list[str]:
-    """Hydra overrides of the run, after those of ``verl_hdpo.cpu.settings``."""
+    """Hydra overrides of the run, after those of ``verl_hdpo.runs.cpu_settings``."""
     actor, rollout = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
     return [
         f"algorithm.adv_estimator={algo}",

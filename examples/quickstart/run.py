@@ -111,7 +111,7 @@ def train(out: Path, cold_start: Path, algo: str, seed: int, steps: int) -> dict
     from report import Progress, plot, table
     from training import overrides, trained_model
 
-    from verl_hdpo.cpu.run import log_tail, run_verl
+    from verl_hdpo.runs.cpu_run import log_tail, run_verl
 
     if out.exists():
         state = "finished" if (out / "summary.json").exists() else "unfinished"

@@ -17,7 +17,7 @@ def trained_model(run_dir: Path, steps: int) -> Path:
 
 
 def overrides(algo: str, cold_start: Path, seed: int, steps: int) -> list[str]:
-    """Hydra overrides of the run, after those of ``verl_hdpo.cpu.settings``.
+    """Hydra overrides of the run, after those of ``verl_hdpo.runs.cpu_settings``.
 
     Between HDPO and GRPO one word differs: ``algorithm.adv_estimator``.
     """

@@ -375,7 +375,7 @@ def test_the_tool_loop_has_the_attributes_we_use():
 
 @pytest.mark.parametrize("name", ["ppo_trainer", "ppo_megatron_trainer"])
 def test_verl_s_config_has_the_settings_that_the_check_reads(name):
-    from verl_hdpo.doctor.run_config import compose
+    from verl_hdpo.adapters.composed_config import compose
 
     config = compose(name, None, None, [])
     assert config.trainer.use_v1 is True, "the V1 trainer is the default"

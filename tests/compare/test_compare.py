@@ -12,8 +12,7 @@ import trainer_that_logs
 from filelock import FileLock
 from planned_runs import logged, planned
 
-from verl_hdpo.cli import compare as compare_module
-from verl_hdpo.compare import training_run
+from verl_hdpo.compare import config_check, training_run
 from verl_hdpo.compare.curves import CurvesError, at_end, before, table
 from verl_hdpo.compare.plots import over_steps
 from verl_hdpo.compare.progress import Clock, duration
@@ -174,7 +173,7 @@ def test_files_changed_while_a_run_trains_are_said_plainly(run_compare, tmp_path
     reward.write_text("one")
     monkeypatch.setattr(training_run.Steps, "tell", lambda self: reward.write_text("another"))
     done = run_compare("--algos", "hdpo", "--seeds", "1", "--", f"reward.custom_reward_function.path={reward}")
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert f"another {reward}" in done.output and "Traceback" not in done.output
 
 
@@ -200,7 +199,7 @@ def test_a_first_run_that_fails_stops_all(run_compare):
 
 def test_nothing_starts_on_a_config_that_fails(run_compare, monkeypatch):
     finding = Finding("Files hdpo seed 1", "FAIL", "data.train_files", "x does not exist", ("give a file",))
-    monkeypatch.setattr(compare_module, "probe", lambda config, runs: [finding])
+    monkeypatch.setattr(config_check, "probe", lambda config, runs: [finding])
     done = run_compare("--algos", "hdpo", "--", "data.train_files=x")
     assert done.exit_code == 1
     assert "x does not exist" in done.output and "nothing was started" in done.output
@@ -226,7 +225,7 @@ def test_a_command_line_that_makes_no_sense(run_compare, arguments, message):
 
 def test_configs_are_checked_once_per_algorithm_and_once_per_seed_that_they_name(run_compare, monkeypatch):
     asked = {}
-    monkeypatch.setattr(compare_module, "probe", lambda config, runs: asked.update(runs) or [])
+    monkeypatch.setattr(config_check, "probe", lambda config, runs: asked.update(runs) or [])
     run_compare("--algos", "grpo,hdpo", "--seeds", "3", "--dry-run", "--", "a=1")
     assert list(asked) == ["grpo seed 1", "hdpo seed 1"]
     asked.clear()
@@ -236,7 +235,8 @@ def test_configs_are_checked_once_per_algorithm_and_once_per_seed_that_they_name
 
 
 def test_a_missing_package_is_missed_before_anything_starts(run_compare, monkeypatch):
-    monkeypatch.delitem(sys.modules, "verl_hdpo.compare.report")
+    for module in ("report", "comparison"):
+        monkeypatch.delitem(sys.modules, f"verl_hdpo.compare.{module}")
     monkeypatch.delattr("verl_hdpo.compare.report", raising=False)
     monkeypatch.setitem(sys.modules, "jinja2", None)
     done = run_compare("--algos", "hdpo", "--", "a=1")

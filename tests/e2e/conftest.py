@@ -14,7 +14,7 @@ import pytest
 from run_overrides import SAMPLED, VALIDATED
 from run_processes import COMMAND, MARKED, TEST_MARK, process_of_runs, processes_of_runs
 
-from verl_hdpo.cpu.run import log_tail, run_verl
+from verl_hdpo.runs.cpu_run import log_tail, run_verl
 
 QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart"
 EXAMPLE_REWARD = Path(__file__).parent / "user_reward.py"

@@ -8,9 +8,9 @@ import pytest
 from run_overrides import SAMPLED, VALIDATED
 from run_processes import COMMAND, MARKED, processes_of_runs
 
-from verl_hdpo.cpu.settings import cpu_overrides
-from verl_hdpo.doctor.run_config import compose
+from verl_hdpo.adapters.composed_config import compose
 from verl_hdpo.evaluation.served_model import served
+from verl_hdpo.runs.cpu_settings import cpu_overrides
 
 EVAL = [*COMMAND, "eval", "--cpu"]
 KINDS = ("not_needed", "needed")

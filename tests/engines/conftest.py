@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from engine_fixtures import directory, make_reference, reference, rollouts, start_engines  # noqa: F401
 
-from verl_hdpo.cpu.settings import ENVIRONMENT
+from verl_hdpo.runs.cpu_settings import ENVIRONMENT
 
 
 def pytest_collection_modifyitems(items):

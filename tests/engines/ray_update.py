@@ -28,8 +28,8 @@ from verl.trainer.ppo.v1 import PPOTrainerSync
 from verl.workers.engine_workers import ActorRolloutRefWorker
 
 from verl_hdpo.adapters.trainer import hdpo_trainer
-from verl_hdpo.cpu.settings import cpu_overrides
 from verl_hdpo.outcomes.ledger import LEDGER_KEY, ToolLedger, ToolTally
+from verl_hdpo.runs.cpu_settings import cpu_overrides
 
 RANKS = 2
 

@@ -7,7 +7,7 @@ from comparison import assert_same_update, gradient_of
 from layouts import LAYOUTS, Job
 from verl_versions import SUPPORTED, UNDER_TEST, installed, unpacked
 
-from verl_hdpo.cpu.settings import ENVIRONMENT
+from verl_hdpo.runs.cpu_settings import ENVIRONMENT
 
 pytestmark = pytest.mark.skipif(UNDER_TEST in os.environ, reason="runs once, from the installed release")
 

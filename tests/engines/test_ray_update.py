@@ -19,7 +19,7 @@ from ray_runs import CALLS, EPOCHS, GROUPS, RATE, RUNS
 from rollouts import PADDING, UNKNOWN
 from safetensors.torch import load_file
 
-from verl_hdpo.cpu.settings import ENVIRONMENT
+from verl_hdpo.runs.cpu_settings import ENVIRONMENT
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,9 @@ from composed import without_hydra
 from tiny import tiny_tokenizer
 from transformers import Qwen3Config
 
-from verl_hdpo.cli import eval as eval_command
 from verl_hdpo.cli.main import main
-from verl_hdpo.doctor import run_config
 from verl_hdpo.evaluation import endpoint as endpoint_module
+from verl_hdpo.evaluation import run_config
 from verl_hdpo.evaluation.served_model import serve_arguments
 from verl_hdpo.runs.verl_command import VerlConfig
 
@@ -181,7 +180,7 @@ def test_a_stopped_evaluation_makes_what_is_missing(run_eval, no_hydra, server, 
     assert run_eval("--arms", "free,without").exit_code == 0
     assert 0 < len(server.requests) - before <= 2, "one rollout was missing"
     other = run_eval("--arms", "free", "--seed", "1")
-    assert other.exit_code == 1 and "other settings (seed)" in other.output
+    assert other.exit_code == 2 and "other settings (seed)" in other.output
 
 
 def test_two_models_side_by_side(run_eval, no_hydra, model, server, tmp_path):
@@ -279,7 +278,7 @@ def test_greedy_answers_are_not_asked_for_twice(run_eval, no_hydra):
 
 def test_a_setting_that_is_none_is_said(run_eval):
     done = run_eval(overrides=["data.nothing=1"])
-    assert done.exit_code == 1, done.output
+    assert done.exit_code == 2, done.output
     assert "do not fit verl's config" in done.output
     assert "Traceback" not in done.output
 
@@ -288,7 +287,7 @@ def test_a_setting_that_is_none_is_said(run_eval):
 def test_what_is_wrong_is_said(run_eval, no_hydra, case):
     change, message = WRONG[case]
     done = run_eval(*change.get("arguments", []), **{k: v for k, v in change.items() if k != "arguments"})
-    assert done.exit_code == 1, done.output
+    assert done.exit_code == (1 if case in ("no server", "no such model") else 2), done.output
     assert message in done.output
     assert "Traceback" not in done.output
 
@@ -307,7 +306,7 @@ def test_what_is_wrong_is_said(run_eval, no_hydra, case):
 def test_rows_that_cannot_be_evaluated(run_eval, no_hydra, data, rows, message):
     data.write_text("".join(json.dumps(r) + "\n" for r in rows))
     done = run_eval()
-    assert done.exit_code == 1, done.output
+    assert done.exit_code == 2, done.output
     assert message in done.output
 
 
@@ -333,10 +332,10 @@ def test_a_command_line_that_makes_no_sense(run_eval, arguments, message):
         (("reward.reward_manager.name=naive",), "hdpo_tool_agent", "naive"),
     ],
 )
-def test_what_a_config_or_an_override_sets_is_kept(data, tmp_path, overrides, loop, manager):
+def test_what_a_config_or_an_override_sets_is_kept(tmp_path, overrides, loop, manager):
     mine = "defaults:\n  - ppo_trainer\n  - _self_\nreward:\n  reward_manager:\n    name: dapo\n"
     (tmp_path / "mine.yaml").write_text(mine)
-    config, _ = eval_command._config(VerlConfig("mine", None, str(tmp_path)), overrides, [str(data)])
+    config = run_config.run_config(VerlConfig("mine", None, str(tmp_path)), overrides)
     rollout = config.actor_rollout_ref.rollout
     assert (rollout.name, rollout.agent.default_agent_loop) == ("vllm", loop)
     assert config.reward.reward_manager.name == manager

@@ -12,8 +12,8 @@ from tiny import tiny_tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 from verl.tools.function_tool import load_function_tools_from_path
 
-from verl_hdpo.cpu.settings import cpu_overrides
 from verl_hdpo.doctor.run_config import check_composed
+from verl_hdpo.runs.cpu_settings import cpu_overrides
 
 ROOT = Path(__file__).parents[2]
 RECIPE, QUICKSTART, SMOLLM2 = (

@@ -3,9 +3,9 @@
 import pytest
 from click.testing import CliRunner
 
+from verl_hdpo.adapters.composed_config import STOCK_CONFIG
 from verl_hdpo.cli import doctor as doctor_module
 from verl_hdpo.cli.main import main
-from verl_hdpo.doctor import run_config
 
 
 @pytest.mark.parametrize(
@@ -34,9 +34,9 @@ def test_a_command_line_of_verls_without_dashes_before_it():
     assert "write -- before the command line of verl.trainer.main_ppo" in result.output
 
 
-@pytest.mark.parametrize("path", ["config", str(run_config.STOCK_CONFIG)])
+@pytest.mark.parametrize("path", ["config", str(STOCK_CONFIG)])
 def test_a_relative_config_path_starts_where_hydra_has_it_start(monkeypatch, path):
     asked = []
     monkeypatch.setattr(doctor_module, "probe", lambda config, runs: asked.append(config) or [])
     assert CliRunner().invoke(main, ["doctor", "--", f"--config-path={path}", "a=1"]).exit_code == 0
-    assert asked[0].arguments == [f"--config-path={run_config.STOCK_CONFIG}"]
+    assert asked[0].arguments == [f"--config-path={STOCK_CONFIG}"]

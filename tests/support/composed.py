@@ -7,7 +7,7 @@ import functools
 
 from omegaconf import DictConfig, OmegaConf
 
-from verl_hdpo.doctor.run_config import compose
+from verl_hdpo.adapters.composed_config import compose
 
 _stock = functools.cache(lambda name: compose(name, None, None, []))
 
@@ -21,5 +21,5 @@ def composed(*overrides: str, name: str = "ppo_trainer") -> DictConfig:
 
 
 def without_hydra(config_name: str, config_path: None, config_dir: None, overrides: list[str]) -> DictConfig:
-    """In place of ``verl_hdpo.doctor.run_config.compose`` where composing is not what is tested."""
+    """In place of ``verl_hdpo.adapters.composed_config.compose`` where composing is not what is tested."""
     return composed(*overrides, name=config_name)

@@ -2,10 +2,9 @@
 
 from click.testing import CliRunner
 
-from verl_hdpo.cli import compare as compare_module
 from verl_hdpo.cli.main import main
+from verl_hdpo.compare import config_check, training_run
 from verl_hdpo.compare import report as report_module
-from verl_hdpo.compare import training_run
 from verl_hdpo.runs.finding import Finding
 
 TRAINER = """
@@ -47,7 +46,7 @@ def command(tmp_path, monkeypatch):
     monkeypatch.delenv("VERL_PLATFORM")
     monkeypatch.setattr(training_run, "LAUNCHER", "fake_trainer")
     monkeypatch.setattr(training_run, "POLL_SECONDS", 0.05)
-    monkeypatch.setattr(compare_module, "probe", lambda config, runs: [Finding("Run", "ok", "training steps", "4")])
+    monkeypatch.setattr(config_check, "probe", lambda config, runs: [Finding("Run", "ok", "training steps", "4")])
 
     def run(*arguments: str):
         return CliRunner().invoke(main, ["compare", "--out", str(tmp_path / "out"), *arguments])

@@ -184,4 +184,4 @@ def test_the_command(folder):
     done = CliRunner().invoke(main, command)
     assert done.exit_code == 0 and "1 samples, 0 pictures" in done.output and "1 pictures could not" in done.output
     again = CliRunner().invoke(main, command)
-    assert again.exit_code == 1 and "is there already" in again.output
+    assert again.exit_code == 2 and "is there already" in again.output

@@ -178,7 +178,7 @@ def test_a_broken_file_is_named(tmp_path, name, damage):
         jsonl(file, ROWS * 1000)
     file.write_bytes(file.read_bytes()[:-40] if damage == "cut off" else b"no archive")
     done = CliRunner().invoke(main, ["index", "build", str(file), "--out", str(tmp_path / "index")])
-    assert done.exit_code == 1 and f"{file}" in done.output and "cannot be read" in done.output
+    assert done.exit_code == 2 and f"{file}" in done.output and "cannot be read" in done.output
 
 
 def test_the_command(tmp_path):
@@ -188,9 +188,9 @@ def test_the_command(tmp_path):
     assert done.exit_code == 0 and "3 passages" in done.output
     assert OpenIndex(out).search("volcano", 1) == [PASSAGES[0]]
     again = CliRunner().invoke(main, command)
-    assert again.exit_code == 1 and "is there already" in again.output
+    assert again.exit_code == 2 and "is there already" in again.output
     text = CliRunner().invoke(
         main, ["index", "build", str(tmp_path / "index" / "meta.json"), "--out", str(tmp_path / "b")]
     )
-    assert text.exit_code == 1 and "a corpus is .jsonl" in text.output
+    assert text.exit_code == 2 and "a corpus is .jsonl" in text.output
     assert sorted(path.name for path in Path(tmp_path).iterdir()) == ["c.jsonl", "index"]

@@ -168,9 +168,9 @@ def test_the_command_writes_a_yaml_that_loads(tmp_path):
     passed = ["mcp", "tools", "--pass-env", "HOME", "--", STDIO["command"], SERVER]
     assert yaml.safe_load(CliRunner().invoke(main, passed).stdout)["server"]["pass_env"] == ["HOME"]
     no_key = CliRunner().invoke(main, ["mcp", "tools", "--url", "http://host", "--header-env", "Authorization=NO_KEY"])
-    assert no_key.exit_code == 1 and "NO_KEY" in no_key.output
+    assert no_key.exit_code == 2 and "NO_KEY" in no_key.output
     no_url = CliRunner().invoke(main, ["mcp", "tools", "--url", "host/mcp"])
-    assert no_url.exit_code == 1 and "host/mcp" in no_url.output and no_url.output.startswith("Error: ")
+    assert no_url.exit_code == 2 and "host/mcp" in no_url.output and no_url.output.startswith("Error: ")
     neither = CliRunner().invoke(main, ["mcp", "tools"])
     assert neither.exit_code == 2 and "--url or a command" in neither.output
 

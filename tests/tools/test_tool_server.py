@@ -122,7 +122,7 @@ def test_nothing_but_health_answers_without_the_token(guarded, route):
 def test_a_server_without_a_token_does_not_start(tmp_path, value, message):
     (tmp_path / "tools.yaml").write_text("tools: []")
     done = CliRunner().invoke(main, ["tool-server", "--config", f"{tmp_path}/tools.yaml"], env={TOKEN_ENV: value})
-    assert done.exit_code == 1 and message in done.output
+    assert done.exit_code == 2 and message in done.output
     if value:
         assert value not in done.output
         (tmp_path / "token").write_text(value)
@@ -142,7 +142,7 @@ def test_a_server_without_a_token_does_not_start(tmp_path, value, message):
 def test_a_yaml_that_cannot_be_used(tmp_path, text, message):
     (tmp_path / "tools.yaml").write_text(text)
     done = CliRunner().invoke(main, ["tool-server", "--config", f"{tmp_path}/tools.yaml"], env={TOKEN_ENV: TOKEN})
-    assert done.exit_code == 1 and f"{tmp_path}/tools.yaml: " in done.output and message in done.output
+    assert done.exit_code == 2 and f"{tmp_path}/tools.yaml: " in done.output and message in done.output
 
 
 def test_a_server_takes_all_the_descriptors_that_it_may_have(tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ import copy
 import hashlib
 import json
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -276,13 +276,3 @@ def _worker(config: DictConfig) -> AgentLoopWorker:
         raise EvaluationError(
             f"verl cannot load the model {config.actor_rollout_ref.model.path}, the tools or the reward: {error}"
         ) from error
-
-
-def pending(arms: Sequence[Arm], questions: int, rollouts: int, done: Mapping[Any, Record]) -> Iterator[tuple]:
-    """(arm, question, rollout) of every rollout still to make, those of unknown outcome once more."""
-    for arm in arms:
-        for question in range(questions):
-            for rollout in range(rollouts):
-                found = done.get((arm, question, rollout))
-                if found is None or found.correct is None:
-                    yield arm, question, rollout

@@ -15,7 +15,7 @@ from verl_hdpo.runs.verl_command import VerlCommand, VerlConfig, probe, verl_opt
 
 @click.command(cls=VerlCommand, short_help="Check this environment, and a run's config.")
 @verl_options
-def doctor(config_name: str, config_path: str | None, config_dir: str | None, overrides: tuple[str, ...]) -> None:
+def doctor(config: VerlConfig, overrides: tuple[str, ...]) -> None:
     """Check this environment, and a run's config, before any GPU is taken.
 
     Without OVERRIDES: versions, the plugin's registrations in a fresh process, the device. With the OVERRIDES of a
@@ -28,7 +28,6 @@ def doctor(config_name: str, config_path: str | None, config_dir: str | None, ov
 
     Exit status: 0 if a run can start, 1 if something is in its way.
     """
-    config = VerlConfig(config_name, config_path, config_dir)
     runs = {"": overrides} if overrides or not config.is_default else {}
     click.echo(f"verl-hdpo {__version__}, Python {platform.python_version()}, {sys.executable}")
     findings = _in_order([*packages(), *plugin_policy(), *probe(config, runs)])

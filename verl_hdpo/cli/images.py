@@ -26,14 +26,9 @@ def build(results: Path, out: Path, max_side: int) -> None:
         {"query_image": "queries/18.jpg", "results": []}
     """
     with needs_extra("tools"):
-        from verl_hdpo.tools.images.build import ResultsError
         from verl_hdpo.tools.images.build import build as build_results
-
     with click.progressbar(length=results.stat().st_size, label="reading", width=40) as bar:
-        try:
-            report = build_results(results, out, max_side, bar.update)
-        except (ResultsError, FileExistsError) as error:
-            raise click.ClickException(str(error)) from None
+        report = build_results(results, out, max_side, bar.update)
     click.echo(f"{report.samples} samples, {report.images} pictures, {out.stat().st_size / 2**20:.1f} MiB in {out}")
     if report.left_out:
         click.echo(f"{report.left_out} pictures could not be read or are too thin; their titles are kept")

@@ -32,16 +32,10 @@ def build(corpus: tuple[Path, ...], out: Path, language: str, text: str, title: 
     A row without a text column may have "contents" instead, title and text in one, as in Search-R1's corpora.
     """
     with needs_extra("tools"):
-        from verl_hdpo.tools.search.corpus import Columns, CorpusError, passages
+        from verl_hdpo.tools.search.corpus import Columns, passages
         from verl_hdpo.tools.search.index_build import build as build_index
-    from verl_hdpo.settings.tool import ToolConfigError
-
-    size = sum(file.stat().st_size for file in corpus)
-    with click.progressbar(length=size, label="reading", width=40) as bar:
-        try:
-            rows = passages(corpus, Columns(text, title, source), bar.update)
-            manifest = build_index(rows, out, None if language == "none" else language, threads)
-        except (CorpusError, FileExistsError, ToolConfigError) as error:
-            raise click.ClickException(str(error)) from None
+    with click.progressbar(length=sum(file.stat().st_size for file in corpus), label="reading", width=40) as bar:
+        rows = passages(corpus, Columns(text, title, source), bar.update)
+        manifest = build_index(rows, out, None if language == "none" else language, threads)
     stored = sum(file.stat().st_size for file in out.iterdir())
     click.echo(f"{manifest.passages} passages, {stored / 2**20:.1f} MiB in {out}")

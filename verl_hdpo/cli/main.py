@@ -11,10 +11,11 @@ from verl_hdpo.cli.eval import evaluate
 from verl_hdpo.cli.images import images
 from verl_hdpo.cli.index import index
 from verl_hdpo.cli.mcp import mcp
+from verl_hdpo.cli.plain_errors import PlainErrors
 from verl_hdpo.cli.tool_server import tool_server
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=PlainErrors, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="verl-hdpo")
 def main() -> None:
     """HDPO for stock verl.
@@ -26,10 +27,5 @@ def main() -> None:
     """
 
 
-main.add_command(compare)
-main.add_command(doctor)
-main.add_command(evaluate)
-main.add_command(images)
-main.add_command(index)
-main.add_command(mcp)
-main.add_command(tool_server)
+for command in (compare, doctor, evaluate, images, index, mcp, tool_server):
+    main.add_command(command)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-
 import click
 
 from verl_hdpo.runs.verl_command import needs_extra
@@ -28,25 +25,9 @@ def tools(url: str | None, headers: tuple[str, ...], passed: tuple[str, ...], co
         verl-hdpo mcp tools -- python my_server.py > tools.yaml
         verl-hdpo mcp tools --url https://host/mcp --header-env Authorization=MCP_AUTHORIZATION > tools.yaml
     """
-    with needs_extra("tools"):
-        from verl_hdpo.tools.mcp_servers.connection import Connection
-        from verl_hdpo.tools.mcp_servers.server import Server
-    from verl_hdpo.settings.tool import ToolConfigError, read_settings
-
     if bool(url) == bool(command):
         raise click.UsageError("give either --url or a command")
-    server = {"url": url} if url else {"command": command[0], "args": list(command[1:])}
-    if headers:
-        server["headers_env"] = dict(header.partition("=")[::2] for header in headers)
-    if passed:
-        server["pass_env"] = list(passed)
-    try:
-        found = asyncio.run(Connection(read_settings(Server, server, "server")).tools())
-    except (ConnectionError, ToolConfigError) as error:
-        raise click.ClickException(str(error)) from None
-    click.echo(f"server: {json.dumps(server)}\ntools:")
-    for tool in found.values():
-        description = " ".join((tool.description or "").split())[:100]
-        click.echo(f"  # {description}" if description else "", nl=bool(description))
-        click.echo("  - class_name: verl_hdpo.tools.mcp.MCPTool")
-        click.echo(f"    config: {{type: native, server: '${{server}}', tool: {json.dumps(tool.name)}}}")
+    with needs_extra("tools"):
+        from verl_hdpo.tools.mcp_servers.tool_yaml import server_settings, tool_yaml
+    for line in tool_yaml(server_settings(url, headers, passed, command)):
+        click.echo(line)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from verl_hdpo.runs.verl_command import needs_extra
 from verl_hdpo.tools.server import TOKEN_ENV
 
 
@@ -27,23 +28,17 @@ def tool_server(config: Path, host: str, port: int, token_env: str, token_file: 
 
     One process; sessions live in it. For more, start more, each on its own port, and list all in the clients' urls.
     """
-    from omegaconf.errors import OmegaConfBaseException
+    with needs_extra("tools"):
+        from verl_hdpo.tools.server.token import token_from_environment, token_from_file
 
-    from verl_hdpo.settings.tool import ToolConfigError
-    from verl_hdpo.tools.sandbox.isolation import SandboxRefused
-    from verl_hdpo.tools.server.token import token_from_environment, token_from_file
+    token = token_from_file(token_file) if token_file else token_from_environment(token_env)
+    os.environ.pop(token_env, None)  # what the tools start has no use for it
+    import uvicorn
 
-    try:
-        token = token_from_file(token_file) if token_file else token_from_environment(token_env)
-        os.environ.pop(token_env, None)  # what the tools start has no use for it
-        import uvicorn
+    from verl_hdpo.adapters.served_tools import load_served_tools
+    from verl_hdpo.tools.server.app import make_app
 
-        from verl_hdpo.adapters.served_tools import load_served_tools
-        from verl_hdpo.tools.server.app import make_app
-
-        tools, settings = load_served_tools(config)
-    except (ConnectionError, OmegaConfBaseException, SandboxRefused, ToolConfigError) as error:
-        raise click.ClickException(str(error)) from None
+    tools, settings = load_served_tools(config)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # one per client and interpreter; often 1024 at first
     app = make_app(tools, settings, token)

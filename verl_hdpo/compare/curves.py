@@ -31,7 +31,7 @@ METRICS = {
 _NAME = re.compile(rf"(val-)?hdpo/(?:(.+)/)?({'|'.join(METRICS)})")
 
 
-class CurvesError(ValueError):
+class CurvesError(RuntimeError):
     """A run that logged nothing of tool use; the message says what to look at."""
 
 

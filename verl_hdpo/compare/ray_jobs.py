@@ -87,7 +87,7 @@ class RayJobs:
         options = [f"hydra.run.dir={quoted(run.hydra_dir)}"]
         environment = {LOGGER_PATH: str(run.folder / METRICS)}
         if run.cpu:
-            from verl_hdpo.cpu.settings import ENVIRONMENT, cpu_overrides
+            from verl_hdpo.runs.cpu_settings import ENVIRONMENT, cpu_overrides
 
             environment |= ENVIRONMENT
             options += [override for override in cpu_overrides() if "ray_init" not in override]  # Ray is up

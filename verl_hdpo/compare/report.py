@@ -13,6 +13,7 @@ import pandas
 from verl_hdpo.compare.curves import at_end, before, table
 from verl_hdpo.compare.plan import PlannedRun
 from verl_hdpo.compare.plots import draw
+from verl_hdpo.runs import cpu_settings
 from verl_hdpo.settings.algorithms import ALGORITHMS
 
 COLUMNS = {"accuracy": "accuracy, %", "tool_use_rate": "tool use, %", "calls": "calls per answer"}
@@ -46,7 +47,7 @@ pre { white-space: pre-wrap; background: #f6f6f6; padding: .7rem; }
 <h2>How each run was made</h2>
 {% for made in made_with %}<p>{{ made }}.</p>
 {% endfor %}
-{% if on_cpu %}<p>On the CPU: before these the overrides of verl_hdpo.cpu.settings, and its environment.</p>{% endif %}
+{% if on_cpu %}<p>On the CPU: before these the overrides of {{ cpu_settings }}, and its environment.</p>{% endif %}
 {% for run, command in commands.items() %}
 <details><summary>{{ run }}</summary><pre>{{ command }}</pre></details>
 {% endfor %}
@@ -81,6 +82,7 @@ def write_report(
         pictures=pictures,
         made_with=sorted({", ".join(f"{k} {v}" for k, v in f["made_with"].items()) for f in facts if "made_with" in f}),
         on_cpu=any(run.cpu for run in runs),
+        cpu_settings=cpu_settings.__name__,
         commands={run.label: shlex.join(["python", "-m", "verl.trainer.main_ppo", *run.arguments]) for run in runs},
     )
     report = out / "report.html"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -24,11 +25,13 @@ class Logbook:
         runs: all of the comparison.
         todo: those that are not finished.
         steps: of each run, if known.
-        report: writes the report anew.
+        report: writes the report anew, and returns its path.
     """
 
-    def __init__(self, runs: Sequence[PlannedRun], todo: Sequence[PlannedRun], steps: int | None, report: Callable):
-        self._runs, self._todo, self._steps, self._report = runs, todo, steps, report
+    def __init__(
+        self, runs: Sequence[PlannedRun], todo: Sequence[PlannedRun], steps: int | None, report: Callable[[], Path]
+    ):
+        self._runs, self._todo, self._steps, self.report = runs, todo, steps, report
         self._clock = Clock(len(todo), steps)
         self.failed: list[str] = []
 
@@ -52,7 +55,7 @@ class Logbook:
             message, code = f"it logged nothing into {run.folder}; do all nodes have that folder?", 1
         if code == 0:
             run.finish({**facts, "seconds": round(facts["seconds"], 1)})
-            self._report()
+            self.report()
             return
         lines = run.log.read_text(errors="replace").splitlines()[-15:] if run.log.exists() else []
         click.echo("\n".join([*lines, *filter(None, [message])]), err=True)

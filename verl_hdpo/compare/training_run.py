@@ -1,4 +1,4 @@
-"""One training run of a comparison: on the CPU through ``verl_hdpo.cpu.run``, else verl's launcher as it is."""
+"""One training run of a comparison: on the CPU through ``verl_hdpo.runs.cpu_run``, else verl's launcher as it is."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def train(run: PlannedRun, stall_timeout: float, on_step: OnStep) -> int:
     """
     arguments = [f"hydra.run.dir={quoted(run.hydra_dir)}", *run.attempt]
     if run.cpu:
-        from verl_hdpo.cpu.run import run_verl
+        from verl_hdpo.runs.cpu_run import run_verl
 
         return run_verl(
             arguments,

@@ -6,16 +6,11 @@ import contextlib
 import io
 import logging
 from collections.abc import Iterator
-from pathlib import Path
 
-import hydra
-import verl
-from hydra._internal.hydra import Hydra
-from hydra._internal.utils import create_config_search_path
-from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
 
+from verl_hdpo.adapters.composed_config import compose
 from verl_hdpo.adapters.names import AGENT_LOOP, REWARD_MANAGER
 from verl_hdpo.adapters.run_settings import HDPO, run_settings
 from verl_hdpo.doctor.run_files import check_files
@@ -24,7 +19,6 @@ from verl_hdpo.runs.verl_command import STEPS
 
 RUN = "Run"
 HDPO_OWN = ("w_acc", "w_tool", "combine", "tool_loss_norm")
-STOCK_CONFIG = Path(verl.__file__).parent / "trainer" / "config"
 
 
 def check_composed(
@@ -46,19 +40,6 @@ def check_composed(
         yield from describe(config)
         yield from _fit_together(config)
     yield from check_files(config)
-
-
-def compose(config_name: str, config_path: str | None, config_dir: str | None, overrides: list[str]) -> DictConfig:
-    """The config that ``python -m verl.trainer.main_ppo`` would run with; ``config_path`` is absolute."""
-    # What hydra.main does; its public initialize_config_dir() takes no --config-dir.
-    search_path = create_config_search_path(str(config_path or STOCK_CONFIG))
-    if config_dir:
-        search_path.prepend("command-line", f"file://{Path(config_dir).resolve()}", anchor="schema")
-    Hydra.create_main_hydra2("main_ppo", search_path)
-    try:
-        return hydra.compose(config_name.removesuffix(".yaml"), overrides)
-    finally:
-        GlobalHydra.instance().clear()
 
 
 def validate(config: DictConfig) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from verl_hdpo.adapters.tool_prompt import shows_tools
 from verl_hdpo.evaluation.rows import MixedSchemasError, RowsError, check_rows
 from verl_hdpo.outcomes.ledger import UNKNOWN_TOOL
+from verl_hdpo.runs.cpu_settings import on_cpu
 from verl_hdpo.runs.finding import Finding
 from verl_hdpo.settings.agent_loop import AgentLoopSettings
 
@@ -169,8 +170,7 @@ def _model(config: DictConfig) -> str:
     if REMOTE.match(path):
         return f"{path}: remote, not looked into"
     if HUB_ID.fullmatch(path) and not path.startswith("."):
-        on_cpu = os.environ.get("VERL_PLATFORM", "").strip().lower() == "cpu"  # cpu.settings.ENVIRONMENT
-        set_to = os.environ.get("HF_HUB_OFFLINE", "1" if on_cpu else "0").lower()
+        set_to = os.environ.get("HF_HUB_OFFLINE", "1" if on_cpu() else "0").lower()  # as ENVIRONMENT there
         offline = "" if set_to in ("", "0", "false", "no", "off") else OFFLINE
         return f"{path}: taken as a name on the hub{offline}"
     raise _Wrong(f"{path} does not exist", f"set {name} to a folder with a Hugging Face model, or to owner/name")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -50,6 +50,8 @@ class Record:
 class RecordFile:
     """Records as lines of JSON below a first line that says what they are of; a killed evaluation goes on from it.
 
+    Nothing is written before the first record.
+
     Args:
         path: of the file.
         made_of: all that the records depend on, in plain containers.
@@ -61,20 +63,20 @@ class RecordFile:
     def __init__(self, path: Path, made_of: dict[str, Any]):
         self.path = path
         digest = hashlib.sha256(json.dumps(made_of, sort_keys=True, default=str).encode()).hexdigest()[:16]
+        self._head = {"key": digest, **made_of}
         self.records: dict[tuple[str, int, int], Record] = {}
         if path.exists():
-            self._read(digest, made_of)
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps({"key": digest, **made_of}, default=str) + "\n")
+            self._read()
 
     def add(self, record: Record) -> None:
         """Keep ``record``, on disk as well."""
+        first = [] if self.records else [self._head]
         self.records[record.key] = record
-        with open(self.path, "a") as out:
-            out.write(json.dumps(asdict(record)) + "\n")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.path, "w" if first else "a") as out:
+            out.writelines(json.dumps(line, default=str) + "\n" for line in [*first, asdict(record)])
 
-    def _read(self, digest: str, made_of: dict[str, Any]) -> None:
+    def _read(self) -> None:
         text = self.path.read_text()
         whole = text[: text.rfind("\n") + 1]
         if whole != text:  # the line at which a killed evaluation stopped
@@ -84,12 +86,12 @@ class RecordFile:
             found = json.loads(head)
             known = {field.name for field in fields(Record)}
             records = [Record(**{k: v for k, v in json.loads(line).items() if k in known}) for line in lines]
-            same = found.pop("key") == digest
+            same = found["key"] == self._head["key"]
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise RecordError(f"{self.path} holds no records ({error}); remove it or give another --out") from None
-        if not same:
-            now = json.loads(json.dumps(made_of, default=str))
-            changed = sorted(key for key in {*found, *now} if found.get(key) != now.get(key))
+        if records and not same:
+            now = json.loads(json.dumps(self._head, default=str))
+            changed = sorted(key for key in {*found, *now} - {"key"} if found.get(key) != now.get(key))
             raise RecordError(
                 f"{self.path} holds an evaluation with other settings ({', '.join(changed)}); remove it or give "
                 f"another --out"
@@ -104,3 +106,15 @@ def by_question(records: Iterable[Record], arm: Arm) -> dict[int, list[Record]]:
         if record.arm == arm:
             found.setdefault(record.question, []).append(record)
     return found
+
+
+def pending(
+    arms: Sequence[Arm], questions: int, rollouts: int, done: Mapping[Any, Record]
+) -> Iterator[tuple[Arm, int, int]]:
+    """(arm, question, rollout) of every rollout still to make, those of unknown outcome once more."""
+    for arm in arms:
+        for question in range(questions):
+            for rollout in range(rollouts):
+                found = done.get((arm, question, rollout))
+                if found is None or found.correct is None:
+                    yield arm, question, rollout

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +17,10 @@ matplotlib.use("Agg")
 from matplotlib import pyplot
 
 from verl_hdpo.evaluation.estimate import Estimate
-from verl_hdpo.evaluation.side_by_side import Difference
-from verl_hdpo.evaluation.tool_use import NO_RATES, TITLES
+from verl_hdpo.evaluation.record import Record
+from verl_hdpo.evaluation.request import Request
+from verl_hdpo.evaluation.side_by_side import Difference, joined, side_by_side
+from verl_hdpo.evaluation.tool_use import NO_RATES, TITLES, per_source
 
 Figures = Mapping[str, Mapping[str, Estimate]]
 """Figures by data source, of one model."""
@@ -24,6 +29,31 @@ Differences = Mapping[str, Mapping[str, Difference]]
 
 DRAWN = ("tool_use_rate", "accuracy", "accuracy_without", "accuracy_forced", "needless", "missed")
 INTERVALS = "95 % intervals: Wilson's for shares, else a bootstrap over questions"
+
+
+def write_report(records: Mapping[str, Sequence[Record]], request: Request) -> list[str]:
+    """Write ``figures.json``, ``figures.png`` and a CSV per pair of models; returns the lines to show.
+
+    Args:
+        records: by the models' labels.
+    """
+    out, seed = request.out, request.seed
+    models = {label: per_source(found, seed) for label, found in records.items()}
+    shown, changes = list(table(models)), {}
+    for first, second in pairwise(records):
+        pair = f"{first} -> {second}"
+        changes[pair] = side_by_side(records[first], records[second], seed)
+        shown += difference_table(first, second, changes[pair])
+        rows = list(joined(records[first], records[second]))
+        with open(out / f"{first}-{second}.csv".replace("/", "_"), "w", newline="") as file:
+            writer = csv.DictWriter(file, rows[0] if rows else ["question"])
+            writer.writeheader()
+            writer.writerows(rows)
+    facts = {"arms": list(request.arms), "rollouts": request.rollouts, "without": request.without, "seed": seed}
+    figures, picture = out / "figures.json", out / "figures.png"
+    figures.write_text(json.dumps(as_json(models, changes, facts), indent=2) + "\n")
+    draw(models, picture)
+    return [*shown, f"\nFigures: {figures}, {picture}; every rollout: records.jsonl beside them"]
 
 
 def table(models: Mapping[str, Figures]) -> Iterator[str]:

@@ -1,101 +1,79 @@
-"""The rollouts of one model for ``verl-hdpo eval``: those still missing are made, at its server or at one started."""
+"""``evaluate``: the rollouts of each model that are still missing, at its server or at one started, and the figures."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import click
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from verl_hdpo.adapters.evaluation import Rollouts, pending
 from verl_hdpo.evaluation.endpoint import Endpoint
-from verl_hdpo.evaluation.record import Arm, Record, RecordFile
+from verl_hdpo.evaluation.model import Model
+from verl_hdpo.evaluation.record import Arm, Record, RecordFile, pending
+from verl_hdpo.evaluation.report import write_report
+from verl_hdpo.evaluation.request import Request
+from verl_hdpo.evaluation.run_config import question_files, run_config
 from verl_hdpo.evaluation.served_model import served
-from verl_hdpo.runs.fingerprint import fingerprint
+from verl_hdpo.runs.cpu_settings import cpu_overrides
+from verl_hdpo.runs.quoted import quoted
 
 
-@dataclass(frozen=True)
-class Model:
-    """A model, and where it is served.
+def evaluate(request: Request) -> None:
+    """Do it, or go on with it.
 
-    Attributes:
-        label: what the figures call it.
-        path: checkpoint or hub id, of which tokenizer and config are read in any case.
-        url: of its server; None: one is started.
-        name: its name there; None: the only one.
-        api_key: of that server.
+    Raises:
+        click.ClickException: options that do not fit together, or a model of which no outcome is known.
     """
-
-    label: str
-    path: str
-    url: str | None = None
-    name: str | None = None
-    api_key: str | None = None
-
-    @classmethod
-    def parse(cls, text: str, **where: str | None) -> Model:
-        """``[LABEL=]PATH``; the label is by default the folder's name."""
-        label, equals, path = text.partition("=")
-        if not equals or "/" in label:
-            label, path = Path(text.rstrip("/")).name or text, text
-        return cls(label, path, **where)
-
-    @property
-    def made_of(self) -> dict[str, Any]:
-        """What its rollouts depend on."""
-        return {"model": fingerprint(self.path), "endpoint": self.url, "served_name": self.name}
+    configs = {model: _config(model, request) for model in request.each_model()}  # all, before the first is started
+    request.out.mkdir(parents=True, exist_ok=True)
+    records = {}
+    for model, (config, data) in configs.items():
+        file = RecordFile(request.out / model.folder / "records.jsonl", request.made_of(model, data))
+        records[model.label] = asyncio.run(_records(model, request, config, data, file))
+    for line in write_report(records, request):
+        click.echo(line)
+    if unknown := [label for label, found in records.items() if all(record.correct is None for record in found)]:
+        raise click.ClickException(
+            f"{', '.join(unknown)}: not one outcome is known, so that nothing is said of accuracy; see why the judge, "
+            f"the reward function or the tools gave none, then give the same command: it asks those again"
+        )
 
 
-@dataclass(frozen=True)
-class Request:
-    """What is asked of each model.
-
-    Attributes:
-        arms: what it can do in which rollouts.
-        samples: only the first questions; -1: all.
-        rollouts: of each question in each arm.
-        ban_calls, call_start, seed: as of :class:`Rollouts`.
-        concurrency: rollouts at a time.
-        cpu: a server that is started runs on the CPU.
-    """
-
-    arms: tuple[Arm, ...]
-    samples: int
-    rollouts: int
-    ban_calls: bool
-    call_start: str | None
-    seed: int
-    concurrency: int
-    cpu: bool
-
-    @property
-    def made_of(self) -> dict[str, Any]:
-        """What the rollouts depend on; more arms, or rollouts, can be added to those there are."""
-        return {"ban_calls": self.ban_calls, "call_start": self.call_start, "seed": self.seed, "samples": self.samples}
+def _config(model: Model, request: Request) -> tuple[DictConfig, list[str]]:
+    """The config of the run, and the files with the questions."""
+    base = cpu_overrides() if request.cpu else []
+    config = run_config(
+        request.config, [*base, *request.overrides, f"actor_rollout_ref.model.path={quoted(model.path)}"]
+    )
+    if request.rollouts > 1 and not config.actor_rollout_ref.rollout.val_kwargs.temperature:
+        raise click.UsageError(
+            f"-n {request.rollouts}: with actor_rollout_ref.rollout.val_kwargs.temperature=0, verl's default, all "
+            f"{request.rollouts} answers to a question are the same; set it as the run that trained the model does"
+        )
+    return config, question_files(config, request.data)
 
 
-async def records(
-    model: Model, request: Request, config: DictConfig, files: Sequence[str], file: RecordFile
+async def _records(
+    model: Model, request: Request, config: DictConfig, data: Sequence[str], file: RecordFile
 ) -> list[Record]:
     """The records asked for; verl's workers belong to the event loop that this runs in.
 
     Args:
         config: of the run.
-        files: with the questions.
+        data: files with the questions.
         file: where the records are kept.
     """
-    rollouts = Rollouts(config, request.arms, request.seed, request.call_start, request.ban_calls)
-    questions = rollouts.questions(files, request.samples)
+    from verl_hdpo.adapters.evaluation import Rollouts  # seconds, for what takes none has been checked
+
+    rollouts = Rollouts(config, request.arms, request.seed, request.call_start, request.without == "token")
+    questions = rollouts.questions(data, request.samples)
     todo = list(pending(request.arms, len(questions), request.rollouts, file.records))
     if todo:
-        log = file.path.with_name("vllm.log")
-        with _server(model, config, log, request.cpu) as url:
+        with _server(model, request, config) as url:
             name = model.name if model.url else model.path  # by name, lest another server has come to that port
             endpoint = Endpoint(url, name, model.api_key, connections=request.concurrency)
             try:
@@ -113,17 +91,18 @@ async def records(
 
 
 @contextlib.contextmanager
-def _server(model: Model, config: DictConfig, log: Path, cpu: bool) -> Iterator[str]:
+def _server(model: Model, request: Request, config: DictConfig) -> Iterator[str]:
     if model.url is not None:
         yield model.url
         return
+    log = request.out / model.folder / "vllm.log"
     click.echo(f"{model.label}: starting vLLM; log: {log}")
-    with served(model.path, config, log, cpu) as url:
+    with served(model.path, config, log, request.cpu) as url:
         yield url
 
 
 async def _make(
-    rollouts: Rollouts, questions: Any, todo: Sequence[tuple], file: RecordFile, concurrency: int, label: str
+    rollouts: Any, questions: Any, todo: Sequence[tuple], file: RecordFile, concurrency: int, label: str
 ) -> None:
     slots = asyncio.Semaphore(concurrency)
     with tqdm(total=len(todo), desc=label, unit="rollout") as bar:

@@ -40,7 +40,7 @@ def served(model: str, config: Any, log: Path, cpu: bool) -> Iterator[str]:
     port = _free_port()
     environment = {}
     if cpu:
-        from verl_hdpo.cpu.settings import ENVIRONMENT
+        from verl_hdpo.runs.cpu_settings import ENVIRONMENT
 
         environment = ENVIRONMENT
     command = [sys.executable, "-m", SERVER, *serve_arguments(model, config, port)]

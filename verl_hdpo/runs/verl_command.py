@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import json
 import subprocess
@@ -11,9 +12,11 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
+from verl_hdpo.runs.cpu_settings import on_cpu
 from verl_hdpo.runs.finding import Finding
 from verl_hdpo.runs.fingerprint import DEFAULT_CONFIG
 
@@ -77,8 +80,23 @@ def _beside_launcher(context: click.Context, parameter: click.Parameter, value: 
     return str((launcher.parent / value).resolve())
 
 
+def cpu_option(what: str) -> Callable:
+    """``--cpu``, which is also set by ``VERL_PLATFORM=cpu``, and sets that for child processes."""
+    return click.option(
+        "--cpu",
+        is_flag=True,
+        callback=lambda context, option, asked: on_cpu(asked),
+        help=f"{what} on the CPU; as VERL_PLATFORM=cpu.",
+    )
+
+
 def verl_options(command: Callable) -> Callable:
-    """hydra's options and the overrides: arguments ``config_name``, ``config_path``, ``config_dir``, ``overrides``."""
+    """hydra's options and the overrides, as arguments ``config`` (a :class:`VerlConfig`) and ``overrides``."""
+
+    @functools.wraps(command)
+    def with_config(config_name: str, config_path: str | None, config_dir: str | None, **given: Any) -> Any:
+        return command(config=VerlConfig(config_name, config_path, config_dir), **given)
+
     for option in (
         click.argument("overrides", nargs=-1),
         click.option("--config-dir", "-cd", help=f"As for {LAUNCHER}."),
@@ -87,8 +105,8 @@ def verl_options(command: Callable) -> Callable:
         ),
         click.option("--config-name", "-cn", default=DEFAULT_CONFIG, show_default=True, help=f"As for {LAUNCHER}."),
     ):
-        command = option(command)
-    return command
+        with_config = option(with_config)
+    return with_config
 
 
 def probe(config: VerlConfig, runs: Mapping[str, Sequence[str]]) -> Iterator[Finding]:

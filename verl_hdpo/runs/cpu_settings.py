@@ -29,6 +29,13 @@ ENVIRONMENT: dict[str, str] = {
 }
 
 
+def on_cpu(asked: bool = False) -> bool:
+    """Whether verl is to run on the CPU, ``asked`` or by ``VERL_PLATFORM=cpu``; then in child processes too."""
+    if asked:
+        os.environ["VERL_PLATFORM"] = "cpu"
+    return os.environ.get("VERL_PLATFORM", "").strip().lower() == "cpu"
+
+
 def cpu_overrides(world_size: int = 1, ray_dir: Path | str | None = None) -> list[str]:
     """Hydra overrides with which stock ``verl.trainer.main_ppo`` trains in float32 on the CPU.
 

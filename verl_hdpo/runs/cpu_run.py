@@ -25,8 +25,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from verl_hdpo.cpu.process_tree import MARK, ProcessTree
-from verl_hdpo.cpu.settings import ENVIRONMENT, cpu_overrides
+from verl_hdpo.runs.cpu_settings import ENVIRONMENT, cpu_overrides
+from verl_hdpo.runs.process_tree import MARK, ProcessTree
 
 OnMetrics = Callable[[int, dict[str, Any]], None]
 
@@ -182,7 +182,7 @@ def _follow(
 
 
 def _give_up(log: TextIO, code: int, reason: str) -> int:
-    message = f"run ended by verl_hdpo.cpu.run: {reason}"
+    message = f"run ended by verl_hdpo.runs.cpu_run: {reason}"
     log.write(f"{message}\n")
     logger.error("%s; see %s", message, log.name)
     return code

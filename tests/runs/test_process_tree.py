@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from verl_hdpo.cpu.process_tree import ProcessTree
+from verl_hdpo.runs.process_tree import ProcessTree
 
 STUBBORN = """
 import signal, time

@@ -1,0 +1,38 @@
+"""``PlainErrors``: what a user can put right is told in a line, without a traceback."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+CONFIGS = ("hydra.errors", "omegaconf.errors")
+"""Modules whose errors speak of a config."""
+
+
+class PlainErrors(click.Group):
+    """A group of commands. A traceback is left to errors that nobody foresaw.
+
+    Exit status: 2 where something that was given is wrong, a value or a path; 1 where something failed.
+    """
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            text = told(error)
+            if text is None:
+                raise
+            plain = click.ClickException(text)
+            plain.exit_code = 1 if isinstance(error, RuntimeError | ConnectionError) else 2
+            raise plain from None
+
+
+def told(error: Exception) -> str | None:
+    """What to tell of an error: this package's own, one of a config, or the system's of a path or a connection."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    module = type(error).__module__
+    if module.startswith("verl_hdpo.") or module in CONFIGS or type(error) in (ConnectionError, FileExistsError):
+        return str(error)
+    return None

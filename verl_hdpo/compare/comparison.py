@@ -1,0 +1,134 @@
+"""``Comparison``: several algorithms on one pipeline, from the plan to the report."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from filelock import FileLock, Timeout
+
+from verl_hdpo.compare.config_check import check_configs
+from verl_hdpo.compare.plan import PlannedRun, plan
+from verl_hdpo.compare.ray_jobs import RayJobs
+from verl_hdpo.compare.report import write_report
+from verl_hdpo.compare.runs import Logbook, as_ray_jobs, one_after_the_other
+from verl_hdpo.compare.variant import Variant, VariantError, parse_variants
+from verl_hdpo.runs.fingerprint import of_inputs
+from verl_hdpo.runs.verl_command import LAUNCHER, VerlConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What ``verl-hdpo compare`` is asked for.
+
+    Attributes:
+        algos: algorithms with their knobs, as :func:`parse_variants` reads them.
+        seeds: each algorithm is trained with each.
+        out: folder of runs and report; one with runs is gone on with.
+        title: heading of the report.
+        cpu: train on the CPU.
+        stall_timeout: seconds without a step that end a run on the CPU.
+        ray_jobs: dashboard of the cluster that trains; None: this machine does.
+        at_once: Ray jobs at a time.
+        dry_run: check the configs and print the commands only.
+        config, overrides: of all runs.
+    """
+
+    algos: str
+    seeds: Sequence[int]
+    out: Path
+    title: str
+    cpu: bool
+    stall_timeout: float
+    ray_jobs: str | None
+    at_once: int
+    dry_run: bool
+    config: VerlConfig
+    overrides: Sequence[str]
+
+    def run(self) -> None:
+        """Do it, or go on with it.
+
+        Raises:
+            click.ClickException: an option that cannot be, a config that fails, a run that failed.
+            PlanError: runs that cannot be made or gone on with, or a file that they depend on was changed meanwhile.
+        """
+        if self.at_once > 1 and not self.ray_jobs:
+            raise click.UsageError("--at-once needs --ray-jobs: on one machine runs would take each other's devices")
+        variants, out = self._variants(), self.out.resolve()
+        notes = [
+            f"{variant.alias} is run as {variant.algorithm}: verl's own {variant.alias} cannot run on its V1 trainer."
+            for variant in variants
+            if variant.alias
+        ]
+        for note in notes:
+            click.echo(note)
+        with nullcontext() if self.dry_run else _alone_in(out):
+            runs = plan(variants, self.seeds, self.overrides, self.config.arguments, out, self.cpu)
+            todo = [run for run in runs if run.state != "finished"]
+            if self.ray_jobs:
+                _refuse_relative_paths(runs)
+            jobs = RayJobs(self.ray_jobs) if self.ray_jobs and not self.dry_run else None
+            steps = check_configs(self.config, runs, self.overrides, self.cpu)
+            click.echo(f"{len(runs)} runs, {len(runs) - len(todo)} of them finished; {out}")
+            if self.dry_run:
+                _print_commands(todo, self.cpu)
+            else:
+                self._train(
+                    runs, todo, jobs, Logbook(runs, todo, steps, lambda: write_report(runs, out, self.title, notes))
+                )
+
+    def _variants(self) -> list[Variant]:
+        try:
+            return parse_variants(self.algos)
+        except VariantError as error:
+            raise click.UsageError(f"--algos: {error}") from None
+
+    def _train(
+        self, runs: Sequence[PlannedRun], todo: Sequence[PlannedRun], jobs: RayJobs | None, logbook: Logbook
+    ) -> None:
+        if jobs:
+            as_ray_jobs(todo, logbook, jobs, self.at_once)
+        else:
+            one_after_the_other(todo, logbook, self.stall_timeout)
+        if len(logbook.failed) < len(todo) or not todo:
+            click.echo(f"Report: {logbook.report()}")
+        if failed := logbook.failed:
+            raise click.ClickException(
+                f"{len(failed)} of {len(todo)} runs failed: {', '.join(failed)}; the same command runs them again"
+            )
+
+
+@contextmanager
+def _alone_in(out: Path) -> Iterator[None]:
+    """While this lasts no other comparison works in ``out``."""
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(out / "lock", timeout=0):
+            yield
+    except Timeout:
+        raise click.ClickException(
+            f"another verl-hdpo compare is at work in {out}; give another --out, or end it"
+        ) from None
+
+
+def _refuse_relative_paths(runs: Sequence[PlannedRun]) -> None:
+    """verl reads files in Ray workers, and those of a cluster start in the folder where ``ray start`` was called."""
+    named = {name for run in runs for name in of_inputs(run.arguments)}
+    if relative := sorted(name for name in named if not Path(name).is_absolute()):
+        raise click.UsageError(
+            f"--ray-jobs: the workers of a cluster start in a folder of their own, not in this one; give whole paths "
+            f"instead of {', '.join(relative)}"
+        )
+
+
+def _print_commands(runs: Sequence[PlannedRun], cpu: bool) -> None:
+    if cpu:
+        click.echo("On the CPU verl_hdpo.runs.cpu_run.run_verl runs each with the settings that it takes there.")
+    for run in runs:
+        click.echo(f"\n# {run.label} ({run.state})")
+        click.echo(shlex.join(["python", "-m", LAUNCHER, *run.arguments]))

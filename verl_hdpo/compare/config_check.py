@@ -1,0 +1,44 @@
+"""``check_configs``: whether each run of a comparison can start, before the first one does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from verl_hdpo.compare.plan import SEED_PLACE, PlannedRun
+from verl_hdpo.runs.cpu_settings import cpu_overrides
+from verl_hdpo.runs.finding import Finding, report
+from verl_hdpo.runs.verl_command import STEPS, VerlConfig, probe
+
+
+def check_configs(config: VerlConfig, runs: Sequence[PlannedRun], overrides: Sequence[str], cpu: bool) -> int | None:
+    """Compose and validate each config that differs in more than the seed; returns the steps of a run, if set.
+
+    Raises:
+        click.ClickException: a run that cannot start.
+    """
+    by_seed = any(SEED_PLACE in override for override in overrides)
+    base, options = cpu_overrides() if cpu else [], len(config.arguments)
+    different = {
+        run.label: [*base, *run.arguments[: len(run.arguments) - options]]
+        for run in runs
+        if run.seed == runs[0].seed or (by_seed and run.variant == runs[0].variant)
+    }
+    click.echo(f"Checking {len(different)} configs ...")
+    findings = list(probe(config, different))
+    bad = [finding for finding in findings if finding.mark != "ok"]
+    for line in report(_once(bad)):
+        click.echo(line)
+    if any(finding.mark == "FAIL" for finding in bad):
+        raise click.ClickException("nothing was started: see above")
+    steps = {finding.found for finding in findings if finding.subject == STEPS}
+    return int(steps.pop()) if len(steps) == 1 else None
+
+
+def _once(findings: Sequence[Finding]) -> list[Finding]:
+    """What is said of several runs alike, said for the first."""
+    first: dict[tuple, Finding] = {}
+    for finding in findings:
+        first.setdefault((finding.mark, finding.subject, finding.found), finding)
+    return list(first.values())

@@ -1,0 +1,101 @@
+"""``Request``: what ``verl-hdpo eval`` is asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from verl_hdpo.evaluation.model import Model
+from verl_hdpo.evaluation.record import ARMS, Arm
+from verl_hdpo.runs.fingerprint import fingerprint, of_inputs
+from verl_hdpo.runs.verl_command import VerlConfig
+
+
+def read_arms(context: click.Context, parameter: click.Parameter, text: str) -> tuple[Arm, ...]:
+    """The arms in a list with commas."""
+    chosen = tuple(arm.strip() for arm in text.split(","))
+    if unknown := [arm for arm in chosen if arm not in ARMS]:
+        raise click.UsageError(f"--arms: {', '.join(unknown)}; known: {', '.join(ARMS)}")
+    if "free" not in chosen:
+        raise click.UsageError("--arms must have free: the others are measured against it")
+    return chosen
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is asked of which models.
+
+    Attributes:
+        models: ``[LABEL=]PATH`` of each.
+        endpoints, served_names: where each is served, and as what; none: vLLM is started, and the only model there.
+        api_key_env: environment variable with the endpoints' key.
+        data: files with the questions; none: ``data.val_files``.
+        samples: only the first questions; -1: all.
+        rollouts: of each question in each arm.
+        arms: what the model can do in which rollouts.
+        without: how tools are taken away: out of the ``prompt``, or by banning the ``token`` that begins a call.
+        call_start: text that a call begins with; None: what verl's parser looks for.
+        seed: of sampling and of the bootstrap.
+        concurrency: rollouts at a time.
+        out: folder of records and figures; one with records is gone on with.
+        cpu: a server that is started runs on the CPU.
+        config, overrides: of the run that trained the models.
+    """
+
+    models: Sequence[str]
+    endpoints: Sequence[str]
+    served_names: Sequence[str]
+    api_key_env: str | None
+    data: Sequence[str]
+    samples: int
+    rollouts: int
+    arms: tuple[Arm, ...]
+    without: str
+    call_start: str | None
+    seed: int
+    concurrency: int
+    out: Path
+    cpu: bool
+    config: VerlConfig
+    overrides: Sequence[str]
+
+    def each_model(self) -> list[Model]:
+        """The models, each with its server.
+
+        Raises:
+            click.UsageError: options that do not fit together, or two models of one label.
+        """
+        for option, values in (("--endpoint", self.endpoints), ("--served-name", self.served_names)):
+            if values and len(values) != len(self.models):
+                raise click.UsageError(f"{len(self.models)} x --model and {len(values)} x {option}: give one for each")
+        if self.api_key_env and self.api_key_env not in os.environ:
+            raise click.UsageError(f"--api-key-env: the environment has no variable {self.api_key_env}")
+        none, key = [None] * len(self.models), os.environ.get(self.api_key_env) if self.api_key_env else None
+        models = [
+            Model.parse(text, url=url, name=name, api_key=key)
+            for text, url, name in zip(self.models, self.endpoints or none, self.served_names or none, strict=True)
+        ]
+        labels = [model.label for model in models]
+        if twice := next((label for label in labels if labels.count(label) > 1), None):
+            raise click.UsageError(f"two models are called {twice}; name them: --model LABEL=PATH")
+        return models
+
+    def made_of(self, model: Model, data: Sequence[str]) -> dict[str, Any]:
+        """What the rollouts of ``model`` on ``data`` depend on; arms and rollouts can be added to those there are."""
+        return {
+            **model.made_of,
+            "ban_calls": self.without == "token",
+            "call_start": self.call_start,
+            "seed": self.seed,
+            "samples": self.samples,
+            "data": [fingerprint(file) for file in data],
+            "overrides": list(self.overrides),
+            "config": self.config.arguments,
+            "cpu": self.cpu,
+            "files": of_inputs([*self.overrides, *self.config.arguments]),
+        }
