@@ -56,9 +56,10 @@ bench: install ## what HDPO costs beside GRPO, and how fast the tools are; figur
 	$(BIN)/python benchmarks/search.py
 	$(BIN)/python benchmarks/soak.py
 
-lint: install ## ruff
+lint: install ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m mypy
 
 clean: ## remove what runs and builds left; keeps .venv
 	rm -rf outputs build *.egg-info .pytest_cache .hypothesis .ruff_cache

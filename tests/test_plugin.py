@@ -83,9 +83,9 @@ for mode in modes:
     stock = cls.__mro__[2]
     stock.__init__ = lambda self, config: made.append(type(self).__module__)
     instance = cls(config=trainer("grpo", mode))
-    seen["stock"][mode] = isinstance(instance, stock) and instance.settings is None
+    seen["stock"][mode] = isinstance(instance, stock) and instance.hdpo is None
 seen["made"] = len(made)
-seen["unused settings"] = get_trainer_cls("sync")(config=trainer("grpo", "sync", w_tool=0.1)).settings is None
+seen["unused settings"] = get_trainer_cls("sync")(config=trainer("grpo", "sync", w_tool=0.1)).hdpo is None
 
 import torch
 seen["outside the trainer"] = {}

@@ -15,6 +15,7 @@ import importlib
 import logging
 from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 from wrapt import register_post_import_hook
 
@@ -71,14 +72,14 @@ def _config_check(module: ModuleType) -> None:
         return
 
     @functools.wraps(stock)
-    def validate_config(config, *args, **kwargs):
+    def validate_config(config: Any, *args: Any, **kwargs: Any) -> None:
         stock(config, *args, **kwargs)
         from verl_hdpo.adapters.check import check_run
 
         check_run(config)
 
-    validate_config._hdpo = True
-    module.validate_config = validate_config
+    vars(validate_config)["_hdpo"] = True
+    vars(module)["validate_config"] = validate_config
 
 
 def _loudly(name: str, register: Part) -> Part:

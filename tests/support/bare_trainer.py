@@ -3,8 +3,8 @@
 from composed import composed
 from verl.trainer.ppo.v1 import PPOTrainerSync, get_trainer_cls  # the registry already holds the HDPO-aware classes
 
+from verl_hdpo.adapters.queued_batches import QueuedBatches
 from verl_hdpo.adapters.run_settings import run_settings
-from verl_hdpo.outcomes.watch import RateWatch
 
 
 def make_trainer(*overrides, estimator="hdpo"):
@@ -14,6 +14,6 @@ def make_trainer(*overrides, estimator="hdpo"):
         trainer = object.__new__(PPOTrainerSync)
     else:
         trainer = object.__new__(get_trainer_cls("sync"))
-        trainer.settings, trainer._watch = settings, RateWatch(settings.hdpo)
+        trainer.hdpo = QueuedBatches(settings, config)
     trainer.config, trainer.parameter_sync_step = config, 1
     return trainer

@@ -96,7 +96,7 @@ class HDPORewardManager(RewardManagerBase):
         ground_truth = row["reward_model"]["ground_truth"]
         if self.custom_score:
             extra_info["full_response"] = await asyncio.to_thread(self._decode, response)
-            outcome = await self._custom_outcome(row["data_source"], turns, ground_truth, extra_info)
+            outcome = await self._custom_outcome(self.custom_score, row["data_source"], turns, ground_truth, extra_info)
         else:
             outcome = await self._checked_outcome(turns, ground_truth, row.get("raw_prompt"), extra_info)
         format_ok = float(follows_format(turns, self.settings.answer_pattern))
@@ -115,7 +115,12 @@ class HDPORewardManager(RewardManagerBase):
             return Outcome.unknown("checker_raised")
 
     async def _custom_outcome(
-        self, data_source: Any, turns: list[str], ground_truth: Any, extra_info: dict[str, Any]
+        self,
+        function: Callable[..., Any],
+        data_source: Any,
+        turns: list[str],
+        ground_truth: Any,
+        extra_info: dict[str, Any],
     ) -> Outcome:
         """What the user's function says; unknown where it raises, runs out of time or says so.
 
@@ -132,10 +137,10 @@ class HDPORewardManager(RewardManagerBase):
         timeout = self.settings.check_timeout
         try:
             async with self._slots:
-                if inspect.iscoroutinefunction(self.custom_score):
-                    result = await asyncio.wait_for(self.custom_score(**arguments), timeout)
+                if inspect.iscoroutinefunction(function):
+                    result = await asyncio.wait_for(function(**arguments), timeout)
                 else:
-                    result = await asyncio.wait_for(_in_thread(self.custom_score, arguments), timeout)
+                    result = await asyncio.wait_for(_in_thread(function, arguments), timeout)
         except Exception as error:
             self._warn_unknown(f"the custom reward function raised {error!r} (limit {timeout:g} s)")
             return Outcome.unknown("reward_function_raised")

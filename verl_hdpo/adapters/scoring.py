@@ -32,7 +32,6 @@ class Scoring:
     """The advantages of one batch; made before verl's advantage step, called once within it.
 
     Attributes:
-        cost_B: C of each rollout, (B,) float64.
         advantages: both channels, once it was called.
         metrics: what is to be logged of them.
 
@@ -42,9 +41,11 @@ class Scoring:
 
     def __init__(self, rollouts: Rollouts, settings: RunSettings):
         self._rollouts, self._settings = rollouts, settings
-        self.cost_B = rollouts.outcomes.cost(settings.hdpo)
+        self._cost_B = rollouts.outcomes.cost(settings.hdpo)
         self.advantages: Advantages | None = None
         self.metrics: dict[str, float] = {}
+        if settings.hdpo.tool_costs:
+            self.metrics["tool_cost/mean"] = self._cost_B.mean().item()
 
     def __call__(self, rewards_R: Tensor) -> Tensor:
         """From verl's final rewards (after KL), summed over tokens, to the advantages of its own loss, both (R,)."""
@@ -52,10 +53,10 @@ class Scoring:
         assert settings.algorithm is not None, "a run that is only observed scores nothing"
         rewards_B = rewards_R[index.final_B].where(outcomes.known_B, 0.0)
         scalars = RolloutScalars(
-            rewards_B, index.group_B, outcomes.known_B, outcomes.correct_B, self.cost_B, outcomes.format_ok_B
+            rewards_B, index.group_B, outcomes.known_B, outcomes.correct_B, self._cost_B, outcomes.format_ok_B
         )
         estimator = ESTIMATORS[settings.name]
         self.advantages = found = estimator(scalars, norm_by_std=settings.norm_by_std, **settings.algorithm.parameters)
         if found.efficiency_B is not None:
-            self.metrics = advantage_metrics(rewards_B, found.accuracy_B, found.efficiency_B, index.group_B, outcomes)
+            self.metrics |= advantage_metrics(rewards_B, found.accuracy_B, found.efficiency_B, index.group_B, outcomes)
         return index.spread(found.weighted(*settings.advantage_weights))

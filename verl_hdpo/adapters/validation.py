@@ -30,14 +30,14 @@ def validation_metrics(
     sample_uids: Sequence[Any],
     columns: dict[str, list[Any]],
     sample_turns: Sequence[Any],
-    expected_counts: dict[tuple[str, str], int] | None,
+    expected_counts: dict[tuple[str, str], int],
 ) -> dict[str, Any]:
     """All of a validation's metrics.
 
     Args:
         stock: verl's ``_val_metrics_update``, to be called with the four arguments that follow.
         columns: what the reward manager reported, a list of values by key.
-        expected_counts: verl 0.9.1 scores what is missing of these as wrong; changed in place.
+        expected_counts: verl 0.9.1 scores what is missing of these as wrong; changed in place. Empty where it has none.
     """
     rows = range(len(data_sources))
     # verl fills in None where a rollout's reward had no such key.

@@ -71,7 +71,7 @@ class ToolLedger:
 
     def total(self, name: str) -> float:
         """Sum over tools of one tally field, or of ``attempted``."""
-        return sum(getattr(tally, name) for tally in self.tools.values())
+        return float(sum(getattr(tally, name) for tally in self.tools.values()))
 
     def count(self, policy: CountPolicy) -> int:
         """T, the number of tool calls that the efficiency reward sees.
@@ -90,7 +90,7 @@ class ToolLedger:
         """
         if not costs:
             return float(self.count(policy))
-        return sum(getattr(tally, policy) * float(costs.get(tool, 1.0)) for tool, tally in self.tools.items())
+        return float(sum(getattr(tally, policy) * costs.get(tool, 1.0) for tool, tally in self.tools.items()))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain containers only: this travels through Ray and TransferQueue."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -14,6 +15,8 @@ from verl_hdpo.outcomes.ledger import CALL_OUTCOMES
 QUANTILES = (0.5, 0.9, 0.99)
 COUNTS = ("groups_incomplete", "rollouts_missing")
 LOST = "rollouts_lost/"
+MISSING = "missing"
+"""Cause of a rollout that never arrived: verl dropped it because its agent loop or its reward raised."""
 
 
 def tool_use_metrics(outcomes: Outcomes) -> dict[str, float]:
@@ -145,6 +148,25 @@ def combined(updates: Sequence[tuple[int, Mapping[str, float]]]) -> dict[str, fl
         else:
             result[name] = sum(v * w for v, w in zip(values, weights, strict=True)) / sum(weights)
     return result
+
+
+def tool_metrics(outcomes: Outcomes, sources: Sequence[str]) -> dict[str, float]:
+    """Tool use, accuracy and ledgers of all rollouts, and the first two of each ``data_source``."""
+    metrics = tool_use_metrics(outcomes) | ledger_metrics(outcomes)
+    for source, values in per_source(outcomes, sources).items():
+        metrics.update(prefixed(f"{source}/", values))
+    return metrics
+
+
+def batch_metrics(
+    outcomes: Outcomes, sources: Sequence[str], group_B: Tensor, groups: int, group_size: int
+) -> tuple[dict[str, float], Counter[str]]:
+    """All that one training batch shows before its advantages, and how many rollouts were lost of which cause."""
+    completeness = completeness_metrics(group_B, groups, group_size)
+    lost = Counter(cause for cause in outcomes.lost if cause)
+    lost[MISSING] += int(completeness["rollouts_missing"])
+    lost = +lost  # without the causes that lost none
+    return tool_metrics(outcomes, sources) | completeness | cause_metrics(outcomes, lost), lost
 
 
 def prefixed(prefix: str, metrics: Mapping[str, float]) -> dict[str, float]:

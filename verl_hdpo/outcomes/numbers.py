@@ -10,7 +10,7 @@ from verl_hdpo.outcomes.outcome import OutcomeError
 
 def as_number(value: Any) -> float | None:
     """``value`` as a float, NaN and infinity included; None for what is not one number."""
-    if isinstance(value, str | bytes) or getattr(value, "ndim", 0):
+    if isinstance(value, str | bytes) or getattr(value, "ndim", 0) != 0:
         return None
     try:
         return float(value)
