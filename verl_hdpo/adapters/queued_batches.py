@@ -21,6 +21,9 @@ from verl_hdpo.outcomes.metrics import batch_metrics
 from verl_hdpo.outcomes.rollout_index import RolloutIndex
 from verl_hdpo.outcomes.watch import RateWatch
 
+MAX_REWARD = 1e30
+"""Beyond it float32 cannot hold the sums of a group."""
+
 
 class QueuedBatches:
     """One run's batches.
@@ -52,7 +55,7 @@ class QueuedBatches:
         extra_fields, num_turns = data.pop("extra_fields").tolist(), data.pop("num_turns").tolist()
         outcomes = Outcomes.read(extra_fields, num_turns, self.settings.hdpo)
         if self.scores:
-            spoilt_B = torch.tensor([not score.isfinite().all() for score in data.pop("rm_scores").unbind()])
+            spoilt_B = torch.tensor([_is_spoilt(score) for score in data.pop("rm_scores").unbind()])
             outcomes = outcomes.with_unknown(spoilt_B, "reward_not_finite")
         self.last = Rollouts(index, outcomes, data.pop("data_source").tolist())
         return self.last
@@ -88,7 +91,7 @@ class QueuedBatches:
         data = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=[*masks, "rm_scores"])
         rows = {name: [torch.zeros_like(mask) for mask in data[name].unbind()] for name in masks}
         rows["rm_scores"] = [
-            score if score.isfinite().all() else torch.zeros_like(score) for score in data["rm_scores"].unbind()
+            torch.zeros_like(score) if _is_spoilt(score) else score for score in data["rm_scores"].unbind()
         ]
         fields = {name: torch.nested.as_nested_tensor(row, layout=torch.jagged) for name, row in rows.items()}
         tq.kv_batch_put(keys=keys, partition_id=batch.partition_id, fields=TensorDict(fields, batch_size=len(keys)))
@@ -122,3 +125,8 @@ class QueuedBatches:
             torch.stack([mask.sum() for mask in loss_mask["loss_mask"].unbind()]),
             aggregation(actor),
         )
+
+
+def _is_spoilt(scores_T: Tensor) -> bool:
+    """Whether a rollout's reward is NaN, infinite or beyond all measure."""
+    return not scores_T.abs().sum() < MAX_REWARD
