@@ -67,7 +67,7 @@ async def _records(
         data: files with the questions.
         file: where the records are kept.
     """
-    from verl_hdpo.adapters.evaluation import Rollouts  # seconds, for what takes none has been checked
+    from verl_hdpo.evaluation.rollouts import Rollouts  # seconds, for what takes none has been checked
 
     rollouts = Rollouts(config, request.arms, request.seed, request.call_start, request.without == "token")
     questions = rollouts.questions(data, request.samples)
