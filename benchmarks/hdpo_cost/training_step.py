@@ -16,7 +16,8 @@ import numpy as np
 
 from hdpo_cost import estimators_take_turns
 from hdpo_cost.pairs import in_ms
-from verl_hdpo.runs.cpu_run import log_tail, run_verl
+from verl_hdpo.runs.child_process import log_tail
+from verl_hdpo.runs.cpu_run import run_verl
 
 ROOT = Path(__file__).parents[2]
 QUICKSTART = ROOT / "examples" / "quickstart"

@@ -126,7 +126,8 @@ def train(out: Path, cold_start: Path, algo: str, seed: int, steps: int, prompts
     """
     from rl import overrides
 
-    from verl_hdpo.runs.cpu_run import log_tail, run_verl
+    from verl_hdpo.runs.child_process import log_tail
+    from verl_hdpo.runs.cpu_run import run_verl
 
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)

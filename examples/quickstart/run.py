@@ -111,7 +111,8 @@ def train(out: Path, cold_start: Path, algo: str, seed: int, steps: int) -> dict
     from report import Progress, plot, table
     from training import overrides, trained_model
 
-    from verl_hdpo.runs.cpu_run import log_tail, run_verl
+    from verl_hdpo.runs.child_process import log_tail
+    from verl_hdpo.runs.cpu_run import run_verl
 
     if out.exists():
         state = "finished" if (out / "summary.json").exists() else "unfinished"

@@ -14,7 +14,8 @@ import pytest
 from run_overrides import SAMPLED, VALIDATED
 from run_processes import COMMAND, MARKED, TEST_MARK, process_of_runs, processes_of_runs
 
-from verl_hdpo.runs.cpu_run import log_tail, run_verl
+from verl_hdpo.runs.child_process import log_tail
+from verl_hdpo.runs.cpu_run import run_verl
 
 QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart"
 EXAMPLE_REWARD = Path(__file__).parent / "user_reward.py"

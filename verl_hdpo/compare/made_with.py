@@ -25,7 +25,7 @@ def _machine() -> str:
     gpus: list[str] = []
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-        gpus = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True).stdout.splitlines()
+        gpus = subprocess.run(query, capture_output=True, text=True, timeout=60, check=True).stdout.splitlines()
     counted = [f"{gpus.count(name)} x {name}" for name in sorted(set(gpus))]
     return ", ".join([f"{os.cpu_count()} cores of {_processor()}", *counted])
 

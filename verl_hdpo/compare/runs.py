@@ -16,6 +16,7 @@ from verl_hdpo.compare.plan import PlannedRun
 from verl_hdpo.compare.progress import Clock, duration
 from verl_hdpo.compare.ray_jobs import RECORD, RayJobs, record_of
 from verl_hdpo.compare.training_run import Steps, train
+from verl_hdpo.runs.child_process import log_tail
 
 
 class Logbook:
@@ -57,8 +58,8 @@ class Logbook:
             run.finish({**facts, "seconds": round(facts["seconds"], 1)})
             self.report()
             return
-        lines = run.log.read_text(errors="replace").splitlines()[-15:] if run.log.exists() else []
-        click.echo("\n".join([*lines, *filter(None, [message])]), err=True)
+        tail = log_tail(run.log, 15) if run.log.exists() else ""
+        click.echo("\n".join(filter(None, [tail, message])), err=True)
         click.echo(f"{run.label} failed with exit code {code}; its log: {run.log}", err=True)
         if not any(other.state == "finished" for other in self._runs):
             raise click.ClickException("the first run to end failed; no other is started")

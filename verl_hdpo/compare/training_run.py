@@ -10,6 +10,7 @@ from pathlib import Path
 
 from verl_hdpo.compare.plan import METRICS, PlannedRun
 from verl_hdpo.runs.child_process import end, start
+from verl_hdpo.runs.new_lines import NewLines
 from verl_hdpo.runs.quoted import quoted
 from verl_hdpo.runs.verl_command import LAUNCHER
 
@@ -57,17 +58,9 @@ class Steps:
     """The steps that verl logs of ``run`` from now on, each told once."""
 
     def __init__(self, run: PlannedRun, on_step: OnStep):
-        self._metrics, self._on_step = run.folder / METRICS, on_step
-        self._told = len(self._lines())
+        self._lines, self._on_step = NewLines(run.folder / METRICS, from_now=True), on_step
 
     def tell(self) -> None:
         """Tell those that are new."""
-        lines = self._lines()
-        for line in lines[self._told :]:
+        for line in self._lines.read():
             self._on_step(int(json.loads(line)["step"]))
-        self._told = len(lines)
-
-    def _lines(self) -> list[bytes]:
-        if not self._metrics.exists():
-            return []
-        return self._metrics.read_bytes().split(b"\n")[:-1]  # the last line may be half written

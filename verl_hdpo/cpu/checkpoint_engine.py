@@ -19,7 +19,8 @@ from verl.checkpoint_engine.base import CheckpointEngine, CheckpointEngineRegist
 from verl.workers.rollout.utils import ensure_async_iterator
 
 SHARED_MEMORY = Path("/dev/shm")
-RECEIVE_TIMEOUT = 300.0
+RECEIVE_SECONDS = 3600.0
+"""A hang, not a slow machine: the trainer writes as soon as it has gathered its weights."""
 
 
 @CheckpointEngineRegistry.register("shm")
@@ -58,10 +59,10 @@ class ShmCheckpointEngine(CheckpointEngine):
             os.rename(part, self.path)  # receivers see the whole file or none
 
     async def receive_weights(self, global_steps: int | None = None) -> AsyncIterator[tuple[str, torch.Tensor]]:
-        deadline = asyncio.get_running_loop().time() + RECEIVE_TIMEOUT
+        deadline = asyncio.get_running_loop().time() + RECEIVE_SECONDS
         while not self.path.exists():
             if asyncio.get_running_loop().time() > deadline:
-                raise TimeoutError(f"no weights in {self.path} after {RECEIVE_TIMEOUT:.0f} s: did the trainer die?")
+                raise TimeoutError(f"no weights in {self.path} after {RECEIVE_SECONDS:.0f} s: did the trainer die?")
             await asyncio.sleep(0.01)
         for item in torch.load(self.path, mmap=True).items():
             yield item

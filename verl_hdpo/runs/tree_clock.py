@@ -1,0 +1,45 @@
+"""``TreeClock``: the time that passes for a run, by which a slow machine is told from a stalled run."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from verl_hdpo.runs.process_tree import ProcessTree
+
+
+class TreeClock:
+    """Seconds, less the share of each that the run's processes spent in the queue for a processor.
+
+    On an idle machine these are seconds of the clock. Where the processes get a tenth of what they ask for, because
+    others take the cores, ten seconds count as one. Without Linux's ``/proc/PID/task/TID/schedstat``, all count.
+    """
+
+    def __init__(self, tree: ProcessTree):
+        self.now = 0.0
+        self._tree, self._looked = tree, time.monotonic()
+        self._threads: dict[Path, tuple[int, int]] = {}
+
+    def look(self) -> None:
+        """Let ``now`` go on; call it now and then."""
+        looked, before = time.monotonic(), self._threads
+        self._threads = {
+            thread: found
+            for pid in self._tree.look()
+            for thread in Path(f"/proc/{pid}/task").glob("*")
+            if (found := _ran_and_waited(thread))
+        }
+        ran, waited = (
+            sum(found[i] - before.get(thread, (0, 0))[i] for thread, found in self._threads.items()) for i in range(2)
+        )
+        self.now += (looked - self._looked) * (ran / (ran + waited) if waited > 0 else 1.0)
+        self._looked = looked
+
+
+def _ran_and_waited(thread: Path) -> tuple[int, int] | None:
+    """Nanoseconds on a processor and in the queue for one; None if the thread has ended."""
+    try:
+        ran, waited, _ = (thread / "schedstat").read_text().split()
+        return int(ran), int(waited)
+    except (OSError, ValueError):
+        return None
