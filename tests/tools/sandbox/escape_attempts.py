@@ -322,6 +322,24 @@ LIMITS = {
             time.sleep(0.03)
         escaped()
     """,
+    "mapped_deleted_files": """
+        libc.mmap.restype = ctypes.c_long
+        for number in range(100):
+            with open('file', 'w+b') as file:
+                os.unlink('file')
+                file.write(b'x' * (1 << 20))
+                file.flush()
+                libc.mmap(None, ctypes.c_size_t(4096), 1, 1, file.fileno(), ctypes.c_long(0)) == -1 and os.abort()
+            time.sleep(0.03)
+        escaped()
+    """,
+    "directories_in_a_chain": """
+        for number in range(2000):
+            os.mkdir('d')
+            os.chdir('d')
+        time.sleep(2)
+        escaped()
+    """,
     "files_in_a_deep_tree": """
         for number in range(100):
             os.mkdir('d' * 200)

@@ -269,6 +269,50 @@ def test_what_belongs_to_no_session_any_more_is_not_kept(pool):
     assert all(after <= before + 2 for before, after in zip(first, used(), strict=True))
 
 
+@pytest.fixture
+def on_disk():
+    """A pool whose sessions' files lie on a file system of the host."""
+    if "landlock" not in HERE:
+        pytest.skip("there is no Landlock")
+    with open_pool("landlock", modules=()) as pool:
+        yield pool
+
+
+def test_no_session_runs_without_the_watch_of_its_files(on_disk):
+    session = wait(on_disk.session())
+    zygote = wait(on_disk.zygote())
+    watch = processes_below(zygote.pid)[1].children()[0]
+    assert watch.pid != session._process.pid
+
+    async def run():
+        call = asyncio.ensure_future(session.run("import time; time.sleep(60)", 90))
+        await asyncio.sleep(0.1)
+        watch.send_signal(signal.SIGKILL)
+        with pytest.raises(ToolUnavailable):
+            await call
+        another = await on_disk.session()
+        assert (await another.run("2", 30)).value == "2"
+
+    wait(run())
+
+
+def test_files_of_a_session_at_rest_are_seen_and_those_of_others_left(on_disk):
+    write = "open('f{}', 'wb').write(bytes({} << 20))"
+    session, neighbour = wait(on_disk.session()), wait(on_disk.session())
+
+    async def run():
+        for each in (session, neighbour):
+            await each.run(write.format(0, SMALL.scratch_mb // 2), 30)
+        await asyncio.sleep(1.5)  # both have been seen at rest, and were found to be in order
+        await session.run(write.format(1, SMALL.scratch_mb // 2 + 1), 30)
+        assert (await asyncio.wait_for(session._process.ended, 30)).cause == "disk"
+        result = await session.run("1", 30)
+        assert (result.status, result.killed_because) == ("killed", f"it had written more than {SMALL.scratch_mb} MB")
+        assert (await neighbour.run("1", 30)).value == "1"
+
+    wait(run())
+
+
 def test_a_zygote_that_cannot_start_says_why(monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
     start = time.monotonic()

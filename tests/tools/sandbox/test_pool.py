@@ -12,7 +12,7 @@ from verl_hdpo.tools.sandbox.trajectories import TrajectorySessions
 
 @pytest.fixture(scope="module")
 def small():
-    settings = {"modules": (), "max_sessions": 2, "max_running": 2, "wait_seconds": 2, "spare_sessions": 1}
+    settings = {"modules": (), "max_sessions": 2, "max_running": 2, "wait_seconds": 5, "spare_sessions": 1}
     with open_pool("auto", **settings) as pool:
         yield pool
 

@@ -1,5 +1,6 @@
 """Directories that hostile code filled are measured and removed, whatever is in them."""
 
+import ctypes
 import math
 import os
 import random
@@ -70,6 +71,52 @@ def test_deleted_files_that_are_open_count(tmp_path):
         os.unlink(tmp_path / "file")
         assert scratch.used_bytes(str(tmp_path), "/proc/self") >= 100_000
         assert scratch.used_bytes(str(tmp_path), None) == 0
+
+
+def test_a_deleted_file_that_only_a_mapping_holds_has_no_size(tmp_path):
+    libc = ctypes.CDLL(None)
+    libc.mmap.restype = ctypes.c_void_p
+    size = ctypes.c_size_t(4096)
+    with open(tmp_path / "file", "w+b") as file:
+        file.write(bytes(4096))
+        file.flush()
+        mapping = libc.mmap(None, size, 1, 1, file.fileno(), ctypes.c_long(0))
+        os.unlink(tmp_path / "file")
+        assert scratch.used_bytes(str(tmp_path), "/proc/self") == 4096
+    assert scratch.used_bytes(str(tmp_path), "/proc/self") == math.inf
+    libc.munmap(ctypes.c_void_p(mapping), size)
+    assert scratch.used_bytes(str(tmp_path), "/proc/self") == 0
+
+
+@pytest.mark.parametrize("shape", ["a chain", "many", "many each in many"])
+def test_no_more_of_a_tree_is_looked_at_than_an_honest_session_makes(shape, tmp_path, monkeypatch):
+    here = os.getcwd()
+    os.chdir(tmp_path)
+    try:
+        if shape == "a chain":
+            for _ in range(1950):
+                os.mkdir("a")
+                os.chdir("a")
+        elif shape == "many":
+            for number in range(scratch.MAX_ENTRIES + 500):
+                os.mkdir(str(number))
+        else:
+            for number in range(70):
+                os.mkdir(str(number))
+                for inner in range(70):
+                    os.mkdir(f"{number}/{inner}")
+    finally:
+        os.chdir(here)
+    looked, scandir = [], os.scandir
+
+    def counting(directory):
+        looked.append(directory)
+        return scandir(directory)
+
+    monkeypatch.setattr(os, "scandir", counting)
+    assert scratch.used_bytes(str(tmp_path), None) == math.inf
+    assert len(looked) <= (scratch.MAX_DEPTH + 1 if shape == "a chain" else scratch.MAX_ENTRIES + 1)
+    scratch.remove(str(tmp_path))
 
 
 def test_too_many_files_are_not_counted(tmp_path, monkeypatch):

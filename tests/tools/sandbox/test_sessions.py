@@ -144,6 +144,7 @@ IGNORES_INTERRUPTS = {
 @pytest.mark.parametrize("name", IGNORES_INTERRUPTS)
 def test_escape_from_the_time_limit(name, session, monkeypatch):
     monkeypatch.setattr(session_module, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(session_module, "MOST_GRACE", 200)
     result = wait(session.run(IGNORES_INTERRUPTS[name], 0.2))
     assert result.status == "killed"
     assert "of being interrupted" in result.killed_because

@@ -42,7 +42,7 @@ def test_own_seconds(clock, main, waited, cpu, own):
 @contextlib.contextmanager
 def busy_processor(processes=1):
     """Others who want the processor that ``pinned`` sessions have."""
-    code = f"import os; os.sched_setaffinity(0, [{CPU}]); os.nice(10)\nprint(flush=True)\nwhile True: pass"
+    code = f"import os; os.sched_setaffinity(0, [{CPU}])\nprint(flush=True)\nwhile True: pass"
     hogs = [
         subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True)
         for _ in range(processes)

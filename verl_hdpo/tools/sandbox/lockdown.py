@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from verl_hdpo.tools.sandbox import kernel, landlock, namespaces, seccomp
 from verl_hdpo.tools.sandbox.limits import Limits
 
-NICENESS = 10
-"""A tenth of the processor time that training gets where both want it."""
+NICENESS = 5
+"""A third of the processor time that training gets where both want it; training waits for calls, too."""
 
 
 @dataclass(frozen=True)

@@ -17,25 +17,22 @@ import functools
 import json
 import os
 import resource
-import secrets
 import selectors
 import signal
 import socket
 import sys
-import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from verl_hdpo.tools.sandbox import kernel, lockdown, namespaces, scratch, serve
+from verl_hdpo.tools.sandbox import kernel, lockdown, namespaces, scratch, scratch_watch, serve
 from verl_hdpo.tools.sandbox.limits import MIB
 from verl_hdpo.tools.sandbox.preload import reseed
 from verl_hdpo.tools.sandbox.zygote_settings import ZygoteSettings
 from verl_hdpo.tools.sandbox.zygote_setup import set_up
 
 MAX_MESSAGE, MAX_ERROR = 4096, 2000
-SCRATCH_CHECK_SECONDS = 0.5
 
 
 @dataclass
@@ -55,34 +52,38 @@ class Zygote:
         self.selector = selectors.EpollSelector()
         self._is_over = False
         self.selector.register(control, selectors.EVENT_READ, self._obey)
+        if not walls.own_mounts:
+            watch, self._full = scratch_watch.start(
+                settings.scratch, settings.limits.scratch_mb * MIB, not_for_it=control.fileno()
+            )
+            self.selector.register(watch, selectors.EVENT_READ, self._end)  # without it nothing limits disk
+            self.selector.register(self._full, selectors.EVENT_READ, self._kill_full)
 
     def run(self) -> None:
         """Serve until the owner is gone."""
-        watches = not self.walls.own_mounts
-        next_check = time.monotonic() + SCRATCH_CHECK_SECONDS
         while not self._is_over:
-            for key, _ in self.selector.select(SCRATCH_CHECK_SECONDS if watches else None):
+            for key, _ in self.selector.select():
                 key.data()
-            if watches and time.monotonic() >= next_check:
-                self._check_scratch()
-                next_check = time.monotonic() + SCRATCH_CHECK_SECONDS
         for session in self.sessions.values():
             os.kill(session.pid, signal.SIGKILL)
             os.waitpid(session.pid, 0)
 
+    def _end(self) -> None:
+        self._is_over = True
+
     def _obey(self) -> None:
         message, handles, _, _ = socket.recv_fds(self.control, MAX_MESSAGE, 1)
         if not message:
-            self._is_over = True
+            self._end()
             return
         self._start(json.loads(message)["id"], handles)
 
     def _start(self, number: int, handles: list[int]) -> None:
         pid = handle = None
+        token = scratch_watch.new_token()
         try:
             if not handles:
                 raise OSError("no descriptor is left for the connection")
-            home = self._make_scratch()
             pid = os.fork()
             if pid != 0:
                 handle = os.pidfd_open(pid)
@@ -95,11 +96,11 @@ class Zygote:
             self.control.detach()
             for key in self.selector.get_map().values():  # one per session, which would count against its own limit
                 os.close(key.fd)
-            _be_session(self.walls, handles[0], home)
+            _be_session(self.walls, handles[0], self._home(token, os.getpid()))
         for connection in handles:
             os.close(connection)
         if handle is not None:
-            self.sessions[number] = _Session(pid, handle, home)
+            self.sessions[number] = _Session(pid, handle, self._home(token, pid))
             tell(self.control, [handle], event="started", id=number)
             self._when_ended(handle, functools.partial(self._reap, number))
 
@@ -144,20 +145,16 @@ class Zygote:
                 os._exit(0)
         self._when_ended(os.pidfd_open(pid), lambda: os.waitpid(pid, 0))
 
-    def _check_scratch(self) -> None:
-        on_disk = self.settings.mechanism == "landlock"
+    def _kill_full(self) -> None:
+        names = os.read(self._full, 1 << 16).decode().split()
         for session in self.sessions.values():
-            process = f"/proc/{session.pid}" if on_disk else None
-            if scratch.used_bytes(session.scratch, process) > self.settings.limits.scratch_mb * MIB:
+            if os.path.basename(session.scratch) in names:
                 self._kill(session, "disk")
 
-    def _make_scratch(self) -> str:
+    def _home(self, token: str, pid: int) -> str:
         if self.walls.own_mounts:
             return namespaces.JAIL_SCRATCH
-        # Landlock lets sessions look at links and dates of paths that they can guess.
-        home = os.path.join(self.settings.scratch, secrets.token_hex(8))
-        os.mkdir(home, 0o700)
-        return home
+        return os.path.join(self.settings.scratch, scratch_watch.home_name(token, pid))
 
 
 def tell(control: socket.socket, handles: Sequence[int] = (), **event: Any) -> None:
@@ -170,6 +167,8 @@ def _be_session(walls: lockdown.Walls, connection: int, home: str) -> None:
     """Never returns."""
     try:
         nothing = os.open(os.devnull, os.O_RDWR)
+        if not walls.own_mounts:
+            os.mkdir(home, 0o700)
         lockdown.lock_down(walls, home)
         for standard in (0, 1, 2):
             os.dup2(nothing, standard)
