@@ -15,6 +15,7 @@ from transformers import Qwen3Config
 from verl_hdpo.cli.main import main
 from verl_hdpo.evaluation import endpoint as endpoint_module
 from verl_hdpo.evaluation import run_config
+from verl_hdpo.evaluation.model import Model
 from verl_hdpo.evaluation.served_model import serve_arguments
 from verl_hdpo.runs.verl_command import VerlConfig
 
@@ -224,6 +225,43 @@ def test_what_was_unknown_is_asked_again(run_eval, no_hydra, server, tmp_path):
     assert len(server.requests) - before == 3, "needed takes two requests, missed one, known none"
 
 
+def test_an_evaluation_without_one_known_outcome_fails(run_eval, no_hydra, tmp_path):
+    (tmp_path / "mine.py").write_text("def compute_score(**kwargs):\n    return None\n")
+    done = run_eval("--arms", "free", overrides=[f"reward.custom_reward_function.path={tmp_path / 'mine.py'}"])
+    assert done.exit_code == 1
+    assert "Error: model: not one outcome is known" in done.output
+    assert values(tmp_path)["unknown"] == 1.0, "its tool use is measured all the same"
+
+
+def test_nothing_is_written_before_the_first_rollout(run_eval, no_hydra, tmp_path):
+    done = run_eval("--arms", "free", "--endpoint", "http://127.0.0.1:9")
+    assert done.exit_code == 1 and "no server at" in done.output
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert run_eval("--arms", "free").exit_code == 0
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_anything_is_loaded(run_eval, no_hydra, data):
+    done = run_eval("--out", str(data / "x"))
+    assert done.exit_code == 2
+    assert f"Error: {data / 'x'}: Not a directory" in done.output
+
+
+@pytest.mark.parametrize(
+    ("text", "label", "path"),
+    [
+        ("before=start/", "before", "start"),
+        ("start/", "start", "start"),
+        ("/models/start//", "start", "/models/start"),
+        ("a=/", "a", "/"),
+        ("models/a=b/", "a=b", "models/a=b"),
+        ("owner/name", "name", "owner/name"),
+    ],
+)
+def test_a_model_is_named_with_or_without_a_slash_at_its_end(text, label, path):
+    model = Model.parse(text)
+    assert (model.label, model.path) == (label, path)
+
+
 WRONG = {
     "no server": ({"arguments": ["--endpoint", "http://127.0.0.1:9"]}, "no server at http://127.0.0.1:9/v1"),
     "no such model": ({"arguments": ["--served-name", "x"]}, "has no model x; it has scripted"),
@@ -238,6 +276,10 @@ WRONG = {
         "no reward model runs beside an evaluation",
     ),
     "no model": ({"arguments": ["--model", "x=/no/model"]}, "cannot load the model /no/model"),
+    "no model on the hub": (
+        {"arguments": ["--model", "x=a/b/c"]},
+        "cannot load the model a/b/c: there is no such folder",
+    ),
     "no data": ({"arguments": ["--data", "/no/x.parquet"]}, "/no/x.parquet does not exist"),
     "prompts that are all too long": (
         {"overrides": ["data.filter_overlong_prompts=true", "data.max_prompt_length=1"]},

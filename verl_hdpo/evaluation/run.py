@@ -19,6 +19,7 @@ from verl_hdpo.evaluation.request import Request
 from verl_hdpo.evaluation.run_config import question_files, run_config
 from verl_hdpo.evaluation.served_model import served
 from verl_hdpo.runs.cpu_settings import cpu_overrides
+from verl_hdpo.runs.hub import check_model
 from verl_hdpo.runs.quoted import quoted
 
 
@@ -45,6 +46,7 @@ def evaluate(request: Request) -> None:
 
 def _config(model: Model, request: Request) -> tuple[DictConfig, list[str]]:
     """The config of the run, and the files with the questions."""
+    check_model(model.path)
     base = cpu_overrides() if request.cpu else []
     config = run_config(
         request.config, [*base, *request.overrides, f"actor_rollout_ref.model.path={quoted(model.path)}"]

@@ -86,7 +86,7 @@ def _write(results: Path, connection: sqlite3.Connection, max_side: int, progres
                 connection.execute("INSERT INTO samples VALUES (?, ?)", (key, json.dumps(found, ensure_ascii=False)))
             except sqlite3.IntegrityError:
                 raise ResultsError(f"{results}, line {number}: the key {key!r} stands there twice") from None
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError) as error:
                 raise ResultsError(f"{results}, line {number}: {type(error).__name__}: {error}") from None
             report.samples += 1
             progress(len(line))

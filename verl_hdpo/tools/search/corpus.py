@@ -70,7 +70,7 @@ def _jsonl_rows(file: Path, progress: Callable[[int], None]) -> Iterator[Any]:
                     progress(raw.tell() - read)
                     read = raw.tell()
                 yield json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise CorpusError(f"{file}, line {number}: no JSON: {error}") from None
         except (EOFError, OSError, zlib.error) as error:
             raise CorpusError(f"{file}, after line {number}: cannot be read: {error}") from None
