@@ -39,6 +39,7 @@ ARROWS: dict[str, set[str]] = {
 """What each folder may import of the others."""
 HOSTLESS = ("algorithm", "settings", "outcomes", "grading", "compare", "runs")
 """Folders that know nothing of verl and what it brings."""
+TOOL_CLASSES = ("calculator", "image_search", "mcp", "python", "remote", "text_search")
 PYDANTIC = {"pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection"}
 MAX_LINES, MAX_LINES_OF_A_COMMAND = 400, 80
 
@@ -97,6 +98,17 @@ def test_folders_that_know_no_host(folder):
     assert not wrong, "\n".join(sorted(wrong))
 
 
+def test_of_the_tools_only_their_base_class_knows_a_host():
+    """The tool server's client, the searchers and the sandbox serve where verl is not installed."""
+    base = "verl_hdpo.tools.base"
+    tools = {name: imports(path) for name, path in MODULES.items() if within(name, "verl_hdpo.tools")}
+    assert [name for name, found in tools.items() if any(within(one, *HOSTS) for one in found)] == [base]
+    classes = {name for name, found in tools.items() if base in found}
+    assert classes == {f"verl_hdpo.tools.{name}" for name in TOOL_CLASSES}
+    hostless = sorted(set(tools) - classes - {base})
+    newly_imported(f"sys.modules.update(dict.fromkeys({HOSTS}))\nimport {', '.join(hostless)}")
+
+
 @pytest.mark.parametrize("module", [name for name in MODULES if within(name, "verl_hdpo.algorithm")])
 def test_the_algorithm_needs_torch_and_nothing_else(module):
     tops = {name.partition(".")[0] for name in imports(MODULES[module])}
@@ -113,8 +125,8 @@ def test_a_file_can_be_read_in_one_sitting(module):
 def newly_imported(statement: str, **environment: str) -> set[str]:
     """Top-level packages outside the standard library that ``statement`` imports in a fresh process."""
     code = (
-        "import json, sys; before = set(sys.modules); "
-        f"{statement}; "
+        "import json, sys; before = set(sys.modules)\n"
+        f"{statement}\n"
         "names = {name.partition('.')[0] for name in set(sys.modules) - before}; "
         "print(json.dumps(sorted(n for n in names if n not in sys.stdlib_module_names and not n.startswith('_'))))"
     )

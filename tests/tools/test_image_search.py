@@ -61,7 +61,6 @@ def search(path, key=None, messages=(), parameters=None, **config):
             return (await tool.execute(instance, parameters or {}, agent_data=agent_data))[0]
         finally:
             await tool.release(instance)
-            assert not tool._keys
 
     return asyncio.run(run())
 

@@ -20,9 +20,10 @@ from verl.tools.tool_registry import load_all_tools
 from verl_hdpo.cli.main import main
 from verl_hdpo.settings.tool import ToolConfigError
 from verl_hdpo.tools import mcp_servers
+from verl_hdpo.tools.base import schema_of
 from verl_hdpo.tools.failures import BadCall, ToolUnavailable
-from verl_hdpo.tools.json_schema import from_json_schema
 from verl_hdpo.tools.mcp import MCPTool
+from verl_hdpo.tools.schema import Signature
 
 SERVER = str(Path(__file__).with_name("demo_mcp_server.py"))
 STDIO = {"command": sys.executable, "args": [SERVER]}
@@ -78,8 +79,8 @@ def test_the_schema_is_the_server_s():
     ],
 )
 def test_a_parameter_without_a_type_gets_one(parameter, types):
-    schema = from_json_schema("x", "", {"properties": {"p": parameter}, "$defs": {"X": {"type": "string"}}})
-    found = schema.model_dump(exclude_unset=True, exclude_none=True)["function"]["parameters"]
+    schema = Signature.of_json_schema("x", "", {"properties": {"p": parameter}, "$defs": {"X": {"type": "string"}}})
+    found = schema_of(None, schema).model_dump(exclude_unset=True, exclude_none=True)["function"]["parameters"]
     assert found["$defs"] == {"X": {"type": "string"}}
     kept = parameter if isinstance(parameter, dict) else {}
     assert found["properties"]["p"].items() >= kept.items()

@@ -39,6 +39,7 @@ tools:
     config: {{type: native, timeout: 20, modules: {json.dumps(MODULES)}, spare_sessions: 1, max_sessions: 16}}
 """)
     (tool,) = load_all_tools(str(path), None)
+    execute(tool, "'up'")
     yield tool
     wait_on_io_loop(tool._sessions._pool.close(), 60)
 

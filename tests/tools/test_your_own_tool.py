@@ -1,4 +1,4 @@
-"""The tool of docs/tools/your_own_tool.md, as it stands there, in both loops."""
+"""The tools of docs/tools/your_own_tool.md, as they stand there, in both loops."""
 
 import re
 from pathlib import Path
@@ -12,15 +12,21 @@ from verl.tools.tool_registry import load_all_tools
 from verl_hdpo.adapters.agent_loop import HDPOToolAgentLoop
 
 PAGE = Path(__file__).parents[2] / "docs" / "tools" / "your_own_tool.md"
-CODE, YAML = re.findall(r"```(?:python|yaml)\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
+CODE, YAML, CHECKED = re.findall(r"```(?:python|yaml)\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
+CHECKED_YAML = """
+tools:
+  - class_name: checked_handbook.CheckedHandbookTool
+    config: {type: native, path: handbook.txt}
+"""
 CALL = '<tool_call>\n{"name": "handbook", "arguments": %s}\n</tool_call>'
 
 
-@pytest.fixture
-def tools(tmp_path, monkeypatch):
+@pytest.fixture(params=[YAML, CHECKED_YAML], ids=["verl's base class", "this package's"])
+def tools(request, tmp_path, monkeypatch):
     (tmp_path / "handbook.py").write_text(CODE)
+    (tmp_path / "checked_handbook.py").write_text(CHECKED)
     (tmp_path / "handbook.txt").write_text("Leave is 30 days.\nNotice is 3 months.\n")
-    (tmp_path / "tools.yaml").write_text(YAML)
+    (tmp_path / "tools.yaml").write_text(request.param)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
     return load_all_tools("tools.yaml", None)

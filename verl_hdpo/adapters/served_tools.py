@@ -12,11 +12,11 @@ from verl.tools.schemas import ToolResponse
 from verl.tools.tool_registry import load_all_tools
 
 from verl_hdpo.settings.tool import ToolConfigError, read_settings
+from verl_hdpo.tools.base import Tool
 from verl_hdpo.tools.failures import ToolUnavailable
 from verl_hdpo.tools.io_loop import in_thread
 from verl_hdpo.tools.server.conversation import Conversation
 from verl_hdpo.tools.server.messages import Outcome, SentImage
-from verl_hdpo.tools.server.needs import Needs
 from verl_hdpo.tools.server.sessions import ServedTool
 from verl_hdpo.tools.server.settings import ServerSettings
 
@@ -64,7 +64,7 @@ def served(tool: BaseTool) -> ServedTool:
             return Outcome(status="failed", text=str(error))
 
     schema = tool.tool_schema.model_dump(exclude_unset=True, exclude_none=True)
-    return ServedTool(tool.name, schema, getattr(tool, "server_needs", Needs()), run)
+    return ServedTool(tool.name, schema, getattr(tool, "server_needs", Tool.server_needs), run)
 
 
 def _outcome(response: ToolResponse, reward: float | None, metrics: Any) -> Outcome:

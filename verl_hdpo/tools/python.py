@@ -6,13 +6,10 @@ import functools
 from typing import Any
 
 from PIL import Image
-from verl.tools.base_tool import BaseTool
-from verl.tools.schemas import OpenAIFunctionToolSchema, ToolResponse
-from verl.utils.rollout_trace import rollout_trace_op
 
-from verl_hdpo.settings.tool import read_settings
 from verl_hdpo.tools.arguments import check_names
-from verl_hdpo.tools.conversation_images import ConversationImage, conversation_images
+from verl_hdpo.tools.base import Answer, Call, Tool
+from verl_hdpo.tools.conversation_images import ConversationImage
 from verl_hdpo.tools.failures import BadCall, ToolUnavailable
 from verl_hdpo.tools.io_loop import on_io_loop, wait_on_io_loop
 from verl_hdpo.tools.sandbox.display import pixels_of_image
@@ -22,9 +19,10 @@ from verl_hdpo.tools.sandbox.limits import Limits
 from verl_hdpo.tools.sandbox.pool import SandboxPool
 from verl_hdpo.tools.sandbox.session import GRACE_SECONDS, MOST_GRACE
 from verl_hdpo.tools.sandbox.settings import PythonSettings
-from verl_hdpo.tools.sandbox.trajectories import Answer, ImageSource, TrajectorySessions
+from verl_hdpo.tools.sandbox.trajectories import Answer as SandboxAnswer
+from verl_hdpo.tools.sandbox.trajectories import ImageSource, TrajectorySessions
 from verl_hdpo.tools.sandbox.zygote_client import START_SECONDS
-from verl_hdpo.tools.schema import text_schema
+from verl_hdpo.tools.schema import Signature
 from verl_hdpo.tools.server.needs import Needs
 
 MAX_CODE_CHARS = 100_000
@@ -35,64 +33,40 @@ DESCRIPTION = (
 )
 
 
-class PythonTool(BaseTool):
-    """Runs model code; see ``verl_hdpo.tools.sandbox.trajectories``.
-
-    verl creates and releases a tool instance per call; a trajectory is told by its ``AgentData``, which verl passes to
-    every call and drops when the trajectory ends. Without one, the session lasts as long as the instance.
+class PythonTool(Tool):
+    """Runs model code; see ``verl_hdpo.tools.sandbox.trajectories``. The code's own errors are text.
 
     Raises:
         SandboxRefused: nothing isolates model code here, and ``allow_unsandboxed`` is not set.
     """
 
+    kind = "python"
+    settings_class = PythonSettings
+    signature = Signature.of_texts("python", DESCRIPTION, code="Python source code")
     server_needs = Needs(images=True)
 
-    def __init__(self, config: dict[str, Any], tool_schema: OpenAIFunctionToolSchema | None = None):
-        settings = read_settings(PythonSettings, config, "python")
+    def prepare(self, settings: PythonSettings) -> None:
         _require_isolation(settings.isolation, settings.allow_unsandboxed)
         self._settings = settings
         self.ends_within = settings.wait_seconds + settings.timeout + MOST_GRACE * GRACE_SECONDS
         self._sessions: TrajectorySessions | None = None
-        self._instances: dict[str, _Instance] = {}
-        super().__init__(
-            config, tool_schema or text_schema(settings.name or "python", DESCRIPTION, code="Python source code")
-        )
 
-    async def create(self, instance_id: str | None = None, **kwargs: Any) -> tuple[str, ToolResponse]:
-        instance_id, response = await super().create(instance_id, **kwargs)
-        self._instances[instance_id] = _Instance()
-        return instance_id, response
-
-    @rollout_trace_op
-    async def execute(
-        self, instance_id: str, parameters: dict[str, Any], **kwargs: Any
-    ) -> tuple[ToolResponse, float, dict]:
-        """Raises BadCall for arguments, ToolUnavailable when the sandbox is down; the code's own errors are text."""
-        check_names(parameters, {"code"})
-        code = parameters.get("code")
+    async def answer(self, arguments: Any, call: Call) -> Answer:
+        check_names(arguments, {"code"})
+        code = arguments.get("code")
         if not isinstance(code, str) or not code.strip():
             raise BadCall("'code' must be Python source code")
         if len(code) > MAX_CODE_CHARS:
             raise BadCall(f"'code' is {len(code)} characters long, at most {MAX_CODE_CHARS} are allowed")
-        agent_data = kwargs.get("agent_data")
-        trajectory = self._instances[instance_id] if agent_data is None else agent_data
-        sources = [functools.partial(_pixels, image) for image in conversation_images(agent_data)]
-        answer = await on_io_loop(self._run(trajectory, code, sources))
+        sources = [functools.partial(_pixels, image) for image in call.images]
+        answer = await on_io_loop(self._run(call.trajectory, code, sources))
         images = [Image.frombytes(mode, (width, height), data) for mode, width, height, data in answer.result.images]
-        text = answer_text(answer, self._settings.timeout)
-        return ToolResponse(text=text, **({"image": images} if images else {})), 0.0, {}
+        return Answer(answer_text(answer, self._settings.timeout), images)
 
-    async def release(self, instance_id: str, **kwargs: Any) -> None:
-        self._instances.pop(instance_id, None)
-
-    async def _run(self, trajectory: object, code: str, images: list[ImageSource]) -> Answer:
+    async def _run(self, trajectory: object, code: str, images: list[ImageSource]) -> SandboxAnswer:
         if self._sessions is None:
             self._sessions = TrajectorySessions(SandboxPool(self._settings), self._settings.idle_seconds)
         return await self._sessions.run(trajectory, code, self._settings.timeout, images)
-
-
-class _Instance:
-    """Stands for a trajectory where there is no ``AgentData``."""
 
 
 @functools.cache
@@ -106,7 +80,7 @@ def _require_isolation(isolation: Isolation, allow_unsandboxed: bool) -> None:
     wait_on_io_loop(try_it(), START_SECONDS)
 
 
-def answer_text(answer: Answer, timeout: float) -> str:
+def answer_text(answer: SandboxAnswer, timeout: float) -> str:
     """What the model reads: output, value and error, in that order."""
     result = answer.result
     parts = [result.stdout, result.stderr, result.value, result.error]
