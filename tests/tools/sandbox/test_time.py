@@ -14,6 +14,7 @@ from pools import open_pool, wait
 
 from verl_hdpo.tools.failures import ToolUnavailable
 from verl_hdpo.tools.sandbox import launcher, lockdown
+from verl_hdpo.tools.sandbox.limits import Limits
 from verl_hdpo.tools.sandbox.session_process import Usage, own_seconds
 
 CPU = min(os.sched_getaffinity(0))
@@ -89,11 +90,11 @@ def test_a_call_that_never_gets_on_is_unavailable_and_its_session_lives(pinned):
 
 
 def test_a_pool_s_patience_bounds_the_wait_for_the_processor():
-    with open_pool("auto", modules=(), wait_seconds=3) as pool:
+    with open_pool("auto", modules=(), limits=Limits(), wait_seconds=3) as pool:
         wait(pool.zygote())
         session = wait(pool.session())
         os.sched_setaffinity(session._process.pid, [CPU])
-        with busy_processor(), pytest.raises(ToolUnavailable, match="other processes"):
+        with busy_processor(4), pytest.raises(ToolUnavailable, match="other processes"):
             wait(pool.run(session, "while True: pass", 3))
 
 
