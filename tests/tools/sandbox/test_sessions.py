@@ -1,7 +1,10 @@
 """What a session keeps and answers, and how its time, its output and its life end."""
 
 import json
+import os
+import re
 import struct
+import sys
 import textwrap
 
 import pytest
@@ -89,6 +92,44 @@ def test_a_traceback_shows_the_code(session):
         'File "<call 1>", line 2, in f',
     ]
     assert "    return 1 / 0" in lines
+
+
+FAILS_ABROAD = {
+    "in_the_standard_library": ("import json; json.loads('{')", 'File "json/decoder.py"'),
+    "in_a_package": ("import numpy; numpy.linalg.inv(numpy.zeros((2, 2)))", 'File "numpy/linalg/'),
+    "in_its_syntax": ("x = (", "SyntaxError: '(' was never closed"),
+    "in_its_indentation": ("if True:\nx", "IndentationError"),
+    "in_an_import": ("from numpy import not_there", "cannot import name 'not_there'"),
+    "in_a_chain": (
+        "import json\ntry: json.loads('{')\nexcept ValueError as e:\n"
+        "    try: import numpy; numpy.zeros(-1)\n    except ValueError as f: raise KeyError from f",
+        "KeyError",
+    ),
+    "after_another": ("import json\ntry: json.loads('{')\nfinally: json.loads('[')", 'File "json/decoder.py"'),
+    "in_a_value": ("class C:\n    def __repr__(self): import json; json.loads('{')\nC()", 'File "json/decoder.py"'),
+    "in_a_loop": ("import asyncio\nasync def f(): 1 / 0\nasyncio.run(f())", 'File "asyncio/runners.py"'),
+    "with_a_name": ("import json; raise ValueError(json.__file__)", "ValueError: json/__init__.py"),
+}
+
+
+@pytest.mark.parametrize("name", FAILS_ABROAD)
+def test_a_traceback_shows_no_directory_of_the_host(name, session):
+    code, told = FAILS_ABROAD[name]
+    error = wait(session.run(code, 30)).error
+    assert told in error
+    paths = [part for part in re.findall(r"/[\w.+-]+(?:/[\w.+-]+)+", error) if os.path.exists(part)]
+    assert not paths and sys.prefix not in error and sys.base_prefix not in error
+
+
+def test_a_warning_shows_no_directory_of_the_host(session):
+    result = wait(session.run("import numpy; float(numpy.mean([]))", 30))
+    assert "RuntimeWarning: Mean of empty slice" in result.stderr
+    assert sys.prefix not in result.stderr and "numpy/" in result.stderr
+
+
+def test_only_the_machinery_s_own_frames_are_left_out(session):
+    error = wait(session.run("import ast; ast.literal_eval('x(')", 30)).error
+    assert 'File "<call 1>", line 1' in error and 'File "ast.py"' in error
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import io
+import itertools
 import linecache
 import os
 import signal
@@ -14,12 +15,13 @@ from _signal import getsignal  # signal's own makes an enum, at a tenth of a cal
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from verl_hdpo.tools.sandbox import host_paths
 from verl_hdpo.tools.sandbox.captured_text import CapturedText, cut, cut_head
 from verl_hdpo.tools.sandbox.display import Display
 from verl_hdpo.tools.sandbox.frames import Pixels
 from verl_hdpo.tools.sandbox.limits import Limits
 
-_HERE = os.path.dirname(__file__)
+_MACHINERY = (os.path.dirname(__file__), ast.__file__)
 
 Status = Literal["ok", "error", "interrupted"]
 
@@ -51,6 +53,7 @@ class Interpreter:
         self._running = False
         self._interrupted = False
         self._handler = self._on_interrupt
+        self._host_paths = host_paths.pattern()
 
     def run(self, code: str) -> Outcome:
         """Run ``code``; an error of it, or an interrupt, is part of the outcome."""
@@ -76,7 +79,8 @@ class Interpreter:
             outcome.error = self._described(error)
         for note in self.display.notes:
             print(f"[{note}]", file=stderr)
-        outcome.stdout, outcome.stderr, outcome.images = stdout.taken(), stderr.taken(), self.display.shown
+        outcome.stdout, outcome.images = stdout.taken(), self.display.shown
+        outcome.stderr = self._host_paths.sub(b"", stderr.taken())  # a warning names the file it comes from
         return outcome
 
     def _on_interrupt(self, signum: int, frame: Any) -> None:
@@ -106,11 +110,13 @@ class Interpreter:
         return cut(repr(value).encode("utf-8", "replace"), self.limits.output_chars)
 
     def _described(self, error: BaseException) -> bytes:
-        """The traceback without this package's frames."""
+        """The traceback without this package's frames and without the host's directories."""
         try:
             report = traceback.TracebackException.from_exception(error)
-            report.stack = traceback.StackSummary.from_list(f for f in report.stack if not f.filename.startswith(_HERE))
+            frames = itertools.dropwhile(lambda frame: frame.filename.startswith(_MACHINERY), report.stack)
+            report.stack = traceback.StackSummary.from_list(frames)
             text = "".join(report.format())
         except BaseException:
             text = type(error).__name__
-        return cut_head(text.encode("utf-8", "replace"), self.limits.output_chars)
+        shown = self._host_paths.sub(b"", text.encode("utf-8", "replace"))
+        return cut_head(shown, self.limits.output_chars)

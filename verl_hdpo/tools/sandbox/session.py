@@ -162,6 +162,9 @@ class Session:
         blobs = [code.encode("utf-8", "replace"), *(image.data for image in pixels)]
         self._writer.write(frames.pack(header, blobs))
         await self._writer.drain()
+        return await self._answer()
+
+    async def _answer(self) -> Result:
         try:
             return self._read(*await self._receive())
         except (asyncio.IncompleteReadError, OSError, FrameError):
