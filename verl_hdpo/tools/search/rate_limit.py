@@ -6,11 +6,8 @@ import hashlib
 import time
 from pathlib import Path
 
-import diskcache
-
+from verl_hdpo.runs.private_cache import private_cache
 from verl_hdpo.tools.search.provider import ProviderError
-
-_LOCK_SECONDS = 10.0
 
 
 class RateLimit:
@@ -23,9 +20,7 @@ class RateLimit:
     """
 
     def __init__(self, folder: Path, secret: str, per_second: float | None):
-        self._cache = diskcache.Cache(
-            str(folder), timeout=_LOCK_SECONDS, disk=diskcache.JSONDisk, eviction_policy="none"
-        )
+        self._cache = private_cache(folder, eviction_policy="none")
         self._key = hashlib.sha256(secret.encode()).hexdigest()
         self._interval = 1.0 / per_second if per_second else 0.0
 

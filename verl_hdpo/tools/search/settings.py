@@ -7,7 +7,8 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from verl_hdpo.settings.tool import ToolSettings
+from verl_hdpo.runs.private_cache import FAULTS
+from verl_hdpo.settings.tool import ToolConfigError, ToolSettings
 from verl_hdpo.tools.search.brave import Brave
 from verl_hdpo.tools.search.local_index import LocalIndex
 from verl_hdpo.tools.search.rate_limit import RateLimit
@@ -57,7 +58,10 @@ def searcher(settings: TextSearchSettings) -> Searcher:
     settings.provider.prepare()
     cache = rate_limit = None
     if settings.cache_dir is not None:
-        cache = ResultCache(settings.cache_dir / "results") if settings.provider.cached else None
         secret = settings.provider.secret() or settings.provider.model_dump_json()
-        rate_limit = RateLimit(settings.cache_dir / "rate", secret, settings.requests_per_second)
+        try:
+            cache = ResultCache(settings.cache_dir / "results") if settings.provider.cached else None
+            rate_limit = RateLimit(settings.cache_dir / "rate", secret, settings.requests_per_second)
+        except FAULTS as error:
+            raise ToolConfigError(f"text_search: cache_dir cannot be used: {error}") from None
     return Searcher(settings.provider, settings.topk, settings.deadline, cache, rate_limit)
