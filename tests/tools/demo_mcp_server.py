@@ -12,6 +12,7 @@ import sys
 from typing import Annotated
 
 import uvicorn
+from mcp import MCPError
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Image
 from mcp_types import EmbeddedResource, ResourceLink, TextResourceContents
@@ -36,6 +37,12 @@ def add(
 def look_up(city: str) -> str:
     """Fails."""
     raise ValueError(f"no such city: {city}")
+
+
+@server.tool()
+def refuse(code: int) -> str:
+    """Answers with a JSON-RPC error."""
+    raise MCPError(code, f"refused with {code}")
 
 
 @server.tool()

@@ -163,7 +163,7 @@ def test_what_is_no_file_of_results_says_how_to_make_one(tmp_path):
         ("{", "line 2"),
         ('{"results": []}', "line 2: KeyError: 'key'"),
         ('{"key": 3, "results": []}', "a key is a text, found 3"),
-        ('{"key": "first", "results": []}', "'first' stands there twice"),
+        ('{"key": "first", "results": []}', "duplicate key 'first'"),
         ('{"key": "k", "results": [{"url": "u"}]}', "KeyError: 'title'"),
         ('{"key": "k", "results": [{"title": "t", "image": "none.png"}]}', "there is no image"),
         ('{"query_image": "none.png", "results": []}', "line 2: ValueError: there is no image"),

@@ -111,6 +111,21 @@ def test_what_the_model_got_wrong_goes_back_to_it():
     assert text(make("pid")) == before, "half a surrogate pair does not end the session of the others"
 
 
+@pytest.mark.parametrize("code", [-32000, -32001, -32600, -32601, -32602, -32603, -32700, -32099, 0, 1, 500])
+def test_an_error_of_a_living_server_is_the_call_s_own(code):
+    """A model that could provoke an outage, its own or others', would have a way out of the loss."""
+
+    async def beside_others():
+        others = [make("wait").execute("", {"seconds": 1.0}) for _ in range(7)]
+        return await asyncio.gather(make("refuse").execute("", {"code": code}), *others, return_exceptions=True)
+
+    before = text(make("pid"))
+    refused, *others = asyncio.run(beside_others())
+    assert isinstance(refused, BadCall) and f"refused with {code}" in str(refused)
+    assert [response.text for response, _, _ in others] == ["waited"] * 7
+    assert text(make("pid")) == before
+
+
 def test_all_tools_and_event_loops_of_a_process_share_one_session():
     assert text(make("pid")) == text(make("pid", name="other"))
 
@@ -164,7 +179,7 @@ def test_the_command_writes_a_yaml_that_loads(tmp_path):
     assert done.exit_code == 0, done.output
     (tmp_path / "tools.yaml").write_text(done.output)
     tools = {tool.name: tool for tool in load_all_tools(str(tmp_path / "tools.yaml"), None)}
-    assert len(tools) == len(yaml.safe_load(done.output)["tools"]) == 9
+    assert len(tools) == len(yaml.safe_load(done.output)["tools"]) == 10
     assert text(tools["add"], a=40) == "42"
     passed = ["mcp", "tools", "--pass-env", "HOME", "--", STDIO["command"], SERVER]
     assert yaml.safe_load(CliRunner().invoke(main, passed).stdout)["server"]["pass_env"] == ["HOME"]

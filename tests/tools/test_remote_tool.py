@@ -196,7 +196,7 @@ def test_only_what_a_tool_needs_is_sent(folder):
         assert answers == [["fine"]]
         (sent,) = [asked.body for asked in service.asked if "/calls/" in asked.path]
         assert sent["create_kwargs"] == {"key": "k7"}
-        assert set(sent) == {"tool", "arguments", "create_kwargs", "images_before", "images"}
+        assert set(sent) == {"tool", "arguments", "create_kwargs", "images_before", "images", "received"}
         assert secret not in "".join(map(repr, service.asked))
 
 

@@ -126,6 +126,7 @@ def test_a_server_without_a_token_does_not_start(tmp_path, value, message):
     if value:
         assert value not in done.output
         (tmp_path / "token").write_text(value)
+        (tmp_path / "token").chmod(0o600)
         arguments = ["tool-server", "--config", f"{tmp_path}/tools.yaml", "--token-file", f"{tmp_path}/token"]
         assert message in CliRunner().invoke(main, arguments).output
 

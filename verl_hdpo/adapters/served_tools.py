@@ -16,7 +16,7 @@ from verl_hdpo.tools.base import Tool
 from verl_hdpo.tools.failures import ToolUnavailable
 from verl_hdpo.tools.io_loop import in_thread
 from verl_hdpo.tools.server.conversation import Conversation
-from verl_hdpo.tools.server.messages import Outcome, SentImage
+from verl_hdpo.tools.server.messages import CallResult, SentImage
 from verl_hdpo.tools.server.sessions import ServedTool
 from verl_hdpo.tools.server.settings import ServerSettings
 
@@ -48,7 +48,7 @@ def load_served_tools(path: Path) -> tuple[list[ServedTool], ServerSettings]:
 def served(tool: BaseTool) -> ServedTool:
     """One tool, created and released for every call as verl's loops do."""
 
-    async def run(conversation: Conversation, arguments: Any, create_kwargs: dict[str, Any]) -> Outcome:
+    async def run(conversation: Conversation, arguments: Any, create_kwargs: dict[str, Any]) -> CallResult:
         try:
             instance_id, _ = await tool.create(create_kwargs=create_kwargs)
             try:
@@ -59,19 +59,19 @@ def served(tool: BaseTool) -> ServedTool:
                 return _outcome(response, reward, metrics)
             return await in_thread(_outcome, response, reward, metrics)  # apart from where tools block
         except ToolUnavailable as error:
-            return Outcome(status="unavailable", text=str(error))
+            return CallResult(status="unavailable", text=str(error))
         except Exception as error:  # the model's doing, as verl_hdpo.adapters.agent_loop takes it
-            return Outcome(status="failed", text=str(error))
+            return CallResult(status="failed", text=str(error))
 
     schema = tool.tool_schema.model_dump(exclude_unset=True, exclude_none=True)
     return ServedTool(tool.name, schema, getattr(tool, "server_needs", Tool.server_needs), run)
 
 
-def _outcome(response: ToolResponse, reward: float | None, metrics: Any) -> Outcome:
+def _outcome(response: ToolResponse, reward: float | None, metrics: Any) -> CallResult:
     if response.video:
         raise ToolUnavailable("a tool server hands on no video")
     try:
         images = [SentImage.of(image) for image in response.image or ()]
-        return Outcome(status="ok", text=response.text, images=images, reward=reward or 0.0, metrics=metrics or {})
+        return CallResult(status="ok", text=response.text, images=images, reward=reward or 0.0, metrics=metrics or {})
     except (AttributeError, OSError, ValueError) as error:
         raise ToolUnavailable(f"the tool's answer cannot be sent: {error}") from error

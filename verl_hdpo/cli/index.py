@@ -36,6 +36,8 @@ def build(corpus: tuple[Path, ...], out: Path, language: str, text: str, title: 
         from verl_hdpo.tools.search.index_build import build as build_index
     with click.progressbar(length=sum(file.stat().st_size for file in corpus), label="reading", width=40) as bar:
         rows = passages(corpus, Columns(text, title, source), bar.update)
-        manifest = build_index(rows, out, None if language == "none" else language, threads)
+        manifest, mended = build_index(rows, out, None if language == "none" else language, threads)
     stored = sum(file.stat().st_size for file in out.iterdir())
     click.echo(f"{manifest.passages} passages, {stored / 2**20:.1f} MiB in {out}")
+    if mended:
+        click.echo(f"{mended} passages held characters that are not valid Unicode; they were replaced", err=True)

@@ -23,7 +23,7 @@ def tool_server(config: Path, host: str, port: int, token_env: str, token_file: 
     """Serve the tools of --config over HTTP, to clients that have the token.
 
     \b
-        openssl rand -hex 32 > token
+        (umask 077; openssl rand -hex 32 > token)
         verl-hdpo tool-server --config tools.yaml --host 0.0.0.0 --token-file token
 
     One process; sessions live in it. For more, start more, each on its own port, and list all in the clients' urls.
@@ -37,9 +37,10 @@ def tool_server(config: Path, host: str, port: int, token_env: str, token_file: 
 
     from verl_hdpo.adapters.served_tools import load_served_tools
     from verl_hdpo.tools.server.app import make_app
+    from verl_hdpo.tools.server.http_protocol import TimedProtocol
 
     tools, settings = load_served_tools(config)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # one per client and interpreter; often 1024 at first
     app = make_app(tools, settings, token)
-    uvicorn.run(app, host=host, port=port, access_log=False, timeout_graceful_shutdown=5)
+    uvicorn.run(app, host=host, port=port, http=TimedProtocol, access_log=False, timeout_graceful_shutdown=5)

@@ -15,7 +15,7 @@ from verl_hdpo.tools.failures import BadCall, ToolUnavailable
 from verl_hdpo.tools.io_loop import on_io_loop, wait_on_io_loop
 from verl_hdpo.tools.schema import Signature
 from verl_hdpo.tools.server.client import ToolClient, tool_client
-from verl_hdpo.tools.server.messages import Outcome
+from verl_hdpo.tools.server.messages import CallResult
 from verl_hdpo.tools.server.needs import Needs
 from verl_hdpo.tools.server.settings import RemoteSettings
 
@@ -77,7 +77,7 @@ def _original(image: ConversationImage) -> Image.Image | bytes:
     return image.image
 
 
-def _images(outcome: Outcome) -> list[Image.Image]:
+def _images(outcome: CallResult) -> list[Image.Image]:
     try:
         images = [sent.image() for sent in outcome.images]
         for image in images:

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
+from verl_hdpo.tools.images.image_file import ImageRefused, read_image
 from verl_hdpo.tools.images.sample_key import image_key
 from verl_hdpo.tools.images.store import FORMAT
 
@@ -50,7 +49,7 @@ def build(results: Path, out: Path, max_side: int, progress: Callable[[int], Non
 
     Raises:
         FileExistsError: ``out`` is there already.
-        ResultsError: a line that is not as above, or a key that stands there twice.
+        ResultsError: a line that is not as above, or a duplicate key.
     """
     if out.exists():
         raise FileExistsError(f"{out} is there already; remove it or choose another name")
@@ -85,7 +84,7 @@ def _write(results: Path, connection: sqlite3.Connection, max_side: int, progres
                 key = _key(sample, results.parent)
                 connection.execute("INSERT INTO samples VALUES (?, ?)", (key, json.dumps(found, ensure_ascii=False)))
             except sqlite3.IntegrityError:
-                raise ResultsError(f"{results}, line {number}: the key {key!r} stands there twice") from None
+                raise ResultsError(f"{results}, line {number}: duplicate key {key!r}") from None
             except (ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError) as error:
                 raise ResultsError(f"{results}, line {number}: {type(error).__name__}: {error}") from None
             report.samples += 1
@@ -126,9 +125,8 @@ def _existing(file: Path) -> Path:
 def _jpeg(file: Path, max_side: int) -> bytes | None:
     _existing(file)
     try:
-        with Image.open(file) as image:
-            picture = image.convert("RGB")
-    except Exception:  # Pillow raises what its decoders raise
+        picture = read_image(file.read_bytes())
+    except (OSError, ImageRefused):
         return None
     picture.thumbnail((max_side, max_side))
     if min(picture.size) < MIN_SIDE:

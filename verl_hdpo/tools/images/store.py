@@ -7,7 +7,6 @@ CREATE TABLE images (id INTEGER PRIMARY KEY, data BLOB);       -- JPEG
 
 from __future__ import annotations
 
-import io
 import json
 import sqlite3
 import threading
@@ -17,6 +16,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from verl_hdpo.settings.tool import ToolConfigError
+from verl_hdpo.tools.images.image_file import read_image
 
 FORMAT = 1
 
@@ -77,4 +77,4 @@ def _image(connection: sqlite3.Connection, number: int | None) -> Image.Image | 
     if number is None:
         return None
     (data,) = connection.execute("SELECT data FROM images WHERE id = ?", (number,)).fetchone()
-    return Image.open(io.BytesIO(data)).convert("RGB")
+    return read_image(data)

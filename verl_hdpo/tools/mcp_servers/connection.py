@@ -9,7 +9,7 @@ from typing import Any
 
 import tenacity
 from mcp import Client, MCPError, Tool
-from mcp_types import CONNECTION_CLOSED, INVALID_PARAMS, INVALID_REQUEST, CallToolResult
+from mcp_types import CONNECTION_CLOSED, INVALID_REQUEST, CallToolResult
 
 from verl_hdpo.tools.failures import BadCall, ToolUnavailable
 from verl_hdpo.tools.mcp_servers.server import Server
@@ -24,8 +24,8 @@ START_SECONDS = 120.0
 
 MAX_PAGES = 100
 
-_BROKEN = (CONNECTION_CLOSED, INVALID_REQUEST)
-"""Codes that end a session; the second is how the client reports a session that the server has forgotten."""
+PING_SECONDS = 10.0
+"""How long a server may take to show that it lives."""
 
 
 class Connection:
@@ -66,21 +66,22 @@ class Connection:
     async def call(self, tool: str, arguments: dict[str, Any], deadline: float) -> CallToolResult:
         """The tool's result, its own errors included (``is_error``).
 
+        An error that a living server answers with is the call's own, whatever its code: a model that could provoke an
+        outage by what it asks for would have a way out of the loss. The session stays for the other callers.
+
         Args:
             tool: a name from ``tools``.
             arguments: as the model wrote them.
             deadline: seconds, connecting included.
 
         Raises:
-            BadCall: the server refuses the arguments.
+            BadCall: the server answers with an error, and lives.
             ToolUnavailable: no session, the session broke, or no answer in time.
         """
         try:
             return await asyncio.wait_for(self._call(tool, arguments), deadline)
-        except MCPError as error:
-            if error.code == INVALID_PARAMS:
-                raise BadCall(str(error)) from None
-            problem = _reason(error)
+        except BadCall:
+            raise
         except asyncio.TimeoutError:
             problem = f"no answer within {deadline:g} seconds" + (f"; {self._problem}" if self._problem else "")
         except Exception as error:  # whatever went wrong here, the model did not do it
@@ -96,9 +97,20 @@ class Connection:
         try:
             return await _unless_lost(client.call_tool(tool, arguments), owner)
         except MCPError as error:
-            if error.code in _BROKEN:
-                self._drop(owner)
+            if await self._lives(client, owner):
+                raise BadCall(str(error)) from None
+            self._drop(owner)
             raise
+
+    async def _lives(self, client: Client, owner: asyncio.Task[None]) -> bool:
+        """Whether the session still works: an HTTP server that has forgotten it answers each request with an error."""
+        try:
+            await asyncio.wait_for(_unless_lost(client.send_ping(), owner), PING_SECONDS)
+        except MCPError as error:  # a server that knows no ping lives; INVALID_REQUEST: it has forgotten the session
+            return error.code not in (CONNECTION_CLOSED, INVALID_REQUEST)
+        except (OSError, asyncio.TimeoutError):
+            return False
+        return True
 
     async def _session(self) -> tuple[Client, asyncio.Task[None]]:
         """The session there is, or a new one; callers at the same time wait for the same one."""

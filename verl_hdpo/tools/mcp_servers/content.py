@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 from typing import NamedTuple
 
 from mcp_types import CallToolResult, EmbeddedResource, ImageContent, ResourceLink, TextContent, TextResourceContents
 from PIL import Image
+
+from verl_hdpo.tools.images.image_file import read_image
 
 MAX_PIXELS = 1 << 24
 MAX_IMAGES = 8
@@ -50,9 +51,6 @@ def content_of(result: CallToolResult, with_images: bool) -> Content:
 
 def _image(data: str) -> Image.Image | None:
     try:
-        image = Image.open(io.BytesIO(base64.b64decode(data)))
-        if image.width * image.height > MAX_PIXELS:
-            return None
-        return image.convert("RGB")
-    except Exception:  # Pillow raises what its decoders raise
+        return read_image(base64.b64decode(data), MAX_PIXELS)
+    except ValueError:
         return None

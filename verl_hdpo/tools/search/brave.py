@@ -34,7 +34,7 @@ class Brave(WebProvider):
 
     def results(self, answer: Any) -> list[dict[str, Any]]:
         answer["query"]  # in every answer; "web" is absent when nothing was found
-        return answer.get("web", {}).get("results", [])
+        return (answer.get("web") or {}).get("results") or []
 
     def passage(self, result: dict[str, Any]) -> Passage:
         return Passage(_plain(result["title"]), _plain(result.get("description") or ""), result["url"])

@@ -14,13 +14,14 @@ import tantivy
 from verl_hdpo.tools.search import index_files
 from verl_hdpo.tools.search.index_files import Manifest
 from verl_hdpo.tools.search.passage import Passage
+from verl_hdpo.tools.valid_text import valid_text
 
 HEAP_BYTES = 512 << 20
 """Memory of the indexing threads together."""
 
 
-def build(passages: Iterable[Passage], out: Path, language: str | None, threads: int = 0) -> Manifest:
-    """Write an index of ``passages`` to the new folder ``out``.
+def build(passages: Iterable[Passage], out: Path, language: str | None, threads: int = 0) -> tuple[Manifest, int]:
+    """Write an index of ``passages`` to the new folder ``out``; also gives how many held half a surrogate pair.
 
     Args:
         passages: in any number; they are never all in memory.
@@ -37,23 +38,27 @@ def build(passages: Iterable[Passage], out: Path, language: str | None, threads:
     out.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
-        count = _write(passages, work, language, threads or min(8, os.cpu_count() or 1))
+        count, mended = _write(passages, work, language, threads or min(8, os.cpu_count() or 1))
         manifest = Manifest(count, language)
         manifest.write(work)
         for path in (work, *work.iterdir()):  # private as made; other users' workers read them too
             path.chmod(0o755 if path.is_dir() else 0o644)
         work.rename(out)
-        return manifest
+        return manifest, mended
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _write(passages: Iterable[Passage], folder: Path, language: str | None, threads: int) -> int:
+def _write(passages: Iterable[Passage], folder: Path, language: str | None, threads: int) -> tuple[int, int]:
+    """How many passages there are, and how many of them were made valid."""
     writer = index_files.create(folder, language).writer(HEAP_BYTES, threads)
-    count = 0
+    count = mended = 0
     try:
         for passage in passages:
             document = tantivy.Document()
+            valid = Passage(*map(valid_text, passage))
+            mended += valid != passage
+            passage = valid
             document.add_text(index_files.BODY, f"{passage.title}\n{passage.text}")
             document.add_bytes(index_files.STORED, json.dumps(passage, ensure_ascii=False).encode())
             writer.add_document(document)
@@ -65,4 +70,4 @@ def _write(passages: Iterable[Passage], folder: Path, language: str | None, thre
         writer.commit()
     finally:
         writer.wait_merging_threads()  # they write to the folder
-    return count
+    return count, mended

@@ -25,8 +25,9 @@ class RetrievalServer(Provider):
         body = {"queries": [query], "topk": topk, "return_scores": True}
         answer = await request_json("POST", self.url, json=body)
         try:
-            (results,) = answer["result"]
-            return [_passage(result["document"]) for result in results[:topk]]
+            answers = answer["result"]
+            (results,) = answers or [[]]  # nothing found: an empty list for the query, none, or null
+            return [_passage(result["document"]) for result in (results or [])[:topk]]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise TransientError(f"{self.url} sent JSON of another shape: {error!r}") from None
 

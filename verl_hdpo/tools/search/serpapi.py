@@ -31,7 +31,7 @@ class SerpApi(WebProvider):
     def results(self, answer: Any) -> list[dict[str, Any]]:
         answer["search_metadata"]
         # A search without results is a success with an "error" text: https://serpapi.com/search-errors
-        return answer.get("organic_results", [])
+        return answer.get("organic_results") or []
 
     def passage(self, result: dict[str, Any]) -> Passage:
         return Passage(result["title"], result.get("snippet") or "", result["link"])

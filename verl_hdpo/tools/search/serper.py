@@ -25,7 +25,7 @@ class Serper(WebProvider):
 
     def results(self, answer: Any) -> list[dict[str, Any]]:
         answer["searchParameters"]  # in every answer, so its absence is another shape, not an empty result
-        return answer.get("organic", [])
+        return answer.get("organic") or []
 
     def passage(self, result: dict[str, Any]) -> Passage:
         return Passage(result["title"], result.get("snippet") or "", result["link"])

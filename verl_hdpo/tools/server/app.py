@@ -20,6 +20,7 @@ import asyncio
 import contextlib
 import hmac
 from collections.abc import AsyncIterator, Sequence
+from typing import TypeVar
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
@@ -31,6 +32,11 @@ from verl_hdpo.tools.server.messages import Call
 from verl_hdpo.tools.server.metrics import Metrics
 from verl_hdpo.tools.server.sessions import Refused, ServedTool, Sessions
 from verl_hdpo.tools.server.settings import ServerSettings
+
+BODY_SECONDS = 60.0
+"""How long a request may take to arrive."""
+
+Message = TypeVar("Message", bound=BaseModel)
 
 
 class _Renewal(BaseModel):
@@ -45,9 +51,9 @@ class RequireToken:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan" and scope.get("path") != "/health":
-            given = dict(scope["headers"]).get(b"authorization", b"")
-            if not hmac.compare_digest(given, self._expected):
-                refusal = Response("the token is missing or wrong", 401, {"WWW-Authenticate": "Bearer"})
+            given = [value for name, value in scope["headers"] if name == b"authorization"]
+            if len(given) != 1 or not hmac.compare_digest(given[0], self._expected):
+                refusal = Response("the token is missing, wrong, or given twice", 401, {"WWW-Authenticate": "Bearer"})
                 await refusal(scope, receive, send)
                 return
         await self._app(scope, receive, send)
@@ -135,14 +141,22 @@ async def _sweep(sessions: Sessions, seconds: float) -> None:
         sessions.sweep()
 
 
-async def _read(request: Request, message: type[BaseModel], max_mb: int) -> BaseModel:
+async def _body(request: Request, max_mb: int) -> bytes:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > max_mb << 20:
             raise Refused(413, f"the request has more than {max_mb} MiB")
+    return bytes(body)
+
+
+async def _read(request: Request, message: type[Message], max_mb: int) -> Message:
     try:
-        return message.model_validate_json(bytes(body))
+        body = await asyncio.wait_for(_body(request, max_mb), BODY_SECONDS)
+    except asyncio.TimeoutError:
+        raise Refused(408, f"the request did not arrive within {BODY_SECONDS:g} seconds") from None
+    try:
+        return message.model_validate_json(body)
     except ValidationError as error:
         # Not the values: they may be anything.
         where = [".".join(map(str, problem["loc"])) + ": " + problem["msg"] for problem in error.errors()]

@@ -18,9 +18,9 @@ from PIL import Image
 
 from verl_hdpo.tools.failures import ToolUnavailable
 from verl_hdpo.tools.io_loop import in_thread, io_loop
-from verl_hdpo.tools.server.messages import Call, Outcome, SentImage
+from verl_hdpo.tools.server.messages import Call, CallResult, SentImage
 from verl_hdpo.tools.server.settings import ClientSettings
-from verl_hdpo.tools.server.token import token_from_environment
+from verl_hdpo.tools.server.token import token_from_environment, token_from_file
 from verl_hdpo.tools.server.transport import Busy, SessionLost, Transport, Unreachable
 
 logger = logging.getLogger(__name__)
@@ -35,6 +35,7 @@ class _Trajectory:
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     server: str | None = None
     images_sent: int = 0
+    received: list[str] = field(default_factory=list)
     lost: str | None = None
     is_over: bool = False
 
@@ -57,7 +58,9 @@ class ToolClient:
     def __init__(self, settings: ClientSettings):
         self._settings = settings
         self._servers = [url.rstrip("/") for url in settings.urls]
-        self._transport = Transport(token_from_environment(settings.token_env), settings.reconnect_seconds)
+        file, name = settings.token_file, settings.token_env
+        token = token_from_file(file) if file is not None else token_from_environment(name)
+        self._transport = Transport(token, settings.reconnect_seconds)
         self._loop = io_loop()
         self._trajectories: weakref.WeakKeyDictionary[object, _Trajectory] = weakref.WeakKeyDictionary()
         self._open: dict[str, _Trajectory] = {}
@@ -85,7 +88,7 @@ class ToolClient:
         arguments: Any,
         create_kwargs: Mapping[str, Any],
         images: Sequence[ImageSource] = (),
-    ) -> Outcome:
+    ) -> CallResult:
         """Run a tool; the calls of a trajectory run one after the other.
 
         Args:
@@ -130,7 +133,7 @@ class ToolClient:
         arguments: Any,
         create_kwargs: Mapping[str, Any],
         images: Sequence[ImageSource],
-    ) -> Outcome:
+    ) -> CallResult:
         first = held.images_sent
         sent = await asyncio.gather(*(in_thread(_sent_image, image) for image in images[first:]))
         plain_kwargs = json.loads(json.dumps(dict(create_kwargs), default=_plain))
@@ -140,6 +143,7 @@ class ToolClient:
             create_kwargs=plain_kwargs,
             images_before=first,
             images=sent,
+            received=held.received,
         )
         content = call.model_dump_json().encode()
         if held.server is None:
@@ -148,8 +152,9 @@ class ToolClient:
         while response.status_code == 202:
             response = await self._transport.request("GET", held.url(call_id))
         held.images_sent = max(first, len(images))
+        held.received = [call_id]
         try:
-            return Outcome.model_validate_json(response.content)
+            return CallResult.model_validate_json(response.content)
         except ValueError as error:
             raise ToolUnavailable(f"the tool server sent no outcome: {type(error).__name__}") from None
 
@@ -193,7 +198,7 @@ class ToolClient:
             self._send("DELETE", held.url())
 
     def _send(self, method: str, url: str, content: bytes | None = None) -> None:
-        """In the background; what does not arrive the lease makes up for."""
+        """In the background, best effort: if it is lost, the lease expires."""
 
         async def send() -> None:
             try:

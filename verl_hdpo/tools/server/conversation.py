@@ -39,5 +39,5 @@ class Conversation:
             except (OSError, ValueError) as error:
                 raise ToolUnavailable(f"an image of the conversation cannot be read: {error}") from None
             self.image_data.append(image)
-            own_bytes = {"bytes": sent.file()} if sent.is_sample_s else {}
+            own_bytes = {"bytes": sent.file()} if sent.from_sample else {}
             self._parts.append({"type": "image", "image": image, **own_bytes})

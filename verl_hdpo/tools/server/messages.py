@@ -10,6 +10,8 @@ from typing import Any, Literal
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
+from verl_hdpo.tools.images.image_file import open_image
+
 _PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA")
 
 
@@ -22,11 +24,11 @@ class SentImage(_Message):
 
     Attributes:
         data: the file.
-        is_sample_s: whether these are the bytes that the sample has, and no copy.
+        from_sample: whether these are the bytes of the sample's own file, not a copy.
     """
 
     data: str
-    is_sample_s: bool = False
+    from_sample: bool = False
 
     @classmethod
     def of(cls, image: Image.Image | bytes) -> SentImage:
@@ -36,7 +38,7 @@ class SentImage(_Message):
             OSError, ValueError: the image cannot be read.
         """
         if isinstance(image, bytes):
-            return cls(data=base64.b64encode(image).decode(), is_sample_s=True)
+            return cls(data=base64.b64encode(image).decode(), from_sample=True)
         file = io.BytesIO()
         plain = image if image.mode in _PNG_MODES else image.convert("RGB")
         plain.save(file, "PNG", compress_level=1)
@@ -54,9 +56,9 @@ class SentImage(_Message):
         """The image, read when its pixels are first needed.
 
         Raises:
-            OSError, ValueError: no image.
+            ValueError: no base64, not an image, or a very large one.
         """
-        return Image.open(io.BytesIO(self.file()))
+        return open_image(self.file())
 
 
 class Call(_Message):
@@ -69,6 +71,7 @@ class Call(_Message):
         create_kwargs: those of the sample's that the tool needs.
         images_before: how many images of the conversation the server was sent earlier.
         images: those since then, if the tool needs them.
+        received: calls of this trajectory whose answers arrived; the server keeps them no longer.
     """
 
     tool: str
@@ -76,9 +79,10 @@ class Call(_Message):
     create_kwargs: dict[str, Any] = Field(default_factory=dict)
     images_before: int = 0
     images: list[SentImage] = Field(default_factory=list)
+    received: list[str] = Field(default_factory=list)
 
 
-class Outcome(_Message):
+class CallResult(_Message):
     """How a call ended.
 
     Attributes:

@@ -11,11 +11,13 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 from verl_hdpo.tools.failures import ToolUnavailable
 from verl_hdpo.tools.server.conversation import Conversation
-from verl_hdpo.tools.server.messages import Call, Outcome
+from verl_hdpo.tools.server.kept_answers import KeptAnswers
+from verl_hdpo.tools.server.messages import Call, CallResult
 from verl_hdpo.tools.server.metrics import Metrics
 from verl_hdpo.tools.server.needs import Needs
 from verl_hdpo.tools.server.settings import ServerSettings
@@ -40,7 +42,7 @@ class ServedTool:
     name: str
     schema: dict[str, Any]
     needs: Needs
-    run: Callable[[Conversation, Any, dict[str, Any]], Awaitable[Outcome]]
+    run: Callable[[Conversation, Any, dict[str, Any]], Awaitable[CallResult]]
 
 
 class Refused(Exception):
@@ -62,6 +64,12 @@ class _Lane:
     def __init__(self, tool: ServedTool, max_running: int):
         self.tool, self.slots = tool, asyncio.Semaphore(max_running)
         self.pending = self.running = 0
+
+    def count_running(self) -> int:
+        return self.running
+
+    def count_waiting(self) -> int:
+        return self.pending - self.running
 
 
 @dataclass(eq=False)
@@ -97,9 +105,10 @@ class Sessions:
         self._lanes = {tool.name: _Lane(tool, settings.max_running) for tool in tools}
         self._settings, self._metrics, self._clock = settings, metrics, clock
         self._sessions: dict[str, _Session] = {}
+        self._kept = KeptAnswers(settings.max_kept_mb << 20)
         for name, lane in self._lanes.items():
-            metrics.running.labels(name).set_function(lambda lane=lane: lane.running)
-            metrics.waiting.labels(name).set_function(lambda lane=lane: lane.pending - lane.running)
+            metrics.running.labels(name).set_function(partial(_Lane.count_running, lane))
+            metrics.waiting.labels(name).set_function(partial(_Lane.count_waiting, lane))
         metrics.sessions.set_function(lambda: len(self._sessions))
 
     def open(self, session_id: str) -> None:
@@ -121,6 +130,8 @@ class Sessions:
             return
         for task in session.pending:
             task.cancel()
+        for call_id in session.calls:
+            self._forget(session, call_id)
         session.calls.clear()  # else a cancelled task and its session would hold each other
         self._metrics.closed.labels(reason).inc()
 
@@ -148,12 +159,14 @@ class Sessions:
         """The call of this id: a new one if there was none, else the first one, whatever ``call`` says.
 
         Returns:
-            Its ``Outcome`` as JSON.
+            Its ``CallResult`` as JSON.
 
         Raises:
             Refused: no such session or tool, something that the tool does not need, no room, or the answer is gone.
         """
         session = self._session(session_id)
+        for received in set(call.received) - {call_id}:
+            self._forget(session, received)
         if call_id in session.calls:
             self._metrics.repeats.inc()
             return self._task(session, call_id)
@@ -165,17 +178,22 @@ class Sessions:
             raise Refused(422, f"{call.tool} needs no create_kwargs {', '.join(unneeded)}")
         if call.images and not needs.images:
             raise Refused(422, f"{call.tool} needs no images")
+        for image in call.images:
+            try:
+                image.image()
+            except ValueError as error:
+                raise Refused(422, str(error)) from None
         if len(session.pending) >= self._settings.max_waiting_per_session:
             raise Refused(429, f"{len(session.pending)} calls of this trajectory are waiting", retry_after=1)
         if lane.pending >= self._settings.max_waiting:
             raise Refused(503, f"{lane.pending} calls of {call.tool} are waiting", retry_after=1)
         finished = [key for key, task in session.calls.items() if task is not None and task.done()]
         for key in finished[: max(0, len(finished) - KEPT_RESULTS + 1)]:
-            session.calls[key] = None
+            self._forget(session, key)
         # Counted here and not in the task, which starts later: two requests must not both find the last place.
         lane.pending += 1
         task = session.calls[call_id] = asyncio.ensure_future(self._run(session, lane, call))
-        task.add_done_callback(lambda done: self._ended(session, lane, done))
+        task.add_done_callback(lambda done: self._ended(session, call_id, lane, done))
         session.used = self._clock()
         return task
 
@@ -196,6 +214,14 @@ class Sessions:
             if task := session.calls.get(call_id):
                 task.cancel()
             session.calls[call_id] = None
+            self._kept.release((id(session), call_id))
+
+    def _forget(self, session: _Session, call_id: str) -> None:
+        """Keep no answer of a finished call; its id stays known, so that it does not run again."""
+        task = session.calls.get(call_id)
+        if task is not None and task.done():
+            session.calls[call_id] = None
+        self._kept.release((id(session), call_id))
 
     def _session(self, session_id: str) -> _Session:
         session = self._sessions.get(session_id)
@@ -221,9 +247,9 @@ class Sessions:
                 session.conversation.add(call.images_before, call.images)
                 outcome = await lane.tool.run(session.conversation, json.loads(call.arguments), call.create_kwargs)
             except (ToolUnavailable, ValueError) as error:  # ValueError: no JSON, which no client sends
-                outcome = Outcome(status="unavailable", text=str(error))
+                outcome = CallResult(status="unavailable", text=str(error))
             except RecursionError:
-                outcome = Outcome(status="failed", text="the arguments are nested too deeply")
+                outcome = CallResult(status="failed", text="the arguments are nested too deeply")
             finally:
                 lane.running -= 1
                 self._metrics.seconds.labels(lane.tool.name).observe(self._clock() - started)
@@ -231,19 +257,21 @@ class Sessions:
         self._metrics.calls.labels(lane.tool.name, outcome.status).inc()
         return answer
 
-    def _encoded(self, outcome: Outcome) -> tuple[Outcome, bytes]:
+    def _encoded(self, outcome: CallResult) -> tuple[CallResult, bytes]:
         try:
             answer, limit = outcome.model_dump_json().encode(), self._settings.max_response_mb
             why = f"it has {len(answer)} bytes, over {limit} MiB" if len(answer) > limit << 20 else None
         except ValueError as error:
             why = str(error)
         if why is not None:
-            outcome = Outcome(status="unavailable", text=f"the tool's answer cannot be sent: {why}")
+            outcome = CallResult(status="unavailable", text=f"the tool's answer cannot be sent: {why}")
             answer = outcome.model_dump_json().encode()
         return outcome, answer
 
-    def _ended(self, session: _Session, lane: _Lane, task: asyncio.Task[bytes]) -> None:
+    def _ended(self, session: _Session, call_id: str, lane: _Lane, task: asyncio.Task[bytes]) -> None:
         lane.pending -= 1
         session.used = self._clock()
         if task.cancelled():
             self._metrics.calls.labels(lane.tool.name, "cancelled").inc()
+        elif session.calls.get(call_id) is task:
+            self._kept.add((id(session), call_id), len(task.result()), lambda: session.calls.update({call_id: None}))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 
-from verl_hdpo.settings.tool import Settings, ToolSettings
+from verl_hdpo.settings.group import Settings
+from verl_hdpo.settings.tool import ToolSettings
 from verl_hdpo.tools.server import TOKEN_ENV
 
 
@@ -20,6 +23,7 @@ class ServerSettings(Settings):
         idle_seconds: a session without a call for so long is closed.
         poll_seconds: after so long the client is told that its call still runs, and asks again.
         max_request_mb, max_response_mb: size of a call and of its answer, images included.
+        max_kept_mb: size of all answers that are kept for clients that ask again; beyond it the oldest go.
     """
 
     max_sessions: int = Field(default=4096, ge=1)
@@ -31,6 +35,7 @@ class ServerSettings(Settings):
     poll_seconds: float = Field(default=20.0, gt=0, le=30)
     max_request_mb: int = Field(default=128, ge=1)
     max_response_mb: int = Field(default=128, ge=1)
+    max_kept_mb: int = Field(default=1024, ge=1)
 
 
 class ClientSettings(Settings):
@@ -38,7 +43,9 @@ class ClientSettings(Settings):
 
     Attributes:
         urls: of the servers, each a process with all the tools; a trajectory stays with one.
-        token_env: environment variable with the token.
+        token_env: environment variable with the token. It stays readable in /proc for processes of the same user;
+            ``token_file`` does not.
+        token_file: file with the token that only its owner can read, in place of the variable.
         deadline: seconds a call may take, waiting included; then the tool is unavailable. Less than the agent loop's
             ``tool_timeout``, which would make an outage a call that the model took too long with.
         reconnect_seconds: how long a server may be unreachable before the tool is unavailable.
@@ -46,6 +53,7 @@ class ClientSettings(Settings):
 
     urls: tuple[str, ...] = Field(min_length=1)
     token_env: str = TOKEN_ENV
+    token_file: Path | None = None
     deadline: float = Field(default=300.0, gt=0)
     reconnect_seconds: float = Field(default=30.0, gt=0)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 from verl_hdpo.settings.tool import ToolConfigError
 
 MIN_CHARS = 16
-_HOW = "make one with: openssl rand -hex 32"
+_HOW = "make one with: (umask 077; openssl rand -hex 32 > token)"
 
 
 def token_from_environment(name: str) -> str:
@@ -23,12 +24,18 @@ def token_from_environment(name: str) -> str:
 
 
 def token_from_file(path: Path) -> str:
-    """The token in a file, surrounding space left out.
+    """The token in a file that nobody else can read, surrounding space left out.
 
     Raises:
-        ToolConfigError: it cannot be read, or holds no token.
+        ToolConfigError: it cannot be read, others can read it too, or it holds no token.
     """
     try:
+        found = path.stat()
+        if found.st_uid not in (os.geteuid(), 0) or found.st_mode & 0o077:
+            mode = stat.S_IMODE(found.st_mode)
+            raise ToolConfigError(
+                f"{path} with the tool server's token is open to other users (mode {mode:04o}); chmod 600 {path}"
+            )
         return _checked(path.read_text(), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise ToolConfigError(f"the file with the tool server's token cannot be read: {error}") from None
