@@ -13,7 +13,6 @@ from tiny import tiny_tokenizer
 from transformers import Qwen3Config
 
 from verl_hdpo.cli.main import main
-from verl_hdpo.evaluation import endpoint as endpoint_module
 from verl_hdpo.evaluation import run_config
 from verl_hdpo.evaluation.model import Model
 from verl_hdpo.evaluation.served_model import serve_arguments
@@ -165,8 +164,7 @@ def test_without_tools_a_call_spelled_in_other_tokens_ends_the_answer(run_eval, 
     assert len(banned) == len(QUESTIONS), "one turn each"
 
 
-def test_a_stopped_evaluation_makes_what_is_missing(run_eval, no_hydra, server, tmp_path, monkeypatch):
-    monkeypatch.setattr(endpoint_module, "wait_random_exponential", lambda max: 0)
+def test_a_stopped_evaluation_makes_what_is_missing(run_eval, no_hydra, server, tmp_path):
     server.failures = [503, 200 + 200]
     halted = run_eval("--concurrency", "1", "--arms", "free,without")
     assert halted.exit_code == 1

@@ -18,13 +18,14 @@ class CompletionsServer:
 
     Attributes:
         requests: bodies of the completions asked for.
+        keys: what came as ``Authorization``.
         failures: status codes to answer next, one per request.
         tells_tokens: send token ids, as vLLM does, or text alone.
         knows: fields it takes, as OpenAI's own server, which refuses others; None: any.
     """
 
     def __init__(self, write: Callable[[str, dict], str]):
-        self.write, self.requests, self.failures, self.tells_tokens = write, [], [], True
+        self.write, self.requests, self.keys, self.failures, self.tells_tokens = write, [], [], [], True
         self.models = [MODEL]
         self.knows: set[str] | None = None
         self.url = ""
@@ -53,6 +54,7 @@ def serving(write: Callable[[str, dict], str]) -> Iterator[CompletionsServer]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
+            model.keys.append(self.headers["Authorization"])
             self._send(*model.answer(self.path, None))
 
         def do_POST(self):

@@ -1,7 +1,8 @@
 """``Endpoint``: an OpenAI-compatible server, asked on tokens through ``/v1/completions``.
 
 The chat template and the tool parser stay on this side, as in training: a prompt is sent as token ids, and token ids
-come back where the server can send them (``return_token_ids``, as vLLM does), else text.
+come back where the server can send them (``return_token_ids``, as vLLM does), else text. OpenAI's own client does the
+asking: what to ask again after which wait, a server's ``Retry-After``, and keys that stay out of logs are its business.
 """
 
 from __future__ import annotations
@@ -10,23 +11,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
-from tenacity import AsyncRetrying, RetryError, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+import openai
 
 ATTEMPTS = 6
+ANSWER_SECONDS = 3600.0
+"""A hang: a busy server may take long for one answer, and gets no faster by being asked again."""
 NEUTRAL = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
 """Sampling as it is without these; unsaid, vLLM takes them from the checkpoint's ``generation_config.json``."""
 EXTRAS = {"return_token_ids": True, "skip_special_tokens": False, **NEUTRAL}
 """Fields beyond OpenAI's; a server that refuses them is asked without."""
-AGAIN = (408, 409, 425, 429, 500, 502, 503, 504)
+NO_KEY = "none"
+"""Sent where there is no key, lest the client takes the environment's ``OPENAI_API_KEY``."""
 
 
 class EndpointError(RuntimeError):
     """A server that cannot be reached or refuses what it is asked; the message says what it answered."""
-
-
-class _Busy(Exception):
-    """Worth another attempt."""
 
 
 @dataclass(frozen=True)
@@ -51,22 +50,15 @@ class Endpoint:
         url: of the server, with or without ``/v1``.
         model: name under which the server has it; None: the only one it has.
         api_key: sent as bearer token.
-        timeout: seconds for one answer.
-        connections: requests at a time.
     """
 
-    def __init__(
-        self, url: str, model: str | None = None, api_key: str | None = None, timeout: float = 600.0,
-        connections: int = 32,
-    ):  # fmt: skip
+    def __init__(self, url: str, model: str | None = None, api_key: str | None = None):
         self.url = url.rstrip("/").removesuffix("/v1") + "/v1"
         self.model = model
-        self._extras = EXTRAS
-        self._client = httpx.AsyncClient(
-            base_url=self.url,
-            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
-            timeout=httpx.Timeout(timeout, connect=10.0),
-            limits=httpx.Limits(max_connections=connections),
+        self._extras: dict[str, Any] = EXTRAS
+        timeout = openai.Timeout(ANSWER_SECONDS, connect=60.0)
+        self._client = openai.AsyncOpenAI(
+            base_url=self.url, api_key=api_key or NO_KEY, timeout=timeout, max_retries=ATTEMPTS - 1
         )
 
     async def connect(self) -> str:
@@ -76,13 +68,13 @@ class Endpoint:
             EndpointError: no server, none of that kind, or no such model.
         """
         try:
-            answer = await self._client.get("/models")
-            names = [model["id"] for model in answer.raise_for_status().json()["data"]]
-        except httpx.TransportError as error:
+            found = await self._client.with_options(max_retries=0).models.list()
+            names = [_text(model.id) for model in found.data]
+        except openai.APIConnectionError as error:
             raise EndpointError(
-                f"no server at {self.url} ({type(error).__name__}: {error}); is it started, and is the address right?"
+                f"no server at {self.url} ({_reason(error)}); is it started, and is the address right?"
             ) from error
-        except (httpx.HTTPStatusError, ValueError, KeyError, TypeError) as error:
+        except (openai.OpenAIError, AttributeError, TypeError, ValueError) as error:
             raise EndpointError(f"{self.url}/models does not list models as OpenAI's API does: {error}") from error
         if self.model is None and len(names) != 1:
             raise EndpointError(f"{self.url} has {', '.join(names) or 'no models'}; say which by --served-name")
@@ -100,43 +92,43 @@ class Endpoint:
         Raises:
             EndpointError: the server refused, or did not answer ``ATTEMPTS`` times.
         """
-        request = {
-            "model": self.model,
-            "prompt": list(prompt_ids),
-            **settings,
-        }
-        try:
-            async for attempt in AsyncRetrying(
-                stop=stop_after_attempt(ATTEMPTS),
-                wait=wait_random_exponential(max=30),
-                retry=retry_if_exception_type(_Busy),
-            ):
-                with attempt:
-                    return await self._ask(request)
-        except RetryError as error:
-            raise EndpointError(
-                f"{self.url} gave no answer in {ATTEMPTS} attempts: {error.last_attempt.exception()}"
-            ) from error
-        raise AssertionError("unreachable")
-
-    async def close(self) -> None:
-        await self._client.aclose()
-
-    async def _ask(self, request: dict[str, Any]) -> Completion:
         extras = self._extras
         try:
-            answer = await self._client.post("/completions", json={**extras, **request})
-        except httpx.TransportError as error:
-            raise _Busy(f"{type(error).__name__}: {error}") from error
-        if answer.status_code in (400, 422) and any(name in answer.text for name in extras):
+            answer = await self._client.completions.create(
+                model=self.model, prompt=list(prompt_ids), extra_body={**extras, **settings}
+            )
+            choice = answer.choices[0]
+            return Completion(_text(choice.text), getattr(choice, "token_ids", None), choice.finish_reason != "length")
+        except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+            if not any(name in error.response.text for name in extras):
+                raise self._refused(error) from error
             self._extras = {}
-            raise _Busy(f"HTTP {answer.status_code}: {answer.text[:300]}")
-        if answer.status_code in AGAIN:
-            raise _Busy(f"HTTP {answer.status_code}: {answer.text[:300]}")
-        if answer.status_code != 200:
-            raise EndpointError(f"{self.url}/completions answered HTTP {answer.status_code}: {answer.text[:500]}")
-        try:
-            choice = answer.json()["choices"][0]
-            return Completion(choice["text"], choice.get("token_ids"), choice.get("finish_reason") != "length")
-        except (ValueError, KeyError, IndexError, TypeError) as error:
-            raise EndpointError(f"{self.url}/completions answered no completion: {answer.text[:300]}") from error
+            return await self.complete(prompt_ids, settings)
+        except openai.APIStatusError as error:
+            raise self._refused(error) from error
+        except openai.APIConnectionError as error:
+            raise EndpointError(f"{self.url} gave no answer in {ATTEMPTS} attempts: {_reason(error)}") from error
+        except (openai.OpenAIError, AttributeError, IndexError, TypeError, ValueError) as error:
+            raise EndpointError(f"{self.url}/completions answered no completion: {error}") from error
+
+    def _refused(self, error: openai.APIStatusError) -> EndpointError:
+        again = f", {ATTEMPTS} times" if error.status_code >= 500 or error.status_code in (408, 409, 429) else ""
+        return EndpointError(
+            f"{self.url}/completions answered HTTP {error.status_code}{again}: {error.response.text[:500]}"
+        )
+
+    async def close(self) -> None:
+        await self._client.close()
+
+
+def _text(found: Any) -> str:
+    """``found``, which the client takes as the server sends it."""
+    if not isinstance(found, str):
+        raise TypeError(f"{found} where a text should be")
+    return found
+
+
+def _reason(error: openai.APIConnectionError) -> str:
+    """What the client wraps."""
+    cause = error.__cause__ or error
+    return f"{type(cause).__name__}: {cause}"

@@ -77,7 +77,7 @@ async def _records(
     if todo:
         with _server(model, request, config) as url:
             name = model.name if model.url else model.path  # by name, lest another server has come to that port
-            endpoint = Endpoint(url, name, model.api_key, connections=request.concurrency)
+            endpoint = Endpoint(url, name, model.api_key)
             try:
                 name = await endpoint.connect()
                 click.echo(f"{model.label}: {len(todo)} rollouts to make, {len(file.records)} made; {name} at {url}")

@@ -39,10 +39,10 @@ def check_model(path: str, endpoint: str | None = None) -> None:
         problem = f"{api.endpoint} has no such model, or shows it only to those whom its owner lets in (HF_TOKEN)"
     except OfflineModeIsEnabled:
         problem = "HF_HUB_OFFLINE is set, and it is not in the hub's cache here"
-    except httpx.ConnectError as error:
-        problem = f"{api.endpoint} cannot be reached ({error}), and it is not in the hub's cache here"
-    except (HfHubHTTPError, httpx.HTTPError):
+    except (HfHubHTTPError, httpx.TimeoutException):
         return  # a hub in trouble: loading it tries more than once
+    except (httpx.TransportError, OSError) as error:
+        problem = f"{api.endpoint} cannot be reached ({error}), and it is not in the hub's cache here"
     else:
         return
     raise ModelError(f"cannot load the model {path}: there is no such folder, and {problem}")
