@@ -37,7 +37,7 @@ ARROWS: dict[str, set[str]] = {
     "__main__": {"cli"},
 }
 """What each folder may import of the others."""
-HOSTLESS = ("algorithm", "settings", "outcomes", "grading", "compare", "runs")
+HOSTLESS = ("algorithm", "settings", "outcomes", "grading", "runs")
 """Folders that know nothing of verl and what it brings."""
 TOOL_CLASSES = ("calculator", "image_search", "mcp", "python", "remote", "text_search")
 PYDANTIC = {"pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection"}
@@ -93,9 +93,13 @@ def test_folders_that_know_no_host(folder):
         for name in imports(path)
         if folder_of(module) == folder and within(name, *HOSTS)
     }
-    # The entry of a Ray job is given a Ray cluster to talk to.
-    wrong -= {line for line in wrong if line.startswith("verl_hdpo.compare.ray_jobs imports ray")}
     assert not wrong, "\n".join(sorted(wrong))
+
+
+def test_of_compare_only_the_dashboard_knows_a_host():
+    compare = {name: imports(path) for name, path in MODULES.items() if within(name, "verl_hdpo.compare")}
+    knowing = [name for name, found in compare.items() if any(within(module, *HOSTS) for module in found)]
+    assert knowing == ["verl_hdpo.compare.dashboard"]
 
 
 def test_of_the_tools_only_their_base_class_knows_a_host():

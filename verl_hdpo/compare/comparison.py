@@ -12,6 +12,7 @@ import click
 from filelock import FileLock, Timeout
 
 from verl_hdpo.compare.config_check import check_configs
+from verl_hdpo.compare.dashboard import Dashboard
 from verl_hdpo.compare.plan import PlannedRun, plan
 from verl_hdpo.compare.ray_jobs import RayJobs
 from verl_hdpo.compare.report import write_report
@@ -72,7 +73,7 @@ class Comparison:
             todo = [run for run in runs if run.state != "finished"]
             if self.ray_jobs:
                 _refuse_relative_paths(runs)
-            jobs = RayJobs(self.ray_jobs) if self.ray_jobs and not self.dry_run else None
+            jobs = RayJobs(Dashboard(self.ray_jobs)) if self.ray_jobs and not self.dry_run else None
             steps = check_configs(self.config, runs, self.overrides, self.cpu)
             click.echo(f"{len(runs)} runs, {len(runs) - len(todo)} of them finished; {out}")
             if self.dry_run:

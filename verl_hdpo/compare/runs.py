@@ -14,7 +14,7 @@ from verl_hdpo.compare import training_run
 from verl_hdpo.compare.made_with import made_with
 from verl_hdpo.compare.plan import PlannedRun
 from verl_hdpo.compare.progress import Clock, duration
-from verl_hdpo.compare.ray_jobs import RECORD, RayJobs, record_of
+from verl_hdpo.compare.ray_jobs import SUBMITTED, RayJobs, submission_of
 from verl_hdpo.compare.training_run import Steps, train
 from verl_hdpo.runs.child_process import log_tail
 
@@ -76,10 +76,10 @@ def one_after_the_other(todo: Sequence[PlannedRun], logbook: Logbook, stall_time
         click.ClickException: one of them may be going on as a Ray job.
     """
     for run in todo:
-        if record := record_of(run):
+        if last := submission_of(run):
             raise click.ClickException(
-                f"{run.label} was submitted as the Ray job {record.submission_id} and may be going on; give --ray-jobs "
-                f"{record.address} again or, if it has ended, remove {run.folder / RECORD}"
+                f"{run.label} was submitted as the Ray job {last.submission_id} and may be going on; give --ray-jobs "
+                f"{last.address} again or, if it has ended, remove {run.folder / SUBMITTED}"
             )
     for run in todo:
         resumed = run.prepare()
@@ -105,9 +105,9 @@ def as_ray_jobs(todo: Sequence[PlannedRun], logbook: Logbook, jobs: RayJobs, at_
                 going[run] = Steps(run, lambda step, run=run: logbook.step(run, step))
                 if not left_going[run]:
                     jobs.submit(run, resumed)
-                record = record_of(run)
+                last = submission_of(run)
                 how = "its job goes on" if left_going[run] else _how(resumed)
-                logbook.begin(run, f"{how}, Ray job {record.submission_id}", time.time() - record.submitted)
+                logbook.begin(run, f"{how}, Ray job {last.submission_id}", time.time() - last.submitted)
             time.sleep(training_run.POLL_SECONDS)
             for run, steps in list(going.items()):
                 ended = jobs.ended(run)
@@ -115,12 +115,16 @@ def as_ray_jobs(todo: Sequence[PlannedRun], logbook: Logbook, jobs: RayJobs, at_
                 if ended is not None:
                     del going[run]
                     message = jobs.message(run) if ended.code else ""
-                    facts = {"resumed": record_of(run).resumed, "seconds": ended.seconds, "made_with": ended.made_with}
+                    facts = {
+                        "resumed": submission_of(run).resumed,
+                        "seconds": ended.seconds,
+                        "made_with": ended.made_with,
+                    }
                     logbook.end(run, ended.code, facts, message)
     finally:
         for run in [*going, *(run for run in waiting if left_going[run])]:
-            if record := record_of(run):
-                click.echo(f"{run.label} may go on; `ray job stop {record.submission_id}` ends it", err=True)
+            if last := submission_of(run):
+                click.echo(f"{run.label} may go on; `ray job stop {last.submission_id}` ends it", err=True)
 
 
 def _how(resumed: bool) -> str:

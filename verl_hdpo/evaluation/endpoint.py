@@ -16,9 +16,14 @@ import openai
 ATTEMPTS = 6
 ANSWER_SECONDS = 3600.0
 """A hang: a busy server may take long for one answer, and gets no faster by being asked again."""
-NEUTRAL = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
-"""Sampling as it is without these; unsaid, vLLM takes them from the checkpoint's ``generation_config.json``."""
-EXTRAS = {"return_token_ids": True, "skip_special_tokens": False, **NEUTRAL}
+EXTRAS = {
+    "return_token_ids": True,
+    "skip_special_tokens": False,
+    # Sampling as it is without these; unsaid, vLLM takes them from the checkpoint's generation_config.json.
+    "top_k": -1,
+    "min_p": 0.0,
+    "repetition_penalty": 1.0,
+}
 """Fields beyond OpenAI's; a server that refuses them is asked without."""
 NO_KEY = "none"
 """Sent where there is no key, lest the client takes the environment's ``OPENAI_API_KEY``."""
@@ -55,7 +60,7 @@ class Endpoint:
     def __init__(self, url: str, model: str | None = None, api_key: str | None = None):
         self.url = url.rstrip("/").removesuffix("/v1") + "/v1"
         self.model = model
-        self._extras: dict[str, Any] = EXTRAS
+        self._takes_extras = True
         timeout = openai.Timeout(ANSWER_SECONDS, connect=60.0)
         self._client = openai.AsyncOpenAI(
             base_url=self.url, api_key=api_key or NO_KEY, timeout=timeout, max_retries=ATTEMPTS - 1
@@ -92,17 +97,19 @@ class Endpoint:
         Raises:
             EndpointError: the server refused, or did not answer ``ATTEMPTS`` times.
         """
-        extras = self._extras
+        takes_extras, request = self._takes_extras, {**EXTRAS, **settings}
+        if not takes_extras:
+            request = {key: value for key, value in request.items() if (key, value) not in EXTRAS.items()}
         try:
             answer = await self._client.completions.create(
-                model=self.model, prompt=list(prompt_ids), extra_body={**extras, **settings}
+                model=self.model, prompt=list(prompt_ids), extra_body=request
             )
             choice = answer.choices[0]
             return Completion(_text(choice.text), getattr(choice, "token_ids", None), choice.finish_reason != "length")
         except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-            if not any(name in error.response.text for name in extras):
+            if not takes_extras or not any(name in error.response.text for name in EXTRAS):
                 raise self._refused(error) from error
-            self._extras = {}
+            self._takes_extras = False
             return await self.complete(prompt_ids, settings)
         except openai.APIStatusError as error:
             raise self._refused(error) from error

@@ -9,11 +9,8 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
-from contextvars import ContextVar
-from dataclasses import dataclass
 from io import StringIO
 from typing import Any
 
@@ -24,81 +21,16 @@ from verl.experimental.agent_loop.agent_loop import AgentLoopWorker
 from verl.experimental.agent_loop.tool_parser import ToolParser
 from verl.experimental.reward_loop.reward_loop import RewardLoopWorker
 from verl.trainer.ppo.utils import create_rl_dataset
-from verl.workers.rollout.replica import TokenOutput
 
 from verl_hdpo.adapters.run_settings import hdpo_settings
 from verl_hdpo.adapters.tool_prompt import shows_tools
-from verl_hdpo.evaluation.endpoint import NEUTRAL, Endpoint
+from verl_hdpo.evaluation.endpoint import Endpoint
 from verl_hdpo.evaluation.record import Arm, Record
+from verl_hdpo.evaluation.run_config import EvaluationError
+from verl_hdpo.evaluation.token_client import TRAJECTORY, TokenClient, Trajectory
 from verl_hdpo.outcomes.batch import Outcomes
 
-BANNED = -100.0
-"""OpenAI's logit_bias that keeps a token from being sampled."""
-
 _CALL_STARTS = ("tool_call_start_token", "tool_calls_section_start_token", "tool_calls_start_token")
-
-
-class EvaluationError(ValueError):
-    """Settings with which tool use cannot be measured; the message says what to do."""
-
-
-@dataclass
-class _Trajectory:
-    """The rollout that a request belongs to."""
-
-    name: str
-    turn: int = 0
-
-
-# Each rollout is a task of its own, and its requests are made in that task (AgentLoopWorker._run_agent_loop).
-_TRAJECTORY: ContextVar[_Trajectory] = ContextVar("verl_hdpo_evaluation_trajectory")
-
-
-class _Client:
-    """What an agent loop takes for its LLM server; ``generate`` as verl's vLLM server does it.
-
-    Args:
-        start: tokens that a rollout begins with.
-        banned: tokens that it never samples.
-    """
-
-    def __init__(self, rollout: Any, tokenizer: Any, seed: int, start: Sequence[int], banned: Sequence[int]):
-        self.endpoint: Endpoint | None = None
-        self._rollout, self._tokenizer, self._seed = rollout, tokenizer, seed
-        self._start, self._bias = list(start), {str(token): BANNED for token in banned}
-
-    async def generate(
-        self,
-        request_id: str,
-        *,
-        prompt_ids: list[int],
-        sampling_params: dict[str, Any],
-        image_data: Any = None,
-        video_data: Any = None,
-        audio_data: Any = None,
-        **kwargs: Any,
-    ) -> TokenOutput:
-        if image_data or video_data or audio_data:
-            raise EvaluationError("pictures, video and sound cannot be sent as tokens to /v1/completions")
-        trajectory = _TRAJECTORY.get()
-        start = self._start if trajectory.turn == 0 else []
-        name = f"{self._seed}/{trajectory.name}/{trajectory.turn}"
-        trajectory.turn += 1
-        prompt_ids = [*prompt_ids, *start]
-        said = {"logprobs": False, **NEUTRAL}  # the endpoint says the latter itself, where the server takes them
-        settings = {key: value for key, value in sampling_params.items() if said.get(key) != value}
-        total = self._rollout.prompt_length + self._rollout.response_length
-        settings["max_tokens"] = max(1, min(self._rollout.response_length, total - len(prompt_ids)))
-        settings["seed"] = zlib.crc32(name.encode()) >> 1  # a seed of its own: resumed or not, the same request
-        if self._bias:
-            settings["logit_bias"] = self._bias
-        done = await self.endpoint.complete(prompt_ids, settings)
-        ids = done.token_ids
-        if ids is None:
-            ids = self._tokenizer.encode(done.text, add_special_tokens=False)
-            if done.finished and ids[-1:] != [self._tokenizer.eos_token_id]:
-                ids.append(self._tokenizer.eos_token_id)
-        return TokenOutput(token_ids=[*start, *ids], stop_reason="completed")
 
 
 class _Local:
@@ -177,7 +109,7 @@ class Rollouts:
 
     async def run(self, arm: Arm, question: int, rollout: int, row: Mapping[str, Any]) -> Record:
         """One rollout of a row of :meth:`questions`."""
-        _TRAJECTORY.set(_Trajectory(f"{arm}/{question}/{rollout}"))
+        TRAJECTORY.set(Trajectory(f"{arm}/{question}/{rollout}"))
         config = self._config.actor_rollout_ref.rollout
         fields = {key: value for key, value in row.items() if key != "dummy_tensor"}
         values = config.val_kwargs
@@ -222,7 +154,7 @@ class Rollouts:
             worker.config = copy.deepcopy(self._config)
             with open_dict(worker.config):
                 worker.config.actor_rollout_ref.rollout.multi_turn.max_assistant_turns = 1
-        worker.llm_client = _Client(worker.rollout_config, self.tokenizer, self._seed, start, banned)
+        worker.llm_client = TokenClient(worker.rollout_config, self.tokenizer, self._seed, start, banned)
         return worker
 
     def _call_start_ids(self) -> list[int]:

@@ -19,20 +19,20 @@ DEFAULTS = {
 """What is taken in place of verl's own value, where neither the run's config nor its overrides say another."""
 
 
-class RunConfigError(ValueError):
-    """Overrides that do not fit verl's config."""
+class EvaluationError(ValueError):
+    """Settings with which tool use cannot be measured; the message says what to do."""
 
 
 def run_config(base: VerlConfig, overrides: Sequence[str]) -> DictConfig:
     """The composed config.
 
     Raises:
-        RunConfigError: verl's config has no such setting.
+        EvaluationError: verl's config has no such setting.
     """
     try:
         config = compose(base.config_name, base.config_path, base.config_dir, list(overrides))
     except HydraException as error:
-        raise RunConfigError(f"the overrides do not fit verl's config: {error}") from None
+        raise EvaluationError(f"the overrides do not fit verl's config: {error}") from None
     named = {override.lstrip("+").partition("=")[0] for override in overrides}
     for setting, (stock, ours) in DEFAULTS.items():
         if setting not in named and OmegaConf.select(config, setting) == stock:

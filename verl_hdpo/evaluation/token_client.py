@@ -1,0 +1,75 @@
+"""``TokenClient``: an endpoint as an agent loop takes its LLM server, with a seed of its own for every request."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+from verl.workers.rollout.replica import TokenOutput
+
+from verl_hdpo.evaluation.endpoint import Endpoint
+from verl_hdpo.evaluation.run_config import EvaluationError
+
+BANNED = -100.0
+"""OpenAI's logit_bias that keeps a token from being sampled."""
+
+
+@dataclass
+class Trajectory:
+    """The rollout that a request belongs to."""
+
+    name: str
+    turn: int = 0
+
+
+# Each rollout is a task of its own, and its requests are made in that task (AgentLoopWorker._run_agent_loop).
+TRAJECTORY: ContextVar[Trajectory] = ContextVar("verl_hdpo_evaluation_trajectory")
+
+
+class TokenClient:
+    """What an agent loop takes for its LLM server; ``generate`` as verl's vLLM server does it.
+
+    Args:
+        start: tokens that a rollout begins with.
+        banned: tokens that it never samples.
+    """
+
+    def __init__(self, rollout: Any, tokenizer: Any, seed: int, start: Sequence[int], banned: Sequence[int]):
+        self.endpoint: Endpoint | None = None
+        self._rollout, self._tokenizer, self._seed = rollout, tokenizer, seed
+        self._start, self._bias = list(start), {str(token): BANNED for token in banned}
+
+    async def generate(
+        self,
+        request_id: str,
+        *,
+        prompt_ids: list[int],
+        sampling_params: dict[str, Any],
+        image_data: Any = None,
+        video_data: Any = None,
+        audio_data: Any = None,
+        **kwargs: Any,
+    ) -> TokenOutput:
+        if image_data or video_data or audio_data:
+            raise EvaluationError("pictures, video and sound cannot be sent as tokens to /v1/completions")
+        trajectory = TRAJECTORY.get()
+        start = self._start if trajectory.turn == 0 else []
+        name = f"{self._seed}/{trajectory.name}/{trajectory.turn}"
+        trajectory.turn += 1
+        prompt_ids = [*prompt_ids, *start]
+        settings = {key: value for key, value in sampling_params.items() if key != "logprobs" or value}
+        total = self._rollout.prompt_length + self._rollout.response_length
+        settings["max_tokens"] = max(1, min(self._rollout.response_length, total - len(prompt_ids)))
+        settings["seed"] = zlib.crc32(name.encode()) >> 1  # a seed of its own: resumed or not, the same request
+        if self._bias:
+            settings["logit_bias"] = self._bias
+        done = await self.endpoint.complete(prompt_ids, settings)
+        ids = done.token_ids
+        if ids is None:
+            ids = self._tokenizer.encode(done.text, add_special_tokens=False)
+            if done.finished and ids[-1:] != [self._tokenizer.eos_token_id]:
+                ids.append(self._tokenizer.eos_token_id)
+        return TokenOutput(token_ids=[*start, *ids], stop_reason="completed")
