@@ -34,7 +34,6 @@ def test_the_installed_release_is_among_the_supported():
 
 @pytest.mark.skipif(UNDER_TEST in os.environ, reason="runs once, from the installed release")
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("release", [release for release in SUPPORTED if release != installed()])
 def test_the_other_releases(release):
     """This file again, in a process in which ``import verl`` gives the other release."""

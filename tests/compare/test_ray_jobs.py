@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import click
@@ -17,6 +16,7 @@ import pytest
 import requests
 import trainer_that_logs
 from free_port import free_port
+from hang import wait_until
 from planned_runs import planned
 from ray.job_submission import JobSubmissionClient
 
@@ -25,7 +25,6 @@ from verl_hdpo.compare.dashboard import Dashboard
 from verl_hdpo.compare.plan import write_json
 
 pytestmark = pytest.mark.slow
-SECONDS_TO_START = 3600  # a hang: Ray starts in seconds, and on a busy machine in minutes
 
 
 @pytest.fixture(scope="module")
@@ -47,14 +46,12 @@ def cluster():
 
 
 def answering(address, process):
-    deadline = time.monotonic() + SECONDS_TO_START
-    while True:
-        try:
-            JobSubmissionClient(address).list_jobs()
-            return address
-        except (OSError, RuntimeError):
-            assert process.poll() is None and time.monotonic() < deadline
-            time.sleep(0.5)
+    def answers():
+        with contextlib.suppress(OSError, RuntimeError):
+            return JobSubmissionClient(address).list_jobs() is not None
+
+    wait_until(answers, lambda: process.poll() is None)
+    return address
 
 
 @pytest.fixture
@@ -113,10 +110,7 @@ def left_going(run_compare, tmp_path, monkeypatch):
 
 def wait_for_the_ends(tmp_path):
     (tmp_path / "go_on").touch()
-    deadline = time.monotonic() + SECONDS_TO_START
-    while len(list(tmp_path.rglob(ray_jobs.ENDED))) < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    wait_until(lambda: len(list(tmp_path.rglob(ray_jobs.ENDED))) == 2)
 
 
 def test_jobs_outlive_the_command_and_are_followed_by_the_next(left_going, run_compare, tmp_path):

@@ -5,12 +5,12 @@ import json
 import os
 import subprocess
 import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hang import wait_until
 from run_overrides import SAMPLED, VALIDATED
 from run_processes import COMMAND, MARKED, TEST_MARK, process_of_runs, processes_of_runs
 
@@ -25,7 +25,6 @@ STOCK_PARTS = [
     f"reward.custom_reward_function.path={EXAMPLE_REWARD}",
 ]
 """verl's own agent loop and, by default, its ``naive`` reward manager, with the user's reward function."""
-SECONDS_TO_START, SECONDS_TO_END = 900, 300
 
 
 def pytest_collection_modifyitems(items):
@@ -174,16 +173,11 @@ def comparison(pipeline, tmp_path_factory):
     first_run, second_run = (out / "runs" / algorithm / "seed1" for algorithm in ("grpo", "hdpo"))
 
     with subprocess.Popen(command, env=MARKED) as first:
-        deadline = time.monotonic() + SECONDS_TO_START
-        while not (second_run.exists() and process_of_runs("ray::TaskRunner")):
-            assert first.poll() is None and time.monotonic() < deadline
-            time.sleep(1)
+        # A run that hangs is ended by the comparison itself.
+        wait_until(lambda: second_run.exists() and process_of_runs("ray::TaskRunner"), lambda: first.poll() is None)
         first.kill()
     record = (first_run / "done.json").read_bytes()
-    deadline = time.monotonic() + SECONDS_TO_END
-    while processes_of_runs():  # what a run that lost its parent ends by itself
-        assert time.monotonic() < deadline, processes_of_runs()
-        time.sleep(1)
+    wait_until(lambda: not processes_of_runs())  # what a run that lost its parent ends by itself
 
     second = subprocess.run(command, capture_output=True, text=True, env=MARKED)
     assert second.returncode == 0, second.stdout + second.stderr

@@ -11,6 +11,7 @@ import psutil
 import pytest
 import torch
 from free_port import free_port
+from hang import HANG_SECONDS
 from leftovers import nothing_left
 from run_overrides import OWN_PARTS
 from run_processes import processes_of_runs
@@ -137,7 +138,7 @@ class Deaths:
 
 
 def assert_gone(processes):
-    _, alive = psutil.wait_procs(set(processes), timeout=20)
+    _, alive = psutil.wait_procs(set(processes), timeout=HANG_SECONDS)
     assert not alive
 
 
@@ -145,7 +146,6 @@ def rows_of(record):
     return [json.loads(line) for line in record.read_text().splitlines()]
 
 
-@pytest.mark.timeout(1800)
 def test_training_goes_through_the_deaths_of_its_tools(train, tool_task, tmp_path, monkeypatch):
     """Half of the questions name a tool of the worker's own process, half one of a server on this machine.
 

@@ -18,8 +18,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-LIMIT = 400.0
-"""Seconds that the ranks of a layout may take."""
+LIMIT = 3600.0
+"""Seconds after which the ranks of a layout hang, however busy the machine is."""
 
 
 def serve() -> None:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from comparison import error, gradient_of
 from engines import HERE, python_path
+from hang import HANG_SECONDS
 from layouts import LAYOUTS
 from loss_settings import SETTINGS
 from ray_runs import CALLS, EPOCHS, GROUPS, RATE, RUNS
@@ -27,7 +28,7 @@ def updated(directory, tmp_path_factory):
     output = tmp_path_factory.mktemp("actor")
     env = {**os.environ, **ENVIRONMENT, "PYTHONPATH": python_path()}
     command = [sys.executable, "-W", "ignore", str(HERE / "ray_update.py"), str(directory), str(output)]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=HANG_SECONDS)
     assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
     return output
 
