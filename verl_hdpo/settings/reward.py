@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from verl_hdpo.settings.group import StrictSettings, Wanted
+from verl_hdpo.settings.judge import JudgeSettings
 
 Check = Literal["auto", "exact", "math"]
 ANSWER_PATTERN = r"<answer>((?:(?!</?answer>).)*)</answer>"
@@ -21,6 +22,10 @@ def _one_group(pattern: str) -> str:
     if groups != 1:
         raise ValueError(f"{groups} groups")
     return pattern
+
+
+def _group(judge: Any) -> Any:
+    return {"when": judge} if isinstance(judge, str) else judge
 
 
 class RewardSettings(StrictSettings):
@@ -41,3 +46,6 @@ class RewardSettings(StrictSettings):
     """Regular expression with one group, the answer; it is searched in what the model wrote only."""
     check_timeout: Annotated[float, Field(gt=0), Wanted("a number of seconds > 0")] = 30.0
     """Seconds of processor time for a check, or by the clock for a call of a custom reward function."""
+    judge: Annotated[JudgeSettings | None, BeforeValidator(_group)] = None
+    """The judge for answers that the rules cannot decide: `when_undecided`, `always` or `never`, or a group of settings;
+    see [judge.md](judge.md)."""

@@ -13,12 +13,13 @@ from urllib.parse import parse_qsl, urlsplit
 
 @dataclass
 class Answer:
-    """``body`` is sent as JSON unless it is bytes; None hangs up without a word."""
+    """``body`` is sent as JSON unless it is bytes; None hangs up without a word, and ``cut`` in the middle of it."""
 
     body: object = None
     status: int = 200
     headers: dict = field(default_factory=dict)
     delay: float = 0.0
+    cut: bool = False
 
 
 @dataclass
@@ -73,9 +74,10 @@ def serving(*answers):
             self.send_response(found.status)
             for name, value in {"Content-Type": "application/json", **found.headers}.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(data)))
+            self.send_header("Content-Length", str(len(data) + found.cut))
             self.end_headers()
             self.wfile.write(data)
+            self.close_connection = found.cut
 
         do_GET = do_POST = do_PUT = do_DELETE = respond
 
