@@ -18,7 +18,7 @@ install: $(VENV)/installed ## make .venv with stock verl, vLLM for the CPU and t
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -c 'import sys; assert (3, 10) <= sys.version_info < (3, 13), "Python 3.10 to 3.12 needed (make PYTHON=python3.11)"'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -e '.[cpu,tools,report,dev]'
+	$(BIN)/python -m pip install --quiet -e '.[cpu,tools,judge,report,dev]'
 	# A torchvision built for CUDA breaks every transformers model import beside a torch for the CPU.
 	$(BIN)/python -c 'import torchvision' 2>/dev/null || $(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	# Beside the rest: where verl finds Megatron it imports it, and every training worker starts 4 s later.

@@ -13,10 +13,11 @@ from typing import Any
 
 from verl_hdpo.settings.algorithms import ALGORITHMS
 from verl_hdpo.settings.group import Settings
+from verl_hdpo.settings.judge import JudgeSettings
 from verl_hdpo.settings.reward import RewardSettings
 
 DOCS = Path(__file__).parent
-GROUPS: dict[str, type[Settings]] = {**ALGORITHMS, "reward": RewardSettings}
+GROUPS: dict[str, type[Settings]] = {**ALGORITHMS, "reward": RewardSettings, "judge": JudgeSettings}
 PACKAGE = DOCS.parent / "verl_hdpo"
 MARKED = re.compile(r"(<!-- settings: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 IMPORTS = re.compile(r"(<!-- imports -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -44,6 +44,12 @@ def test_verl_s_own_validation_includes_the_check(name):
         validate_config(config=config, use_reference_policy=False, use_critic=False)
 
 
+OWN_MANAGER = [
+    "reward.reward_manager.name=hdpo",
+    "actor_rollout_ref.rollout.agent.default_agent_loop=hdpo_tool_agent",
+]
+OWN_POOL = ["reward.reward_model.enable=true", "reward.reward_model.enable_resource_pool=true"]
+JUDGE = ["+reward.reward_kwargs.judge.endpoints=[http://h:1]", "+reward.reward_kwargs.judge.model=m"]
 CASES = {
     "one rollout per prompt": (
         ["actor_rollout_ref.rollout.n=1"],
@@ -53,6 +59,26 @@ CASES = {
     "colocated reward model": (
         ["reward.reward_model.enable=true"],
         ["colocated reward model", "set reward.reward_model.enable_resource_pool=true", "no verdict on correctness"],
+    ),
+    "a judge and nobody to ask": (
+        [*OWN_MANAGER, "+reward.reward_kwargs.judge=always"],
+        ["reward.reward_kwargs.judge has nobody to ask", "set its endpoints and model"],
+    ),
+    "a judge and a reward function": (
+        [*OWN_MANAGER, *JUDGE, "reward.custom_reward_function.path=mine.py"],
+        ["are both set", "remove one of them"],
+    ),
+    "a judge that sleeps": (
+        [*OWN_MANAGER, "+reward.reward_kwargs.judge=always", *OWN_POOL],
+        ["free_cache_engine=true puts the judge to sleep", "set it to false"],
+    ),
+    "a judge that never judges": (
+        [*OWN_MANAGER, "+reward.reward_kwargs.judge=never", *OWN_POOL],
+        ["no verdict on correctness", "make it the judge with"],
+    ),
+    "a misspelt judge": (
+        [*OWN_MANAGER, *JUDGE, "+reward.reward_kwargs.judge.tiemout=1"],
+        ["unknown setting reward.reward_kwargs.judge.tiemout"],
     ),
     "answers that cannot be told from tool output": (
         ["reward.reward_manager.name=hdpo", "actor_rollout_ref.rollout.agent.default_agent_loop=tool_agent"],
@@ -134,6 +160,14 @@ def test_refused_with_what_to_do(case, name):
             "reward.reward_model.enable=true",
             "reward.reward_model.enable_resource_pool=true",
             "reward.custom_reward_function.path=judge.py",
+        ],
+        [*OWN_MANAGER, *JUDGE],
+        [*OWN_MANAGER, "+reward.reward_kwargs.judge=never"],
+        [
+            *OWN_MANAGER,
+            *OWN_POOL,
+            "+reward.reward_kwargs.judge=when_undecided",
+            "reward.reward_model.rollout.free_cache_engine=false",
         ],
         ["+algorithm.hdpo.tool_loss_norm=qualifying"],
         ["actor_rollout_ref.actor.policy_loss.loss_mode=kl_cov"],

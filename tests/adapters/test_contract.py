@@ -390,10 +390,13 @@ def test_verl_s_config_has_the_settings_that_the_check_reads(name):
         "distillation.enabled",
         "reward.reward_model.enable",
         "reward.reward_model.enable_resource_pool",
+        "reward.reward_model.model_path",
+        "reward.reward_model.rollout.free_cache_engine",
+        "reward.num_workers",
         "reward.reward_manager.name",
         "reward.custom_reward_function.path",
         "trainer.v1.trainer_mode",
     ):
-        assert OmegaConf.select(config, key) is not None or key.endswith(".path"), f"{key} is gone from {name}"
+        assert OmegaConf.select(config, key) is not None or key.endswith("path"), f"{key} is gone from {name}"
     assert "enable" in config.critic
     assert "filter_groups" in config.algorithm  # null in 0.9.0

@@ -8,15 +8,20 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from judge_servers import MODEL, asked_about, verdict
+from local_service import serving
 from omegaconf import OmegaConf
 from tensordict import TensorDict
 from tiny import tiny_tokenizer
 from verl import DataProto
+from verl.experimental.reward_loop.reward_loop import RewardLoopWorker
 from verl.experimental.reward_loop.reward_manager.registry import get_reward_manager_cls
 from verl.trainer.ppo.reward import load_reward_manager
 
 from verl_hdpo.adapters.reward_manager import HDPORewardManager
+from verl_hdpo.grading.question import Question
 from verl_hdpo.outcomes.batch import Outcomes
+from verl_hdpo.outcomes.judge_use import JudgeUse
 from verl_hdpo.outcomes.ledger import ToolLedger
 from verl_hdpo.outcomes.outcome import Outcome, OutcomeError
 from verl_hdpo.outcomes.report import SOURCE_KEY
@@ -216,7 +221,7 @@ def test_a_checker_gets_answer_ground_truth_and_question_and_is_not_asked_withou
         return Outcome.right()
 
     assert score(rollout(WRONG, ledger=ToolLedger()), checker=judge)[1]["acc"] == 1.0
-    assert seen == [("5", "4", "2+2?", 7)]
+    assert seen == [("5", "4", Question("2+2?"), 7)]
     assert score(rollout("no answer", ledger=ToolLedger()), checker=judge)[1]["outcome_known"] == 1.0
     assert len(seen) == 1
 
@@ -373,3 +378,49 @@ def test_what_verl_s_rate_limited_manager_could_not_judge_is_unknown(answer, kno
 
     info = asyncio.run(run())["reward_extra_info"]
     assert Outcomes.read([{"reward_extra_info": info}], [2], HDPOSettings()).known_B.tolist() == [known]
+
+
+def test_a_judge_decides_what_the_rules_cannot_and_its_columns_are_reported():
+    async def run(url):
+        judge = {"endpoints": [url], "model": MODEL, "when": "always"}
+        manager = HDPORewardManager(config(reward_kwargs={"judge": judge}), tiny_tokenizer())
+        try:
+            return await manager.run_single(rollout(WRONG, ledger=ToolLedger()))
+        finally:
+            await manager.checker.judge.close()
+
+    with serving(verdict("correct")) as (service, url):
+        info = asyncio.run(run(url))["reward_extra_info"]
+    assert asked_about(service.asked[0].body) == ([], "2+2?", ["4"], "5")
+    assert (info["acc"], info["outcome_known"], info[SOURCE_KEY]) == (1.0, 1.0, "judge")
+    assert list(info) == [*KEYS, *JudgeUse().columns, SOURCE_KEY] and info["judge_requests"] == 1.0
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_verl_s_reward_worker_leaves_the_reward_model_to_the_manager_as_its_judge(own):
+    """Of a reward model without reward function verl would ask for a score, past the manager."""
+    manager_name = "hdpo" if own else "naive"
+    settings = OmegaConf.merge(
+        config(reward_kwargs={"judge": "always"} if own else None),
+        {"reward": {"reward_manager": {"name": manager_name}, "reward_model": {"enable": True, "model_path": "judge"}}},
+    )
+    worker = object.__new__(RewardLoopWorker)
+    worker.config = settings
+
+    async def run(address):
+        async def disrm(data):
+            return "a score"
+
+        worker.compute_score_disrm = disrm
+        worker.reward_manager = load_reward_manager(settings, tiny_tokenizer(), reward_router_address=address)
+        answer = await worker.compute_score(rollout(WRONG, ledger=ToolLedger()))
+        if own:
+            await worker.reward_manager.checker.judge.close()
+        return answer
+
+    with serving(verdict("correct")) as (service, url):
+        answer = asyncio.run(run(url.removeprefix("http://")))
+    if own:
+        assert answer["reward_extra_info"]["acc"] == 1.0 and service.asked[0].body["model"] == "judge"
+    else:
+        assert answer == "a score" and not service.asked

@@ -37,7 +37,7 @@ def test_a_tool_that_was_down_is_read_as_unknown():
 
 
 def test_an_error_is_raised_where_it_is_read():
-    info = write_error(KeyError("spans"))["reward_extra_info"]
+    info = write_error(KeyError("spans"), RewardSettings())["reward_extra_info"]
     with pytest.raises(OutcomeError, match="could not score a rollout: 'spans'"):
         read_outcome(info, OutcomeSettings())
 

@@ -23,7 +23,7 @@ from verl_hdpo.adapters.names import (
     STOCK_REWARD_MANAGERS,
     TRAINER_MODES,
 )
-from verl_hdpo.adapters.run_settings import HDPO, RunSettings, group_settings, run_settings
+from verl_hdpo.adapters.run_settings import HDPO, RunSettings, group_settings, reward_settings, run_settings
 from verl_hdpo.algorithm.qualifying import HOMOGENEOUS_LOSSES
 from verl_hdpo.settings.algorithms import ALGORITHMS, AlgorithmSettings, HDPOSettings, IKEASettings
 from verl_hdpo.settings.group import SettingsError
@@ -90,10 +90,32 @@ def _host_problems(config: DictConfig) -> Iterator[str]:
             "a colocated reward model reports no outcome before advantages are computed; set "
             "reward.reward_model.enable_resource_pool=true"
         )
-    if reward_model.enable and not config.reward.custom_reward_function.path:
+    custom, manager = config.reward.custom_reward_function.path, config.reward.reward_manager.name
+    judge = reward_settings(config).judge if manager == REWARD_MANAGER else None
+    asks_judge = judge is not None and judge.when != "never"
+    if reward_model.enable and not custom and not asks_judge:
         yield (
-            "a reward model alone gives a score and no verdict on correctness; set "
+            "a reward model alone gives a score and no verdict on correctness; make it the judge with "
+            f"reward.reward_manager.name={REWARD_MANAGER} +reward.reward_kwargs.judge=when_undecided, or set "
             "reward.custom_reward_function.path to a function that asks it and returns 'score' and 'acc'"
+        )
+    if not asks_judge:
+        return
+    if custom:
+        yield (
+            "reward.reward_kwargs.judge and reward.custom_reward_function.path are both set, and the function takes the "
+            "judge's place; remove one of them"
+        )
+    if not judge.endpoints and not reward_model.enable:
+        yield (
+            "reward.reward_kwargs.judge has nobody to ask; set its endpoints and model, or let verl serve the judge with "
+            "reward.reward_model.enable=true"
+        )
+    if not judge.endpoints and reward_model.enable_resource_pool and reward_model.rollout.free_cache_engine:
+        # verl wakes a reward model only where it is colocated (reward_loop.py, compute_rm_score).
+        yield (
+            "reward.reward_model.rollout.free_cache_engine=true puts the judge to sleep, and verl wakes a reward model "
+            "with GPUs of its own never; set it to false"
         )
 
 

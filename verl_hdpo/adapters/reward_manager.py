@@ -10,12 +10,15 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from omegaconf import OmegaConf
 from verl import DataProto
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 from verl.experimental.reward_loop.reward_manager.registry import register
 
 from verl_hdpo.adapters.run_settings import hdpo_settings, reward_settings, run_settings
-from verl_hdpo.grading.answers import AnswerChecker, RuleChecker, extract_answer, follows_format
+from verl_hdpo.grading.answers import AnswerChecker, extract_answer, follows_format
+from verl_hdpo.grading.grader import Grader
+from verl_hdpo.grading.question import Question
 from verl_hdpo.outcomes.calls import count_calls
 from verl_hdpo.outcomes.ledger import LEDGER_KEY, LOST_KEY, MODEL_SPANS_KEY, ToolLedger
 from verl_hdpo.outcomes.outcome import Outcome
@@ -36,7 +39,7 @@ class HDPORewardManager(RewardManagerBase):
     path. Both see only what the model wrote. A check that failed to run gives ``outcome_known = 0``, score 0.
 
     Args:
-        checker: judges answers; ``RuleChecker`` by ``reward.reward_kwargs.check`` unless given.
+        checker: judges answers; the ``Grader`` of ``reward.reward_kwargs`` unless given.
     """
 
     def __init__(
@@ -54,7 +57,11 @@ class HDPORewardManager(RewardManagerBase):
         # compute_score is never None here: without a path verl passes its default, a table of data sets.
         custom = config.reward.get("custom_reward_function") or {}
         self.custom_score = compute_score if custom.get("path") else None
-        self.checker = checker or RuleChecker(self.settings.check, self.settings.check_timeout)
+        if checker is None:
+            model = OmegaConf.select(config, "reward.reward_model.model_path")
+            workers = config.reward.get("num_workers") or 1
+            checker = Grader.from_settings(self.settings, workers, reward_router_address, model)
+        self.checker = checker
         self.router_kwargs = {}
         if reward_router_address is not None:
             self.router_kwargs["reward_router_address"] = reward_router_address
@@ -77,7 +84,7 @@ class HDPORewardManager(RewardManagerBase):
             if not self._is_read:
                 raise
             logger.exception("the hdpo reward manager could not score a rollout")
-            return write_error(error)
+            return write_error(error, self.settings)
 
     async def _score(self, data: DataProto) -> dict[str, Any]:
         item = data[-1:][0]  # of a trajectory with several outputs, the last holds the answer
@@ -109,7 +116,7 @@ class HDPORewardManager(RewardManagerBase):
         if answer is None:
             return Outcome.wrong("no_answer")
         try:
-            return await self.checker(answer, ground_truth, _question(raw_prompt), extra_info)
+            return await self.checker(answer, ground_truth, Question.of(raw_prompt, extra_info), extra_info)
         except Exception as error:
             self._warn_unknown(f"the answer checker raised {error!r}")
             return Outcome.unknown("checker_raised")
@@ -187,17 +194,6 @@ def _special_ids(tokenizer: Any, keep: str) -> frozenset[int]:
     """Tokens to leave out of the text: the special ones, but not a tag that the answer pattern needs."""
     tokens = tokenizer.added_tokens_decoder.items()
     return frozenset(i for i, token in tokens if token.special and token.content not in keep)
-
-
-def _question(raw_prompt: Any) -> str:
-    """Text of the last user message."""
-    for message in reversed(list(raw_prompt) if raw_prompt is not None else []):
-        if message["role"] == "user":
-            content = message["content"]
-            if isinstance(content, str):
-                return content
-            return "\n".join(part["text"] for part in content if part.get("type") == "text")
-    return ""
 
 
 async def _in_thread(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:

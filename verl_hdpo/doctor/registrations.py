@@ -127,6 +127,12 @@ def _reward_manager() -> str:
     return f"reward.reward_manager.name={REWARD_MANAGER}"
 
 
+def _reward_worker() -> str:
+    from verl.experimental.reward_loop.reward_loop import RewardLoopWorker
+
+    return "reward.reward_model as judge" if getattr(RewardLoopWorker.compute_score, "_hdpo", False) else ""
+
+
 def _config_check() -> str:
     from verl.trainer import main_ppo
 
@@ -138,6 +144,7 @@ REGISTERED: dict[str, Callable[[], Any]] = {
     "trainers": _trainers,
     "agent loop": _agent_loop,
     "reward manager": _reward_manager,
+    "reward worker": _reward_worker,
     "config check": _config_check,
 }
 """Part of the plugin -> how a user selects it, empty if verl does not have it; raises what verl raises."""

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from verl_hdpo.grading import math_process
 from verl_hdpo.grading import notation as answer_text
+from verl_hdpo.grading.question import Question
 from verl_hdpo.outcomes.outcome import Outcome
 from verl_hdpo.settings.reward import ANSWER_PATTERN, Check
 
@@ -33,7 +34,7 @@ class AnswerChecker(Protocol):
     """Judges an extracted answer. It bounds its own time; an exception counts as UNKNOWN."""
 
     async def __call__(
-        self, answer: str, ground_truth: Any, question: str, extra_info: Mapping[str, Any]
+        self, answer: str, ground_truth: Any, question: Question, extra_info: Mapping[str, Any]
     ) -> Outcome: ...
 
 
@@ -84,7 +85,9 @@ class RuleChecker:
         self.check = check
         self.timeout = timeout
 
-    async def __call__(self, answer: str, ground_truth: Any, question: str, extra_info: Mapping[str, Any]) -> Outcome:
+    async def __call__(
+        self, answer: str, ground_truth: Any, question: Question, extra_info: Mapping[str, Any]
+    ) -> Outcome:
         verdicts = set()
         for gold in ground_truths(ground_truth):
             verdicts.add(verdict := await self._compare(answer, gold))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from verl_hdpo.outcomes.calls import cost_of_calls, count_calls
+from verl_hdpo.outcomes.judge_use import JudgeUse
 from verl_hdpo.outcomes.ledger import LEDGER_KEY, LOST_KEY, ToolLedger
 from verl_hdpo.outcomes.outcome import Outcome
 from verl_hdpo.outcomes.report import read_outcome
@@ -28,6 +29,7 @@ class Outcomes:
         format_ok_B: whether the format was obeyed, (B,) bool; None where the reward manager does not report it.
         sources: which check decided each outcome, or why it is unknown; an empty text where nobody says.
         lost: why a rollout was lost; an empty text for those that were not.
+        judged: what asking the judge took.
     """
 
     known_B: Tensor
@@ -37,6 +39,7 @@ class Outcomes:
     format_ok_B: Tensor | None = None
     sources: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
+    judged: tuple[JudgeUse, ...] = ()
 
     @classmethod
     def read(
@@ -77,11 +80,12 @@ class Outcomes:
             format_ok_B=_format_ok(infos, outcomes),
             sources=tuple(outcome.source for outcome in outcomes),
             lost=lost,
+            judged=tuple(JudgeUse.read(info) for info in infos),
         )
 
     @classmethod
     def joined(cls, parts: Sequence[Outcomes]) -> Outcomes:
-        """Those of several batches, without what they say of the format."""
+        """Those of several batches, without what they say of the format and the judge."""
         return cls(
             torch.cat([part.known_B for part in parts]),
             torch.cat([part.correct_B for part in parts]),
@@ -92,7 +96,7 @@ class Outcomes:
         )
 
     def of(self, rollouts: Sequence[int]) -> Outcomes:
-        """Those of some rollouts, without what they say of the format."""
+        """Those of some rollouts, without what they say of the format and the judge."""
         rows = list(rollouts)
         return Outcomes(
             self.known_B[rows],

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from verl_hdpo.algorithm.advantages import EPS
 from verl_hdpo.outcomes.batch import Outcomes
+from verl_hdpo.outcomes.judge_use import JudgeUse
 from verl_hdpo.outcomes.ledger import CALL_OUTCOMES
 
 QUANTILES = (0.5, 0.9, 0.99)
@@ -131,6 +132,32 @@ def cause_metrics(outcomes: Outcomes, lost: Mapping[str, int]) -> dict[str, floa
     return metrics
 
 
+def judge_metrics(outcomes: Outcomes) -> dict[str, float]:
+    """What the judge was asked and what that took; nothing if it was not asked.
+
+    Seconds are those of verdicts that a server was asked for; retries and tokens are per such verdict.
+    """
+    asked = [use for use in outcomes.judged if use.asked]
+    if not asked:
+        return {}
+    metrics = {"judge/asked_rate": len(asked) / len(outcomes.judged), "judge/cached_rate": _average("cached", asked)}
+    sent = [use for use in asked if use.requests]
+    if not sent:
+        return metrics
+    for name in ("seconds", "queue_seconds"):
+        values = torch.tensor([getattr(use, name) for use in sent], dtype=torch.float64)
+        metrics |= {f"judge/{name}/p{round(100 * q)}": values.quantile(q).item() for q in QUANTILES}
+        metrics |= {f"judge/{name}/mean": values.mean().item(), f"judge/{name}/max": values.max().item()}
+    metrics["judge/retries"] = _average("requests", sent) - 1
+    for name in ("prompt_tokens", "completion_tokens"):
+        metrics[f"judge/{name}"] = _average(name, sent)
+    return metrics
+
+
+def _average(name: str, uses: Sequence[JudgeUse]) -> float:
+    return sum(float(getattr(use, name)) for use in uses) / len(uses)
+
+
 def combined(updates: Sequence[tuple[int, Mapping[str, float]]]) -> dict[str, float]:
     """The metrics of several updates as one: counts added up, maxima of maxima, else means weighted by rollouts.
 
@@ -166,7 +193,8 @@ def batch_metrics(
     lost = Counter(cause for cause in outcomes.lost if cause)
     lost[MISSING] += int(completeness["rollouts_missing"])
     lost = +lost  # without the causes that lost none
-    return tool_metrics(outcomes, sources) | completeness | cause_metrics(outcomes, lost), lost
+    metrics = tool_metrics(outcomes, sources) | completeness | cause_metrics(outcomes, lost) | judge_metrics(outcomes)
+    return metrics, lost
 
 
 def prefixed(prefix: str, metrics: Mapping[str, float]) -> dict[str, float]:

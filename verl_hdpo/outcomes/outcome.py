@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from verl_hdpo.outcomes.judge_use import JudgeUse
 
 
 @dataclass(frozen=True)
@@ -14,12 +16,14 @@ class Outcome:
         acc: accuracy in [0, 1]; a rollout is correct where it exceeds ``algorithm.hdpo.correct_threshold``.
         score: what the answer contributes to r_acc, in [0, 1]; the accuracy unless a reward function gives both.
         source: which check decided, or why none could.
+        judge: what asking the judge took.
     """
 
     known: bool
     acc: float
     score: float
     source: str = ""
+    judge: JudgeUse = field(default=JudgeUse(), compare=False)
 
     @classmethod
     def graded(cls, acc: float, source: str = "", score: float | None = None) -> Outcome:

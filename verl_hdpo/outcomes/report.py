@@ -84,17 +84,21 @@ def write_outcome(
         hdpo_signal=hdpo_signal(r_acc if hdpo.w_acc else 0.0, correct and hdpo.w_tool > 0, cost),
         **{f"tool_{how}": (ledger or ToolLedger()).total(how) for how in CALL_OUTCOMES},
     )
-    return _answer(r_acc, report, **{SOURCE_KEY: outcome.source})
+    return _answer(r_acc, report, outcome, reward)
 
 
-def write_error(error: Exception) -> dict[str, Any]:
+def write_error(error: Exception, reward: RewardSettings) -> dict[str, Any]:
     """The same for a rollout that cannot be scored because of a mistake in the set-up; it ends the run."""
-    return _answer(0.0, RewardReport(), **{SOURCE_KEY: "", REWARD_ERROR: str(error) or repr(error)})
+    answer = _answer(0.0, RewardReport(), Outcome.unknown(), reward)
+    answer["reward_extra_info"][REWARD_ERROR] = str(error) or repr(error)
+    return answer
 
 
-def _answer(r_acc: float, report: RewardReport, **texts: str) -> dict[str, Any]:
-    numbers = {name: float(value) for name, value in report._asdict().items()}
-    return {"reward_score": float(r_acc), "reward_extra_info": numbers | texts}
+def _answer(r_acc: float, report: RewardReport, outcome: Outcome, reward: RewardSettings) -> dict[str, Any]:
+    info: dict[str, Any] = {name: float(value) for name, value in report._asdict().items()}
+    if reward.judge is not None:
+        info |= outcome.judge.columns
+    return {"reward_score": float(r_acc), "reward_extra_info": info | {SOURCE_KEY: outcome.source}}
 
 
 def read_outcome(info: Mapping[str, Any], settings: OutcomeSettings) -> Outcome:

@@ -47,5 +47,5 @@ class RewardSettings(StrictSettings):
     check_timeout: Annotated[float, Field(gt=0), Wanted("a number of seconds > 0")] = 30.0
     """Seconds of processor time for a check, or by the clock for a call of a custom reward function."""
     judge: Annotated[JudgeSettings | None, BeforeValidator(_group)] = None
-    """The judge for answers that the rules cannot decide: `when_undecided`, `always` or `never`, or a group of settings;
-    see [judge.md](judge.md)."""
+    """The judge for answers that the rules cannot decide: `when_undecided`, `always` or `never`, or a group of
+    settings, for which see [judge.md](judge.md)."""

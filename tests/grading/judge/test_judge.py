@@ -25,17 +25,17 @@ def test_the_judge_sees_question_references_and_answer_and_nothing_else():
 
 def test_a_group_that_repeats_an_answer_asks_once():
     with serving(verdict("correct")) as (service, url):
-        judgements = ask([url], *[QUESTION] * 16, ("  1/2\n", *QUESTION[1:]))
-    assert len(service.asked) == 1 and {judgement.outcome for judgement in judgements} == {Outcome.right("judge")}
-    assert sum(judgement.cached for judgement in judgements) == 16
-    assert sum(judgement.requests for judgement in judgements) == 1
+        outcomes = ask([url], *[QUESTION] * 16, ("  1/2\n", *QUESTION[1:]))
+    assert len(service.asked) == 1 and set(outcomes) == {Outcome.right("judge")}
+    assert sum(outcome.judge.cached for outcome in outcomes) == 16
+    assert sum(outcome.judge.requests for outcome in outcomes) == 1
 
 
 def test_verdicts_are_kept_for_the_next_process(tmp_path):
     with serving(verdict("wrong")) as (service, url):
         for cached in (False, True):
-            (judgement,) = ask([url], QUESTION, cache_dir=tmp_path)
-            assert judgement.outcome == Outcome.wrong("judge") and judgement.cached is cached
+            (outcome,) = ask([url], QUESTION, cache_dir=tmp_path)
+            assert outcome == Outcome.wrong("judge") and outcome.judge.cached == cached
     assert len(service.asked) == 1
 
 
@@ -61,11 +61,11 @@ def test_what_a_verdict_depends_on_asks_anew(change, tmp_path):
 
 def test_an_unknown_outcome_is_not_kept(tmp_path):
     with serving(Answer(completion("perhaps"))) as (_, url):
-        (judgement,) = ask([url], QUESTION, cache_dir=tmp_path, deadline=0.5)
-        assert judgement.outcome == Outcome.unknown("judge_unreadable")
+        (outcome,) = ask([url], QUESTION, cache_dir=tmp_path, deadline=0.5)
+        assert outcome == Outcome.unknown("judge_unreadable")
     with serving(verdict("correct")) as (service, url):
-        (judgement,) = ask([url], QUESTION, cache_dir=tmp_path)
-    assert judgement.outcome == Outcome.right("judge") and len(service.asked) == 1
+        (outcome,) = ask([url], QUESTION, cache_dir=tmp_path)
+    assert outcome == Outcome.right("judge") and len(service.asked) == 1
 
 
 def test_a_template_of_one_s_own_says_what_counts_and_the_frame_stays(tmp_path):
@@ -110,16 +110,16 @@ def test_images_are_shown_as_data_before_the_text_and_only_if_asked_for(tmp_path
 
 def test_what_the_judge_cannot_show_or_do_is_unknown_and_logged(caplog):
     with serving(verdict("correct")) as (_, url):
-        (judgement,) = ask([url], (*QUESTION, [{"type": "image", "image": 7}]), images=True)
-    assert judgement.outcome == Outcome.unknown("judge_error")
+        (outcome,) = ask([url], (*QUESTION, [{"type": "image", "image": 7}]), images=True)
+    assert outcome == Outcome.unknown("judge_error")
     assert "cannot show an image of type int" in caplog.text
 
 
 @pytest.mark.parametrize("text", ["", "\ud800", "\x00", "emoji 👩‍👩‍👧", "a" * 1990])
 def test_any_text_can_be_sent(text):
     with serving(verdict("correct")) as (service, url):
-        (judgement,) = ask([url], (text, ["reference\ud800"], text))
-    assert judgement.outcome == Outcome.right("judge")
+        (outcome,) = ask([url], (text, ["reference\ud800"], text))
+    assert outcome == Outcome.right("judge")
     json.dumps(service.asked[0].body)
 
 
@@ -137,5 +137,5 @@ def test_one_cancelled_rollout_leaves_the_others_their_verdict():
             await judge.close()
 
     with serving(Answer(verdict("correct").body, delay=0.5)) as (service, url):
-        assert asyncio.run(run(url)).outcome == Outcome.right("judge")
+        assert asyncio.run(run(url)) == Outcome.right("judge")
     assert len(service.asked) == 1 and service.asked[0].body["model"] == MODEL

@@ -28,14 +28,14 @@ def questions(number):
 
 def test_a_request_is_what_openai_s_api_documents():
     with serving(verdict("correct")) as (service, url):
-        (judgement,) = ask([url], QUESTION, request={"seed": 1, "max_tokens": None, "max_completion_tokens": 9})
+        (outcome,) = ask([url], QUESTION, request={"seed": 1, "max_tokens": None, "max_completion_tokens": 9})
     (asked,) = service.asked
     assert (asked.method, asked.path) == ("POST", "/v1/chat/completions")
     assert [message["role"] for message in asked.body.pop("messages")] == ["system", "user"]
     schema = asked.body.pop("response_format")["json_schema"]
     assert schema["strict"] and schema["schema"]["properties"]["verdict"]["enum"] == ["correct", "wrong"]
     assert asked.body == {"model": MODEL, "temperature": 0, "seed": 1, "max_completion_tokens": 9}
-    assert judgement.prompt_tokens == 100 and judgement.completion_tokens == 7 and judgement.requests == 1
+    assert outcome.judge.prompt_tokens == 100 and outcome.judge.completion_tokens == 7 and outcome.judge.requests == 1
 
 
 @pytest.mark.parametrize("status", [400, 422])
@@ -45,8 +45,8 @@ def test_a_server_without_structured_output_is_asked_in_words(status):
 
     answer = Answer(completion("**Correct.**"))
     with serving(plain) as (service, url):
-        judgements = ask([url], *questions(3), concurrency=1)
-    assert {judgement.outcome for judgement in judgements} == {Outcome.right("judge")}
+        outcomes = ask([url], *questions(3), concurrency=1)
+    assert set(outcomes) == {Outcome.right("judge")}
     assert ["response_format" in asked.body for asked in service.asked] == [True, False, False, False]
 
 
@@ -56,8 +56,8 @@ def test_a_refusal_of_one_question_leaves_structured_output_and_the_server_s_hea
 
     with serving(picky) as (service, url):
         first, *others = ask([url], *questions(5), concurrency=1)
-    assert first.outcome == Outcome.unknown("judge_refused")
-    assert {judgement.outcome for judgement in others} == {Outcome.wrong("judge")}
+    assert first == Outcome.unknown("judge_refused")
+    assert set(others) == {Outcome.wrong("judge")}
     assert all("response_format" in asked.body for asked in service.asked[-4:])
 
 
@@ -74,9 +74,9 @@ def test_no_more_requests_than_allowed_are_under_way():
         return verdict("correct")
 
     with serving(count) as (_, url):
-        judgements = ask([url], *questions(60), concurrency=6)
-    assert 1 < most[0] <= 6 and len(judgements) == 60
-    assert max(judgement.queue_seconds for judgement in judgements) > 0
+        outcomes = ask([url], *questions(60), concurrency=6)
+    assert 1 < most[0] <= 6 and len(outcomes) == 60
+    assert max(outcome.judge.queue_seconds for outcome in outcomes) > 0
     settings = JudgeSettings.read({"endpoints": [url], "model": MODEL, "concurrency": 64}, "judge")
     assert Judge(settings, workers=8)._slots._value == 8 and Judge(settings, workers=100)._slots._value == 1
 
@@ -129,9 +129,9 @@ def test_the_key_is_sent_and_never_shown(where, monkeypatch, tmp_path, caplog):
     with serving(telltale) as (service, url):
         judge = judge_at([url], **given)
         shown = [repr(judge), repr(judge._pool.endpoints), repr(judge.settings), judge.settings.model_dump_json()]
-        (judgement,) = ask([url], QUESTION, timeout=1.0, deadline=4.0, **given)
+        (outcome,) = ask([url], QUESTION, timeout=1.0, deadline=4.0, **given)
     assert {asked.headers["authorization"] for asked in service.asked} == {f"Bearer {KEY}"}
-    shown += [repr(judgement), caplog.text, *(str(record.__dict__) for record in caplog.records)]
+    shown += [repr(outcome), caplog.text, *(str(record.__dict__) for record in caplog.records)]
     assert len(service.asked) > 2 and "the judge at" in caplog.text
     assert not [text for text in shown if KEY in text]
 
@@ -160,9 +160,9 @@ def test_verl_s_reward_model_server_is_the_judge_without_endpoints(monkeypatch):
             await judge.close()
 
     with serving(verdict("correct")) as (service, url):
-        judgement = asyncio.run(run(url.removeprefix("http://")))
-    assert judgement.outcome == Outcome.right("judge") and service.asked[0].body["model"] == "path/of/model"
-    with pytest.raises(SettingsError, match="the judge has no endpoints: set reward.reward_kwargs.judge.endpoints"):
+        outcome = asyncio.run(run(url.removeprefix("http://")))
+    assert outcome == Outcome.right("judge") and service.asked[0].body["model"] == "path/of/model"
+    with pytest.raises(SettingsError, match="the judge has no endpoints: set"):
         Judge(JudgeSettings.read({}, "judge"))
 
 

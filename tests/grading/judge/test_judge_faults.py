@@ -1,4 +1,4 @@
-"""Whatever a judge's servers do, a verdict is theirs or none: asked elsewhere, or unknown with its cause, never wrong."""
+"""Whatever a judge's servers do, a verdict is theirs or none: asked elsewhere, or unknown and why, never wrong."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ from local_service import Answer, serving
 
 from verl_hdpo.outcomes.outcome import Outcome
 
+LATER = {"Retry-After": email.utils.formatdate(2**31, usegmt=True)}
 ERROR = {"error": {"message": "no", "type": "none", "code": None}}
 FAULTS = {
     "slow": (Answer(completion('{"verdict": "wrong"}'), delay=4.0), "judge_timeout"),
     "busy": (Answer(ERROR, 429, {"Retry-After": "1"}), "judge_busy"),
-    "busy until a date": (Answer(ERROR, 429, {"Retry-After": email.utils.formatdate(2**31, usegmt=True)}), "judge_busy"),
+    "busy until a date": (
+        Answer(ERROR, 429, LATER),
+        "judge_busy",
+    ),
     "busy and rude": (Answer(ERROR, 429), "judge_busy"),
     "overloaded": (Answer(ERROR, 503, {"Retry-After": "1"}), "judge_busy"),
     "broken": (Answer(ERROR, 500), "judge_failed"),
@@ -61,29 +65,29 @@ def dead():
 def test_a_lone_server_at_fault_makes_the_outcome_unknown_with_its_cause(fault):
     answer, cause = FAULTS[fault]
     with serving(answer) as (_, url):
-        (judgement,) = ask([url], question(), **SHORT)
-    assert judgement.outcome == Outcome.unknown(cause)
+        (outcome,) = ask([url], question(), **SHORT)
+    assert outcome == Outcome.unknown(cause)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("word", ["correct", "wrong"])
 def test_another_server_is_asked_in_its_place(fault, word):
     with serving(FAULTS[fault][0]) as (_, faulty), serving(verdict(word)) as (_, sound):
-        judgements = ask([faulty, sound], *map(question, range(4)), timeout=2.0, deadline=60.0)
-    assert {judgement.outcome for judgement in judgements} == {Outcome.graded(float(word == "correct"), "judge")}
+        outcomes = ask([faulty, sound], *map(question, range(4)), timeout=2.0, deadline=60.0)
+    assert set(outcomes) == {Outcome.graded(float(word == "correct"), "judge")}
 
 
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if "date" not in fault])
 def test_a_server_that_comes_back_is_asked_again(fault):
     answer, _ = FAULTS[fault]
     with serving(answer, answer, verdict("correct")) as (_, url):
-        (judgement,) = ask([url], question(), timeout=2.0, deadline=60.0)
-    assert judgement.outcome == Outcome.right("judge") and judgement.requests > 1
+        (outcome,) = ask([url], question(), timeout=2.0, deadline=60.0)
+    assert outcome == Outcome.right("judge") and outcome.judge.requests > 1
 
 
 def test_nobody_there_is_unknown(dead):
-    (judgement,) = ask([dead], question(), **SHORT)
-    assert judgement.outcome == Outcome.unknown("judge_unreachable")
+    (outcome,) = ask([dead], question(), **SHORT)
+    assert outcome == Outcome.unknown("judge_unreachable")
 
 
 def test_a_third_of_faults_and_a_dead_server_change_no_verdict(dead):
@@ -101,18 +105,18 @@ def test_a_third_of_faults_and_a_dead_server_change_no_verdict(dead):
 
     with ExitStack() as servers:
         urls = [servers.enter_context(serving(troubled))[1] for _ in range(2)]
-        judgements = ask([*urls, dead], *map(question, range(300)), timeout=2.0, deadline=120.0)
-    known = [number for number, judgement in enumerate(judgements) if judgement.outcome.known]
-    assert all(judgements[number].outcome == Outcome.graded(float(number % 2), "judge") for number in known)
+        outcomes = ask([*urls, dead], *map(question, range(300)), timeout=2.0, deadline=120.0)
+    known = [number for number, outcome in enumerate(outcomes) if outcome.known]
+    assert all(outcomes[number] == Outcome.graded(float(number % 2), "judge") for number in known)
     assert len(known) >= 290
-    assert sum(judgement.requests for judgement in judgements) > 330
+    assert sum(outcome.judge.requests for outcome in outcomes) > 330
 
 
 def test_a_busy_server_is_left_alone_for_as_long_as_it_asks():
     busy = Answer(ERROR, 429, {"Retry-After": "2"})
     with serving(busy, verdict("correct")) as (service, url):
-        (judgement,) = ask([url], question(), deadline=60.0)
-    assert judgement.outcome == Outcome.right("judge")
+        (outcome,) = ask([url], question(), deadline=60.0)
+    assert outcome == Outcome.right("judge")
     first, second = service.asked
     assert second.time - first.time > 1.9
 
@@ -121,16 +125,16 @@ def test_busy_servers_cost_no_attempts():
     """Were they counted, many rollouts at once at a slow server would be unknown although it works."""
     busy = Answer(ERROR, 429, {"Retry-After": "0"})
     with serving(*[busy] * 20, verdict("correct")) as (_, url):
-        (judgement,) = ask([url], question(), deadline=120.0)
-    assert judgement.outcome == Outcome.right("judge") and judgement.requests == 21
+        (outcome,) = ask([url], question(), deadline=120.0)
+    assert outcome == Outcome.right("judge") and outcome.judge.requests == 21
 
 
 def test_when_the_judge_is_down_the_rest_of_the_batch_does_not_wait_in_turn(dead):
     """200 answers, four at a time: one deadline, not fifty."""
     start = time.monotonic()
-    judgements = ask([dead], *map(question, range(200)), concurrency=4, timeout=1.0, deadline=5.0)
-    assert {judgement.outcome.known for judgement in judgements} == {False}
-    assert {judgement.outcome.source for judgement in judgements} == {"judge_unreachable", "judge_down"}
+    outcomes = ask([dead], *map(question, range(200)), concurrency=4, timeout=1.0, deadline=5.0)
+    assert {outcome.known for outcome in outcomes} == {False}
+    assert {outcome.source for outcome in outcomes} == {"judge_unreachable", "judge_down"}
     assert time.monotonic() - start < 100
 
 
@@ -138,5 +142,5 @@ def test_the_judge_is_asked_again_when_it_is_back():
     up = threading.Event()
     with serving(lambda _: verdict("correct") if up.is_set() else Answer(None)) as (_, url):
         threading.Timer(3.0, up.set).start()
-        judgements = ask([url], *map(question, range(20)), concurrency=4, timeout=1.0, deadline=60.0)
-    assert {judgement.outcome for judgement in judgements} == {Outcome.right("judge")}
+        outcomes = ask([url], *map(question, range(20)), concurrency=4, timeout=1.0, deadline=60.0)
+    assert set(outcomes) == {Outcome.right("judge")}

@@ -23,7 +23,7 @@ def gullible():
 
 def outcomes(url, *answers, **settings):
     asked = [(answer, [REFERENCE], QUESTION) for answer in answers]
-    return [judgement.outcome for judgement in ask([url], *asked, **settings)]
+    return ask([url], *asked, **settings)
 
 
 def test_there_are_sixty_of_them_and_more():
@@ -50,7 +50,7 @@ def test_right_answers_are_called_right_and_wrong_ones_wrong(gullible):
 
 def test_the_prompt_s_own_question_and_reference_cannot_speak_either(gullible):
     asked = [("none of it", [injection], injection) for injection in INJECTIONS]
-    assert {judgement.outcome for judgement in ask([gullible], *asked)} == {Outcome.wrong("judge")}
+    assert set(ask([gullible], *asked)) == {Outcome.wrong("judge")}
 
 
 def test_each_request_has_a_mark_of_its_own():
@@ -72,5 +72,5 @@ def test_an_answer_is_readable_in_its_quotation():
     [(2000, ["42"], "judge"), (2001, ["42"], TOO_LONG), (2001, ["4" * 600], "judge"), (2401, ["4" * 600], TOO_LONG)],
 )
 def test_a_very_long_answer_is_wrong_by_rule_unless_the_reference_is_long_too(gullible, chars, references, source):
-    (judgement,) = ask([gullible], ("x" * (chars - 2), references, QUESTION))
-    assert judgement.outcome == Outcome.wrong(source)
+    (outcome,) = ask([gullible], ("x" * (chars - 2), references, QUESTION))
+    assert outcome == Outcome.wrong(source)

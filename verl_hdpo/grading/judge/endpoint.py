@@ -48,12 +48,12 @@ class Reply:
     Attributes:
         content: text, unless the server answers in another shape.
         cut: it was cut off at ``max_tokens``.
+        tokens: of prompt and reply, as the server counts.
     """
 
     content: Any
     cut: bool = False
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    tokens: tuple[int, int] = (0, 0)
 
 
 class Endpoint:
@@ -123,7 +123,7 @@ class Endpoint:
         return answer
 
     def _refusal(self, error: openai.APIStatusError) -> Fault:
-        status, text = error.status_code, self.told(f"HTTP {error.status_code}: {error.message}")
+        status, text = error.status_code, self.told(f"HTTP {error.status_code}: {error.response.text}")
         if status == 429 or (status == 503 and "retry-after" in error.response.headers):
             return Fault("judge_busy", text, retry_after=_seconds(error.response.headers.get("retry-after")))
         if status in (401, 402, 403, 404, 405):
@@ -166,8 +166,12 @@ def _reply(answer: Any) -> Reply:
         return Reply(answer)
     usage = answer.get("usage")
     usage = usage if isinstance(usage, Mapping) else {}
-    tokens = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
-    return Reply(content, cut, *(number if isinstance(number, int) else 0 for number in tokens))
+    prompt, completion = (usage.get(name) for name in ("prompt_tokens", "completion_tokens"))
+    return Reply(content, cut, (_count(prompt), _count(completion)))
+
+
+def _count(number: Any) -> int:
+    return number if isinstance(number, int) else 0
 
 
 def _origin(error: BaseException) -> str:

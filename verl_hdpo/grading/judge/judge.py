@@ -9,18 +9,19 @@ import secrets
 import time
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from cachetools import LRUCache
 
 from verl_hdpo.grading.judge.endpoint import Endpoint, Reply, api_key
 from verl_hdpo.grading.judge.images import data_url
-from verl_hdpo.grading.judge.judgement import Judgement
 from verl_hdpo.grading.judge.pool import EndpointPool
 from verl_hdpo.grading.judge.quote import quote
 from verl_hdpo.grading.judge.reply import read_verdict
 from verl_hdpo.grading.judge.template import Template
 from verl_hdpo.grading.verdict_cache import VerdictCache, verdict_key
+from verl_hdpo.outcomes.judge_use import JudgeUse
 from verl_hdpo.outcomes.outcome import Outcome
 from verl_hdpo.settings.group import SettingsError
 from verl_hdpo.settings.judge import JudgeSettings
@@ -33,6 +34,7 @@ IN_MEMORY = 100_000
 """Verdicts that a process remembers."""
 WORDS = {True: "correct", False: "wrong"}
 """A verdict in the cache."""
+CACHED = JudgeUse(asked=1, cached=1)
 
 
 class Judge:
@@ -70,13 +72,13 @@ class Judge:
         self._template = Template.read(settings.template)
         self._disk = VerdictCache(settings.cache_dir) if settings.cache_dir else None
         self._memory: LRUCache[str, bool] = LRUCache(IN_MEMORY)
-        self._asking: dict[str, asyncio.Task[Judgement]] = {}
+        self._asking: dict[str, asyncio.Task[Outcome]] = {}
         self._slots = asyncio.Semaphore(math.ceil(settings.concurrency / workers))
 
     async def __call__(
         self, answer: str, references: Sequence[str], question: str, images: Sequence[Any] = ()
-    ) -> Judgement:
-        """The judgement on ``answer``; never raises.
+    ) -> Outcome:
+        """Of ``answer``; never raises.
 
         Args:
             references: the accepted answers.
@@ -85,7 +87,7 @@ class Judge:
         try:
             longest = max([self.settings.max_answer_chars, *(4 * len(reference) for reference in references)])
             if len(answer) > longest or len(quote(answer, "")) > longest:
-                return Judgement(Outcome.wrong(TOO_LONG))
+                return Outcome.wrong(TOO_LONG)
             shown = [await asyncio.to_thread(data_url, one) for one in images] if self.settings.images else []
             asked = self._template.version, self._model, question, shown, list(references), _normal(answer)
             key = verdict_key(asked)
@@ -95,18 +97,18 @@ class Judge:
             if first:
                 self._asking[key] = asyncio.create_task(self._find(key, answer, references, question, shown))
                 self._asking[key].add_done_callback(lambda _: self._asking.pop(key))
-            judgement = await asyncio.shield(self._asking[key])
-            return judgement if first else Judgement(judgement.outcome, cached=True)
+            outcome = await asyncio.shield(self._asking[key])
+            return outcome if first else replace(outcome, judge=CACHED)
         except Exception:
             logger.exception("the judge failed on an answer, whose outcome is unknown")
-            return Judgement(Outcome.unknown("judge_error"))
+            return Outcome.unknown("judge_error")
 
     async def close(self) -> None:
         await self._pool.close()
 
     async def _find(
         self, key: str, answer: str, references: Sequence[str], question: str, images: Sequence[str]
-    ) -> Judgement:
+    ) -> Outcome:
         """From the disk, else from the model."""
         if self._disk:
             found = await asyncio.to_thread(self._disk.get, key)
@@ -130,22 +132,16 @@ class Judge:
             self._memory[key] = asked.verdict
             if self._disk:
                 await asyncio.to_thread(self._disk.put, key, WORDS[asked.verdict])
-        return Judgement(
-            outcome,
-            requests=asked.requests,
-            seconds=ended - started,
-            queue_seconds=started - queued,
-            prompt_tokens=asked.prompt_tokens,
-            completion_tokens=asked.completion_tokens,
-        )
+        use = JudgeUse(1, 0, asked.requests, ended - started, started - queued, *asked.tokens)
+        return replace(outcome, judge=use)
 
 
 def _verdict(reply: Reply) -> bool | None:
     return read_verdict(reply.content)
 
 
-def _remembered(correct: bool) -> Judgement:
-    return Judgement(Outcome.graded(float(correct), SOURCE), cached=True)
+def _remembered(correct: bool) -> Outcome:
+    return replace(Outcome.graded(float(correct), SOURCE), judge=CACHED)
 
 
 def _normal(answer: str) -> str:

@@ -26,14 +26,13 @@ class Asked(NamedTuple):
         verdict: None if nobody gave one.
         cause: why not, in most of the attempts.
         requests: how many were sent.
-        prompt_tokens: of all replies; so are ``completion_tokens``.
+        tokens: of all prompts, and of all replies.
     """
 
     verdict: bool | None
     cause: str = ""
     requests: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    tokens: tuple[int, int] = (0, 0)
 
 
 class EndpointPool:
@@ -78,10 +77,10 @@ class EndpointPool:
             else:
                 self._down_since = None
                 endpoint.breaker.succeeded()
-                tokens = tokens[0] + reply.prompt_tokens, tokens[1] + reply.completion_tokens
+                tokens = tokens[0] + reply.tokens[0], tokens[1] + reply.tokens[1]
                 verdict = read(reply)
                 if verdict is not None:
-                    return Asked(verdict, "", requests, *tokens)
+                    return Asked(verdict, "", requests, tokens)
                 causes["judge_unreadable"], busy = causes["judge_unreadable"] + 1, False
                 hint = "; raise request.max_tokens" if reply.cut else ""
                 self._warn(endpoint, f"no verdict in the reply {endpoint.told(str(reply.content))!r}{hint}")
@@ -91,8 +90,8 @@ class EndpointPool:
                 break
             if tried[endpoint] > 1:
                 await asyncio.sleep(random.uniform(0.05, 0.1) * 2 ** min(attempts, 5))
-        cause = max(causes, key=causes.get, default="judge_down")
-        return Asked(None, cause, requests, *tokens)
+        cause = max(causes, key=lambda one: causes[one], default="judge_down")
+        return Asked(None, cause, requests, tokens)
 
     async def close(self) -> None:
         for endpoint in self.endpoints:
