@@ -78,12 +78,7 @@ IMAGE = {"type": "image", "image": "a.png"}
             Question("c"),
         ),
         (
-            [
-                {
-                    "role": "user",
-                    "content": [IMAGE, {"type": "text", "text": "What"}, {"type": "text", "text": "is it?"}],
-                }
-            ],
+            [{"role": "user", "content": [IMAGE, *({"type": "text", "text": text} for text in ("What", "is it?"))]}],
             {},
             Question("What\nis it?", (IMAGE,)),
         ),

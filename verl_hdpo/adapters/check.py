@@ -103,13 +103,13 @@ def _host_problems(config: DictConfig) -> Iterator[str]:
         return
     if custom:
         yield (
-            "reward.reward_kwargs.judge and reward.custom_reward_function.path are both set, and the function takes the "
-            "judge's place; remove one of them"
+            "reward.reward_kwargs.judge and reward.custom_reward_function.path are both set, and the function takes "
+            "the judge's place; remove one of them"
         )
     if not judge.endpoints and not reward_model.enable:
         yield (
-            "reward.reward_kwargs.judge has nobody to ask; set its endpoints and model, or let verl serve the judge with "
-            "reward.reward_model.enable=true"
+            "reward.reward_kwargs.judge has nobody to ask; set its endpoints and model, or let verl serve the judge "
+            "with reward.reward_model.enable=true"
         )
     if not judge.endpoints and reward_model.enable_resource_pool and reward_model.rollout.free_cache_engine:
         # verl wakes a reward model only where it is colocated (reward_loop.py, compute_rm_score).
