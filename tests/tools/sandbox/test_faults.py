@@ -282,7 +282,7 @@ def test_no_session_runs_without_the_watch_of_its_files(on_disk):
     session = wait(on_disk.session())
     zygote = wait(on_disk.zygote())
     watch = processes_below(zygote.pid)[1].children()[0]
-    assert watch.pid != session._process.pid
+    assert watch.pid != session.process.pid
 
     async def run():
         call = asyncio.ensure_future(session.run("import time; time.sleep(60)", 90))
@@ -305,7 +305,7 @@ def test_files_of_a_session_at_rest_are_seen_and_those_of_others_left(on_disk):
             await each.run(write.format(0, SMALL.scratch_mb // 2), 30)
         await asyncio.sleep(1.5)  # both have been seen at rest, and were found to be in order
         await session.run(write.format(1, SMALL.scratch_mb // 2 + 1), 30)
-        assert (await asyncio.wait_for(session._process.ended, 30)).cause == "disk"
+        assert (await asyncio.wait_for(session.process.ended, 30)).cause == "disk"
         result = await session.run("1", 30)
         assert (result.status, result.killed_because) == ("killed", f"it had written more than {SMALL.scratch_mb} MB")
         assert (await neighbour.run("1", 30)).value == "1"

@@ -21,9 +21,9 @@ from verl_hdpo.tools.sandbox.zygote_client import StartError
 def nothing_works(monkeypatch):
     start = zygote_client.ZygoteClient.start
 
-    async def fail(mechanism, limits, modules):
+    async def fail(mechanism, limits, modules, memory):
         if mechanism == "none":
-            return await start(mechanism, limits, modules)
+            return await start(mechanism, limits, modules, memory)
         raise StartError(f"no {mechanism} today")
 
     monkeypatch.setattr(isolation.ZygoteClient, "start", fail)

@@ -98,8 +98,8 @@ def test_a_dead_spare_is_not_handed_out(small):
         first = await small.session()
         await small._filling
         spare = small._spares[0]
-        spare._process.kill("test")
-        await spare._process.ended
+        spare.process.kill("test")
+        await spare.process.ended
         second = await small.session()
         assert second is not spare
         assert (await second.run("1", 30)).value == "1"

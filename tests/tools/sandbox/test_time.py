@@ -62,18 +62,18 @@ def busy_processor(processes=1):
 @pytest.fixture
 def pinned(session):
     """A session that runs on one processor."""
-    os.sched_setaffinity(session._process.pid, [CPU])
+    os.sched_setaffinity(session.process.pid, [CPU])
     wait(session.run("import time", 30))
     return session
 
 
 def test_time_that_others_take_is_not_charged(pinned):
-    with busy_processor():
+    with busy_processor(3):
         began = time.monotonic()
-        result = wait(pinned.run(BURN.format(0.5), 0.65))
+        result = wait(pinned.run(BURN.format(0.5), 1.0))
         took = time.monotonic() - began
     assert result.status == "ok", result
-    assert took > 0.65, "the processor was not busy, so this shows nothing"
+    assert took > 1.0, "the processor was not busy, so this shows nothing"
 
 
 def test_a_call_that_never_gets_on_is_unavailable_and_its_session_lives(pinned):
@@ -93,7 +93,7 @@ def test_a_pool_s_patience_bounds_the_wait_for_the_processor():
     with open_pool("auto", modules=(), limits=Limits(), wait_seconds=3) as pool:
         wait(pool.zygote())
         session = wait(pool.session())
-        os.sched_setaffinity(session._process.pid, [CPU])
+        os.sched_setaffinity(session.process.pid, [CPU])
         with busy_processor(4), pytest.raises(ToolUnavailable, match="other processes"):
             wait(pool.run(session, "while True: pass", 3))
 
@@ -111,7 +111,7 @@ def test_nothing_runs_between_calls(pool):
         "os.write(3, struct.pack('!I', len(h)) + h)\nwhile True: pass"
     )
     assert wait(session.run(forged, 30)).status == "ok"
-    process = session._process
+    process = session.process
     time.sleep(0.2)
     before = process.usage().cpu
     time.sleep(0.5)
@@ -134,7 +134,7 @@ def test_threads_go_on_in_the_next_call(session):
 
 def test_sessions_give_way_to_training_in_processor_time_and_memory(pool):
     session = wait(pool.session())
-    own, zygote = session._process.pid, psutil.Process(session._process.pid).ppid()
+    own, zygote = session.process.pid, psutil.Process(session.process.pid).ppid()
     score = {pid: int(Path(f"/proc/{pid}/oom_score_adj").read_text()) for pid in (own, zygote)}
     assert score == {own: 1000, zygote: launcher.ZYGOTE_SCORE}
     assert psutil.Process(own).nice() == min(19, psutil.Process().nice() + lockdown.NICENESS)

@@ -21,7 +21,7 @@ from verl_hdpo.tools.sandbox.display import Display
 from verl_hdpo.tools.sandbox.frames import Pixels
 from verl_hdpo.tools.sandbox.limits import Limits
 
-_MACHINERY = (os.path.dirname(__file__), ast.__file__)
+_HERE = os.path.dirname(__file__)
 
 Status = Literal["ok", "error", "interrupted"]
 
@@ -113,8 +113,8 @@ class Interpreter:
         """The traceback without this package's frames and without the host's directories."""
         try:
             report = traceback.TracebackException.from_exception(error)
-            frames = itertools.dropwhile(lambda frame: frame.filename.startswith(_MACHINERY), report.stack)
-            report.stack = traceback.StackSummary.from_list(frames)
+            frames = itertools.dropwhile(lambda frame: frame.filename.startswith((_HERE, ast.__file__)), report.stack)
+            report.stack = traceback.StackSummary.from_list(f for f in frames if not f.filename.startswith(_HERE))
             text = "".join(report.format())
         except BaseException:
             text = type(error).__name__

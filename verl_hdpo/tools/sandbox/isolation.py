@@ -22,7 +22,7 @@ class SandboxRefused(RuntimeError):
 
 
 async def start_zygote(
-    isolation: Isolation, allow_unsandboxed: bool, limits: Limits, modules: Sequence[str]
+    isolation: Isolation, allow_unsandboxed: bool, limits: Limits, modules: Sequence[str], memory: int | None = None
 ) -> ZygoteClient:
     """A zygote with the first of the mechanisms that works.
 
@@ -31,6 +31,7 @@ async def start_zygote(
         allow_unsandboxed: go on with resource limits alone where none works.
         limits: of each session.
         modules: imported once, for all sessions.
+        memory: bytes that all together may hold, if the kernel lets this process bound them.
 
     Raises:
         SandboxRefused: none works and ``allow_unsandboxed`` is not set; the message has each one's reason.
@@ -41,7 +42,7 @@ async def start_zygote(
             reasons.append("bubblewrap: not installed")
             continue
         try:
-            zygote = await ZygoteClient.start(mechanism, limits, modules)
+            zygote = await ZygoteClient.start(mechanism, limits, modules, memory)
         except StartError as error:
             reasons.append(f"{mechanism}: {error}")
             continue
@@ -53,7 +54,7 @@ async def start_zygote(
             "kernel with Landlock; allow_unsandboxed: true runs model code with this user's rights"
         )
     try:
-        return await ZygoteClient.start("none", limits, modules)
+        return await ZygoteClient.start("none", limits, modules, memory)
     except StartError as error:
         raise SandboxRefused(f"model code cannot run here, not even without isolation: {error}") from error
 
@@ -66,9 +67,11 @@ def log_isolation(in_force: dict[str, Any]) -> None:
     threads = "its own scratch mount and thread count" if in_force["own_mounts"] else "no threads"
     missing = ", ".join(in_force["missing"]) or "none"
     logger.warning(
-        "model code is isolated by %s with seccomp and Landlock ABI %d; each session has %s; modules not installed: %s",
+        "model code is isolated by %s with seccomp and Landlock ABI %d; each session has %s; the memory of all is %s; "
+        "modules not installed: %s",
         in_force["mechanism"],
         in_force["landlock"],
         threads,
+        "bounded by a control group" if in_force["memory"] == "cgroup" else "looked at twice a second",
         missing,
     )

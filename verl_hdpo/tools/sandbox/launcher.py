@@ -15,7 +15,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from verl_hdpo.tools.sandbox import bubblewrap, kernel, lockdown, namespaces, scratch, zygote
+from verl_hdpo.tools.sandbox import bubblewrap, cgroup, kernel, lockdown, namespaces, scratch, zygote
 from verl_hdpo.tools.sandbox.zygote_settings import ZygoteSettings
 
 ZYGOTE_SCORE = 900
@@ -66,6 +66,9 @@ def main() -> None:
         sys.exit("the owner is gone")
     os.setsid()
     _stand_back()
+    if settings.cgroup:
+        with contextlib.suppress(OSError):  # the owner looks whether it worked
+            cgroup.join(settings.cgroup)
     try:
         child = _start(settings, control)
     except OSError as error:

@@ -9,8 +9,11 @@ from collections import deque
 from collections.abc import Mapping
 
 from verl_hdpo.tools.failures import ToolUnavailable
+from verl_hdpo.tools.sandbox import cgroup
 from verl_hdpo.tools.sandbox.frames import Pixels
 from verl_hdpo.tools.sandbox.isolation import SandboxRefused, log_isolation, start_zygote
+from verl_hdpo.tools.sandbox.limits import MIB
+from verl_hdpo.tools.sandbox.memory_watch import MemoryWatch
 from verl_hdpo.tools.sandbox.session import Result, Session
 from verl_hdpo.tools.sandbox.settings import PoolSettings
 from verl_hdpo.tools.sandbox.zygote_client import ZygoteClient
@@ -28,6 +31,10 @@ class SandboxPool:
         self._running = asyncio.Semaphore(settings.max_running or 4 * (os.cpu_count() or 1))
         self._spares: deque[Session] = deque()
         self._filling: asyncio.Task | None = None
+        mib = settings.all_memory_mb
+        self._all_memory = cgroup.memory_here() // 2 if mib is None else mib * MIB
+        self._memory = MemoryWatch(self._all_memory)
+        self._watching: asyncio.Task | None = None
 
     def patience_ends(self) -> float:
         """When a call that comes now has waited ``wait_seconds``, by the loop's clock."""
@@ -73,9 +80,11 @@ class SandboxPool:
         """
         ends = self.patience_ends() if ends is None else ends
         await self._wait(self._running, ends, "as many calls are running as may run at a time")
+        self._memory.begin(session.process)
         try:
             return await session.run(code, seconds, images, latest=ends + seconds)
         finally:
+            self._memory.end(session.process)
             self._running.release()
 
     async def zygote(self) -> ZygoteClient:
@@ -92,9 +101,10 @@ class SandboxPool:
 
     async def close(self) -> None:
         """End everything, and wait until nothing is left."""
-        if self._filling is not None:
-            self._filling.cancel()
-            await asyncio.wait({self._filling})
+        for task in (self._filling, self._watching):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait({task})
         while self._spares:
             self._spares.popleft().close()
         if self._starting is not None:
@@ -128,8 +138,10 @@ class SandboxPool:
                 await self._zygote.close()
             settings = self.settings
             self._zygote = await start_zygote(
-                settings.isolation, settings.allow_unsandboxed, settings.limits, settings.modules
+                settings.isolation, settings.allow_unsandboxed, settings.limits, settings.modules, self._all_memory
             )
+            if self._watching is None:
+                self._watching = asyncio.ensure_future(self._memory.run())
             log_isolation(self._zygote.in_force)
         finally:
             self._starting = None

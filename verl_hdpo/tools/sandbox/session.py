@@ -55,6 +55,7 @@ class Session:
 
     Attributes:
         number: its number within its zygote.
+        process: its process.
         is_open: False once it was closed or is known to have ended.
         on_close: called once, when it closes.
     """
@@ -75,11 +76,11 @@ class Session:
             ToolUnavailable: it did not come up.
         """
         ours, theirs = socket.socketpair()
-        self._process = self._zygote.start_session(self.number, theirs)
+        self.process = self._zygote.start_session(self.number, theirs)
         self._reader, self._writer = await asyncio.open_unix_connection(sock=ours, limit=_READ_AHEAD)
         try:
             await asyncio.wait_for(self._receive(), START_SECONDS)
-            if not await asyncio.wait_for(self._process.begun, START_SECONDS):
+            if not await asyncio.wait_for(self.process.begun, START_SECONDS):
                 raise OSError("there is no descriptor left for a handle of it")
         except (asyncio.TimeoutError, asyncio.IncompleteReadError, FrameError, OSError) as error:
             self.close()
@@ -112,8 +113,8 @@ class Session:
                 raise ToolUnavailable("the interpreter was closed")
             self._calls += 1
             self._was_starved = False
-            self._process.send(signal.SIGCONT)
-            self._deadline = Deadline(self._process, seconds, latest, self._interrupt)
+            self.process.send(signal.SIGCONT)
+            self._deadline = Deadline(self.process, seconds, latest, self._interrupt)
             try:
                 result = await self._call(code, images or {})
             except (asyncio.IncompleteReadError, OSError):
@@ -126,7 +127,7 @@ class Session:
                 raise
             finally:
                 self._deadline.cancel()
-            self._process.send(signal.SIGSTOP)
+            self.process.send(signal.SIGSTOP)
             if result.status == "interrupted" and self._was_starved:
                 raise ToolUnavailable(BUSY)
             return result
@@ -134,14 +135,14 @@ class Session:
     @property
     def is_alive(self) -> bool:
         """Whether it is open and its process has not been seen to end."""
-        return self.is_open and not self._process.ended.done()
+        return self.is_open and not self.process.ended.done()
 
     def close(self) -> None:
         """Kill the session; a second time has no effect."""
         if not self.is_open:
             return
         self.is_open = False
-        self._process.kill("closed")
+        self.process.kill("closed")
         if self._writer is not None:
             self._writer.transport.abort()
         if self.on_close is not None:
@@ -149,12 +150,12 @@ class Session:
 
     def _interrupt(self, was_starved: bool) -> None:
         self._was_starved = was_starved
-        self._process.send(signal.SIGINT)
+        self.process.send(signal.SIGINT)
         latest = asyncio.get_running_loop().time() + MOST_GRACE * GRACE_SECONDS
-        self._deadline = Deadline(self._process, GRACE_SECONDS, latest, self._stop)
+        self._deadline = Deadline(self.process, GRACE_SECONDS, latest, self._stop)
 
     def _stop(self, was_starved: bool) -> None:
-        self._process.kill("busy" if was_starved or self._was_starved else "time")
+        self.process.kill("busy" if was_starved or self._was_starved else "time")
 
     async def _call(self, code: str, images: Mapping[str, Pixels]) -> Result:
         pixels = list(images.values())
@@ -196,15 +197,17 @@ class Session:
         """
         try:
             # Not killed at once: a session that dies closes its connection before the zygote can see it dead.
-            ended = await asyncio.wait_for(asyncio.shield(self._process.ended), GRACE_SECONDS)
+            ended = await asyncio.wait_for(asyncio.shield(self.process.ended), GRACE_SECONDS)
         except asyncio.TimeoutError:
-            self._process.kill("hung up")
-            ended = await self._process.ended
+            self.process.kill("hung up")
+            ended = await self.process.ended
         self.close()
         if ended.cause == "zygote":
             raise ToolUnavailable("the process that all interpreters come from has died")
         if ended.cause == "busy":
             raise ToolUnavailable(BUSY)
+        if ended.cause == "memory":
+            raise ToolUnavailable("all interpreters together held more memory than they may, and this one most of it")
         limits = self._limits
         if ended.cause == "time":
             why = f"the code did not stop within {GRACE_SECONDS:g} seconds of being interrupted"

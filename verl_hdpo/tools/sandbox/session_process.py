@@ -10,6 +10,8 @@ import time
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from verl_hdpo.tools.sandbox.namespaces import JAIL_SCRATCH
+
 
 @dataclass(frozen=True)
 class Exit:
@@ -25,6 +27,8 @@ class Exit:
     cause: str | None
     cpu_seconds: float
 
+
+_HELD = ("RssAnon:", "RssShmem:", "VmSwap:", "VmPTE:")
 
 LOST = Exit(0, "zygote", 0.0)
 
@@ -48,12 +52,16 @@ class Usage(NamedTuple):
 class SessionProcess:
     """One session's process.
 
+    Args:
+        has_scratch: whether it has a file system in memory of its own.
+
     Attributes:
         begun: done once it can be signalled, or never will be: True or False.
         ended: done once it has ended.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, has_scratch: bool = False) -> None:
+        self._has_scratch = has_scratch
         loop = asyncio.get_running_loop()
         self.begun: asyncio.Future[bool] = loop.create_future()
         self.ended: asyncio.Future[Exit] = loop.create_future()
@@ -65,6 +73,7 @@ class SessionProcess:
         self._handle = handle
         if handle != -1:
             self.pid = _pid_of(handle)
+            self._shared = self._resident_bytes()
         self.begun.set_result(handle != -1)
         if self._cause is not None:
             self.send(signal.SIGKILL)
@@ -100,6 +109,28 @@ class SessionProcess:
             return Usage(clock, int(main) / 1e9, int(waited) / 1e9, time.clock_gettime(_cpu_clock(self.pid)))
         except OSError:
             return Usage(clock, 0.0, 0.0, 0.0)
+
+    def held_bytes(self) -> int:
+        """Memory that it has come to hold since it was forked: its own, shared mappings, page tables, files in memory.
+
+        What it and the process it was forked from share counts for neither.
+        """
+        scratch = self._scratch_bytes() if self._has_scratch else 0
+        return max(0, self._resident_bytes() - self._shared) + scratch
+
+    def _resident_bytes(self) -> int:
+        try:
+            with open(f"/proc/{self.pid}/status") as lines:
+                return sum(int(line.split()[1]) << 10 for line in lines if line.startswith(_HELD))
+        except OSError:
+            return 0
+
+    def _scratch_bytes(self) -> int:
+        try:
+            files = os.statvfs(f"/proc/{self.pid}/root{JAIL_SCRATCH}")
+        except OSError:  # this process may not look there, or it has just ended
+            return 0
+        return (files.f_blocks - files.f_bfree) * files.f_frsize
 
 
 def own_seconds(start: Usage, end: Usage) -> float:

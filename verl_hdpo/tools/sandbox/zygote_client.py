@@ -13,10 +13,11 @@ import sys
 import tempfile
 from collections import deque
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from verl_hdpo.tools.io_loop import in_thread
-from verl_hdpo.tools.sandbox import bubblewrap, launcher, scratch
+from verl_hdpo.tools.sandbox import bubblewrap, cgroup, launcher, scratch
 from verl_hdpo.tools.sandbox.limits import Limits
 from verl_hdpo.tools.sandbox.namespaces import JAIL_SCRATCH
 from verl_hdpo.tools.sandbox.readable import package_directories, readable_view
@@ -44,10 +45,18 @@ class ZygoteClient:
         is_lost: whether it is gone, and its sessions with it.
     """
 
-    def __init__(self, process: subprocess.Popen, control: socket.socket, errors: BinaryIO, directory: str):
+    def __init__(
+        self,
+        process: subprocess.Popen,
+        control: socket.socket,
+        errors: BinaryIO,
+        directory: str,
+        group: Path | None,
+    ):
         self.in_force: dict[str, Any] = {}
         self.is_lost = False
         self._process, self._control, self._errors, self._directory = process, control, errors, directory
+        self._group = group
         self._sessions: dict[int, SessionProcess] = {}
         self._outbox: deque[tuple[bytes, socket.socket]] = deque()
         self._loop = asyncio.get_running_loop()
@@ -55,13 +64,21 @@ class ZygoteClient:
         self._loop.add_reader(control, self._receive)
 
     @classmethod
-    async def start(cls, mechanism: str, limits: Limits, modules: Sequence[str]) -> ZygoteClient:
+    async def start(
+        cls, mechanism: str, limits: Limits, modules: Sequence[str], memory: int | None = None
+    ) -> ZygoteClient:
         """Bring one up.
+
+        Args:
+            mechanism: see ``ZygoteSettings``.
+            limits: of each session.
+            modules: imported once, for all sessions.
+            memory: bytes that all together may hold, if the kernel lets this process bound them.
 
         Raises:
             StartError: it could not start, or its walls do not hold; the message says why.
         """
-        spawned = asyncio.ensure_future(in_thread(_spawn, mechanism, limits, tuple(modules)))
+        spawned = asyncio.ensure_future(in_thread(_spawn, mechanism, limits, tuple(modules), memory))
         try:
             client = cls(*await asyncio.shield(spawned))
         except asyncio.CancelledError:
@@ -70,6 +87,7 @@ class ZygoteClient:
             raise
         try:
             client.in_force = await asyncio.wait_for(client._ready, START_SECONDS)
+            client.in_force["memory"] = "cgroup" if cgroup.holds(client._group, client.pid) else "watched"
         except BaseException as error:
             await client.close()
             if isinstance(error, asyncio.TimeoutError):
@@ -84,7 +102,7 @@ class ZygoteClient:
 
     def start_session(self, number: int, connection: socket.socket) -> SessionProcess:
         """Have session ``number`` forked at the other end of ``connection``, which is closed here."""
-        process = SessionProcess()
+        process = SessionProcess(has_scratch=self.in_force.get("own_mounts", False))
         if self.is_lost:
             connection.close()
             process.end(LOST)
@@ -105,6 +123,7 @@ class ZygoteClient:
         if self._directory != JAIL_SCRATCH:
             # The launcher has done so, unless it was killed.
             await in_thread(scratch.remove_for_good, self._directory)
+        cgroup.remove(self._group)
         self._errors.close()
 
     def last_words(self) -> str:
@@ -171,12 +190,21 @@ class ZygoteClient:
         self._sessions.clear()
 
 
-def _spawn(mechanism: str, limits: Limits, modules: tuple[str, ...]) -> tuple[Any, socket.socket, BinaryIO, str]:
+def _spawn(
+    mechanism: str, limits: Limits, modules: tuple[str, ...], memory: int | None
+) -> tuple[Any, socket.socket, BinaryIO, str, Path | None]:
     in_jail = mechanism in ("bubblewrap", "namespaces")
     directory = JAIL_SCRATCH if in_jail else tempfile.mkdtemp(prefix="verl-hdpo-sandbox-")
-    view = tuple(readable_view())
+    group = None if memory is None else cgroup.make(memory)
     settings = ZygoteSettings(
-        mechanism, limits, modules, tuple(package_directories()), view, directory, bubblewrap.program() or ""
+        mechanism,
+        limits,
+        modules,
+        packages=tuple(package_directories()),
+        view=tuple(readable_view()),
+        scratch=directory,
+        bubblewrap=bubblewrap.program() or "",
+        cgroup=str(group or ""),
     )
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     errors = tempfile.TemporaryFile()  # noqa: SIM115 (the client's, until it is collected)
@@ -192,10 +220,11 @@ def _spawn(mechanism: str, limits: Limits, modules: tuple[str, ...]) -> tuple[An
         )
     except OSError as error:
         ours.close()
+        cgroup.remove(group)
         if not in_jail:
             os.rmdir(directory)
         raise StartError(f"cannot run {sys.executable}: {error}") from error
     finally:
         theirs.close()
     ours.setblocking(False)
-    return process, ours, errors, directory
+    return process, ours, errors, directory, group

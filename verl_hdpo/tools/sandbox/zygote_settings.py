@@ -20,6 +20,7 @@ class ZygoteSettings:
         packages: directories to find packages in.
         view: what sessions may read.
         bubblewrap: path of its program, or "".
+        cgroup: control group that all of it enters, or "".
         scratch: directory for their scratch directories, where they cannot have mounts of their own.
     """
 
@@ -30,6 +31,7 @@ class ZygoteSettings:
     view: tuple[Shown, ...]
     scratch: str
     bubblewrap: str = ""
+    cgroup: str = ""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
