@@ -11,7 +11,9 @@ from hydra._internal.utils import create_config_search_path
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
-STOCK_CONFIG = Path(find_spec("verl").origin).parent / "trainer" / "config"  # verl itself takes seconds to import
+_verl = find_spec("verl")  # to import it takes seconds
+assert _verl is not None and _verl.origin is not None, "verl-hdpo depends on verl"
+STOCK_CONFIG = Path(_verl.origin).parent / "trainer" / "config"
 
 
 def compose(config_name: str, config_path: str | None, config_dir: str | None, overrides: list[str]) -> DictConfig:

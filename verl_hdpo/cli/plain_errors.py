@@ -10,6 +10,12 @@ CONFIGS = ("hydra.errors", "omegaconf.errors")
 """Modules whose errors speak of a config."""
 
 
+class BadInput(click.ClickException):
+    """Something that was given is wrong."""
+
+    exit_code = 2
+
+
 class PlainErrors(click.Group):
     """A group of commands. A traceback is left to errors that nobody foresaw.
 
@@ -23,9 +29,8 @@ class PlainErrors(click.Group):
             text = told(error)
             if text is None:
                 raise
-            plain = click.ClickException(text)
-            plain.exit_code = 1 if isinstance(error, RuntimeError | ConnectionError) else 2
-            raise plain from None
+            failed = isinstance(error, RuntimeError | ConnectionError)
+            raise (click.ClickException if failed else BadInput)(text) from None
 
 
 def told(error: Exception) -> str | None:

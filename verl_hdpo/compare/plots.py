@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from pathlib import Path
 
 import matplotlib
@@ -9,7 +10,9 @@ import pandas
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from verl_hdpo.compare.curves import ALL, at_end
@@ -109,9 +112,8 @@ def _sources(curves: pandas.DataFrame) -> list[str]:
 
 
 def _colours(curves: pandas.DataFrame) -> dict[str, str]:
-    palette = matplotlib.colormaps["tab10" if curves.variant.nunique() <= 10 else "tab20"].colors
-    variants = curves.variant.unique()
-    return {name: matplotlib.colors.to_hex(palette[i % len(palette)]) for i, name in enumerate(variants)}
+    palette = matplotlib.color_sequences["tab10" if curves.variant.nunique() <= 10 else "tab20"]
+    return {name: to_hex(colour) for name, colour in zip(curves.variant.unique(), cycle(palette), strict=False)}
 
 
 def _panels(rows: int, columns: int, **kwargs) -> tuple[Figure, list[list[Axes]]]:
@@ -121,11 +123,11 @@ def _panels(rows: int, columns: int, **kwargs) -> tuple[Figure, list[list[Axes]]
 
 def _with_legend(figure: Figure) -> Figure:
     """One for all panels; of a variant's line and marks the first stands for it, wherever it is."""
-    handles = {}
+    handles: dict[str, Artist] = {}
     for panel in figure.axes:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
     wide = LABEL_INCHES * max(map(len, handles), default=0) + HANDLE_INCHES
     columns = max(1, min(len(handles), 4, int(figure.get_figwidth() / wide)))
-    figure.legend(handles.values(), handles, loc="outside lower center", ncols=columns)
+    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=columns)
     return figure

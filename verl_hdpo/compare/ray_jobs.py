@@ -41,10 +41,13 @@ class Submission(NamedTuple):
     submitted: float
 
 
-def submission_of(run: PlannedRun) -> Submission | None:
-    """The last job of ``run``; None if it never had one."""
-    path = run.folder / SUBMITTED
-    return Submission(**json.loads(path.read_text())) if path.exists() else None
+def was_submitted(run: PlannedRun) -> bool:
+    return (run.folder / SUBMITTED).exists()
+
+
+def submission_of(run: PlannedRun) -> Submission:
+    """The last job of ``run``, which :func:`was_submitted`."""
+    return Submission(**json.loads((run.folder / SUBMITTED).read_text()))
 
 
 class RayJobs:
@@ -79,11 +82,11 @@ class RayJobs:
         Raises:
             click.ClickException: that may be so on another cluster.
         """
-        if (last := submission_of(run)) is None:
+        if not was_submitted(run):
             return False
         if (ended := self.ended(run)) is None:
             return True
-        address = self._dashboard.address
+        last, address = submission_of(run), self._dashboard.address
         if ended.made_with is None and last.address != address and self._dashboard.info(last.submission_id) is None:
             raise click.ClickException(
                 f"{run.label} was submitted as the Ray job {last.submission_id} and may be going on at "

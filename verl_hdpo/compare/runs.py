@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from verl_hdpo.compare import training_run
 from verl_hdpo.compare.made_with import made_with
 from verl_hdpo.compare.plan import PlannedRun
 from verl_hdpo.compare.progress import Clock, duration
-from verl_hdpo.compare.ray_jobs import SUBMITTED, RayJobs, submission_of
+from verl_hdpo.compare.ray_jobs import SUBMITTED, RayJobs, submission_of, was_submitted
 from verl_hdpo.compare.training_run import Steps, train
 from verl_hdpo.runs.child_process import log_tail
 
@@ -76,7 +77,8 @@ def one_after_the_other(todo: Sequence[PlannedRun], logbook: Logbook, stall_time
         click.ClickException: one of them may be going on as a Ray job.
     """
     for run in todo:
-        if last := submission_of(run):
+        if was_submitted(run):
+            last = submission_of(run)
             raise click.ClickException(
                 f"{run.label} was submitted as the Ray job {last.submission_id} and may be going on; give --ray-jobs "
                 f"{last.address} again or, if it has ended, remove {run.folder / SUBMITTED}"
@@ -85,7 +87,7 @@ def one_after_the_other(todo: Sequence[PlannedRun], logbook: Logbook, stall_time
         resumed = run.prepare()
         logbook.begin(run, _how(resumed))
         began = time.monotonic()
-        code = train(run, stall_timeout, lambda step, run=run: logbook.step(run, step))
+        code = train(run, stall_timeout, partial(logbook.step, run))
         facts = {"seconds": time.monotonic() - began, "resumed": resumed, "made_with": made_with()}
         logbook.end(run, code, facts)
 
@@ -96,13 +98,14 @@ def as_ray_jobs(todo: Sequence[PlannedRun], logbook: Logbook, jobs: RayJobs, at_
     Where that does not end well, it says which jobs are left to go on.
     """
     left_going = {run: jobs.goes_on(run) for run in todo}
-    waiting, going = deque(sorted(todo, key=lambda run: not left_going[run])), {}
+    waiting = deque(sorted(todo, key=lambda run: not left_going[run]))
+    going: dict[PlannedRun, Steps] = {}
     try:
         while waiting or going:
             while waiting and len(going) < at_once:
                 run = waiting.popleft()
                 resumed = not left_going[run] and run.prepare()
-                going[run] = Steps(run, lambda step, run=run: logbook.step(run, step))
+                going[run] = Steps(run, partial(logbook.step, run))
                 if not left_going[run]:
                     jobs.submit(run, resumed)
                 last = submission_of(run)
@@ -123,8 +126,9 @@ def as_ray_jobs(todo: Sequence[PlannedRun], logbook: Logbook, jobs: RayJobs, at_
                     logbook.end(run, ended.code, facts, message)
     finally:
         for run in [*going, *(run for run in waiting if left_going[run])]:
-            if last := submission_of(run):
-                click.echo(f"{run.label} may go on; `ray job stop {last.submission_id}` ends it", err=True)
+            if was_submitted(run):
+                job = submission_of(run).submission_id
+                click.echo(f"{run.label} may go on; `ray job stop {job}` ends it", err=True)
 
 
 def _how(resumed: bool) -> str:

@@ -46,7 +46,7 @@ class Variant:
             raise VariantError(f"{text!r} is not an algorithm; write name or name[key=value,...]")
         name, inside = match[1], match[2]
         algorithm = ALIASES.get(name, name)
-        knobs = []
+        knobs: list[tuple[str, str]] = []
         for part in split_outside_brackets(inside) if inside else ():
             key, equals, value = (piece.strip() for piece in part.partition("="))
             if not equals or not _KEY.fullmatch(key) or not value:

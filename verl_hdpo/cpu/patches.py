@@ -46,7 +46,7 @@ def _reference_model_unpinned(transformer_impl: ModuleType) -> None:
     """verl/workers/engine/fsdp/transformer_impl.py pins what forward-only engines offload."""
     if not hasattr(transformer_impl, "CPUOffloadPolicy"):
         raise RuntimeError("no CPUOffloadPolicy there to replace")
-    transformer_impl.CPUOffloadPolicy = UnpinnedOffload
+    vars(transformer_impl)["CPUOffloadPolicy"] = UnpinnedOffload
 
 
 def _critic_with_sdpa(model: ModuleType) -> None:
@@ -61,7 +61,7 @@ def _critic_with_sdpa(model: ModuleType) -> None:
             local_path, torch_dtype=torch_dtype, config=model_config, trust_remote_code=trust_remote_code
         )
 
-    model.load_valuehead_model = load_valuehead_model
+    vars(model)["load_valuehead_model"] = load_valuehead_model
 
 
 def _poll_rollouts_quickly(replay_buffer: ModuleType) -> None:

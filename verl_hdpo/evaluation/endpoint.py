@@ -102,7 +102,7 @@ class Endpoint:
             request = {key: value for key, value in request.items() if (key, value) not in EXTRAS.items()}
         try:
             answer = await self._client.completions.create(
-                model=self.model, prompt=list(prompt_ids), extra_body=request
+                model=self.model or "", prompt=list(prompt_ids), extra_body=request
             )
             choice = answer.choices[0]
             return Completion(_text(choice.text), getattr(choice, "token_ids", None), choice.finish_reason != "length")

@@ -18,12 +18,12 @@ from verl_hdpo.runs.verl_command import VerlConfig
 
 def read_arms(context: click.Context, parameter: click.Parameter, text: str) -> tuple[Arm, ...]:
     """The arms in a list with commas."""
-    chosen = tuple(arm.strip() for arm in text.split(","))
-    if unknown := [arm for arm in chosen if arm not in ARMS]:
+    asked = [arm.strip() for arm in text.split(",")]
+    if unknown := [arm for arm in asked if arm not in ARMS]:
         raise click.UsageError(f"--arms: {', '.join(unknown)}; known: {', '.join(ARMS)}")
-    if "free" not in chosen:
+    if "free" not in asked:
         raise click.UsageError("--arms must have free: the others are measured against it")
-    return chosen
+    return tuple(arm for arm in ARMS if arm in asked)
 
 
 @dataclass(frozen=True, kw_only=True)

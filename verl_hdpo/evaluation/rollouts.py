@@ -16,7 +16,6 @@ from typing import Any
 
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, open_dict
-from torch.utils.data import Dataset
 from verl.experimental.agent_loop.agent_loop import AgentLoopWorker
 from verl.experimental.agent_loop.tool_parser import ToolParser
 from verl.experimental.reward_loop.reward_loop import RewardLoopWorker
@@ -86,7 +85,7 @@ class Rollouts:
         for worker in self._workers.values():
             worker.llm_client.endpoint = endpoint
 
-    def questions(self, files: Sequence[str], limit: int = -1) -> Dataset:
+    def questions(self, files: Sequence[str], limit: int = -1) -> Sequence[Mapping[str, Any]]:
         """The first ``limit`` questions (-1: all), as verl's data set reads them.
 
         Raises:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 from omegaconf import DictConfig
@@ -21,6 +21,9 @@ from verl_hdpo.evaluation.served_model import served
 from verl_hdpo.runs.cpu_settings import cpu_overrides
 from verl_hdpo.runs.hub import check_model
 from verl_hdpo.runs.quoted import quoted
+
+if TYPE_CHECKING:
+    from verl_hdpo.evaluation.rollouts import Rollouts
 
 
 def evaluate(request: Request) -> None:
@@ -104,8 +107,9 @@ def _server(model: Model, request: Request, config: DictConfig) -> Iterator[str]
 
 
 async def _make(
-    rollouts: Any, questions: Any, todo: Sequence[tuple], file: RecordFile, concurrency: int, label: str
-) -> None:
+    rollouts: Rollouts, questions: Sequence[Mapping[str, Any]], todo: Sequence[tuple[Arm, int, int]],
+    file: RecordFile, concurrency: int, label: str,
+) -> None:  # fmt: skip
     slots = asyncio.Semaphore(concurrency)
     with tqdm(total=len(todo), desc=label, unit="rollout") as bar:
 

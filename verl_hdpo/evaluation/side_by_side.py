@@ -45,7 +45,7 @@ def side_by_side(first: Sequence[Record], second: Sequence[Record], seed: int = 
             f"one of them; set data.filter_overlong_prompts=False, or a data.max_prompt_length that holds all"
         )
     sources = sorted({record.source for record in first} & {record.source for record in second})
-    found = {}
+    found: dict[str, dict[str, Difference]] = {}
     for source in [ALL, *sources] if len(sources) > 1 else sources:
         chosen = [by_question([r for r in records if source in (ALL, r.source)], "free") for records in (first, second)]
         found[source] = {}

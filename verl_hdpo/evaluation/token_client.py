@@ -66,6 +66,7 @@ class TokenClient:
         settings["seed"] = zlib.crc32(name.encode()) >> 1  # a seed of its own: resumed or not, the same request
         if self._bias:
             settings["logit_bias"] = self._bias
+        assert self.endpoint is not None, "Rollouts.use() comes first"
         done = await self.endpoint.complete(prompt_ids, settings)
         ids = done.token_ids
         if ids is None:

@@ -34,7 +34,7 @@ def of_inputs(arguments: Sequence[str]) -> dict[str, Any]:
     """
     options = {key: value for key, _, value in (part.partition("=") for part in arguments if part.startswith("--"))}
     overrides = [argument for argument in arguments if not argument.startswith("--")]
-    found = {}
+    found: dict[str, Any] = {}
     for folder in filter(None, map(options.get, ("--config-path", "--config-dir"))):
         found |= _of_config(Path(folder), options.get("--config-name", DEFAULT_CONFIG))
     for override in overrides:

@@ -74,9 +74,9 @@ def needs_extra(name: str) -> Iterator[None]:
 def _beside_launcher(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     """The absolute path: hydra takes a relative ``--config-path`` from the folder of verl's launcher."""
     spec = importlib.util.find_spec(LAUNCHER.partition(".")[0])
-    if value is None or spec is None or "://" in value:
+    if value is None or spec is None or spec.origin is None or "://" in value:
         return value
-    launcher = Path(*spec.submodule_search_locations, *LAUNCHER.split(".")[1:])
+    launcher = Path(spec.origin).parent.joinpath(*LAUNCHER.split(".")[1:])
     return str((launcher.parent / value).resolve())
 
 
