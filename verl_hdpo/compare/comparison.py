@@ -26,17 +26,7 @@ from verl_hdpo.runs.verl_command import LAUNCHER, VerlConfig
 class Comparison:
     """What ``verl-hdpo compare`` is asked for.
 
-    Attributes:
-        algos: algorithms with their knobs, as :func:`parse_variants` reads them.
-        seeds: each algorithm is trained with each.
-        out: folder of runs and report; one with runs is gone on with.
-        title: heading of the report.
-        cpu: train on the CPU.
-        stall_timeout: seconds without a step that end a run on the CPU.
-        ray_jobs: dashboard of the cluster that trains; None: this machine does.
-        at_once: Ray jobs at a time.
-        dry_run: check the configs and print the commands only.
-        config, overrides: of all runs.
+    Attributes: the command's options, as its ``--help`` explains them.
     """
 
     algos: str

@@ -30,21 +30,7 @@ def read_arms(context: click.Context, parameter: click.Parameter, text: str) -> 
 class Request:
     """What is asked of which models.
 
-    Attributes:
-        models: ``[LABEL=]PATH`` of each.
-        endpoints, served_names: where each is served, and as what; none: vLLM is started, and the only model there.
-        api_key_env: environment variable with the endpoints' key.
-        data: files with the questions; none: ``data.val_files``.
-        samples: only the first questions; -1: all.
-        rollouts: of each question in each arm.
-        arms: what the model can do in which rollouts.
-        without: how tools are taken away: out of the ``prompt``, or by banning the ``token`` that begins a call.
-        call_start: text that a call begins with; None: what verl's parser looks for.
-        seed: of sampling and of the bootstrap.
-        concurrency: rollouts at a time.
-        out: folder of records and figures; one with records is gone on with.
-        cpu: a server that is started runs on the CPU.
-        config, overrides: of the run that trained the models.
+    Attributes: the command's options, as its ``--help`` explains them.
     """
 
     models: Sequence[str]

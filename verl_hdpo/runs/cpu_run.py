@@ -42,6 +42,10 @@ _LONGEST_SESSION_DIR = 40  # a Ray socket adds about 65 characters, and AF_UNIX 
 logger = logging.getLogger(__name__)
 
 
+class TempDirError(ValueError):
+    """No place for the sockets of a run."""
+
+
 def run_verl(
     overrides: Sequence[str],
     *,
@@ -61,7 +65,7 @@ def run_verl(
         overrides: hydra overrides, after those of ``cpu_overrides``; the later one wins.
         run_dir: created if missing; ``metrics.jsonl`` is written there.
         log_path: all output of the run, appended.
-        env: added to the environment, over ``settings.ENVIRONMENT``.
+        env: added to the environment, over ``cpu_settings.ENVIRONMENT``.
         on_metrics: called as ``on_metrics(step, metrics)`` in this thread for each step that verl logs.
         stall_timeout: seconds without a logged step after which the run is ended; start-up gets twice that. These
             and the next are a :class:`TreeClock`'s, so that a busy machine is not taken for a stalled run.
@@ -86,7 +90,7 @@ def run_verl(
         log.write(f"$ {' '.join(command)}\n")
         log.flush()
         deaths = NewLines(log_path, from_now=True)
-        with _ending_signals():
+        with _handling(_leave, signal.SIGTERM, signal.SIGHUP):  # the run is ended as by Ctrl-C
             environment = {
                 "RAY_ADDRESS": None,  # with an address there, Ray would join that cluster in place of starting its own
                 **ENVIRONMENT,
@@ -101,7 +105,8 @@ def run_verl(
             try:
                 return _follow(process, follower, stall_timeout, death_grace, log)
             finally:
-                with _uninterrupted():
+                # A second Ctrl-C must not stop the clean-up half-way.
+                with _handling(signal.SIG_IGN, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                     tree.end()
                     process.wait()
                     follower.read()
@@ -177,7 +182,7 @@ def _session_dir() -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="vh"))
     try:
         if len(str(path)) > _LONGEST_SESSION_DIR:
-            raise ValueError(
+            raise TempDirError(
                 f"the temp dir {path} is too long for Ray's sockets ({len(str(path))} characters, at most "
                 f"{_LONGEST_SESSION_DIR}); set TMPDIR to a shorter one"
             )
@@ -187,33 +192,18 @@ def _session_dir() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _ending_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP raise SystemExit, so that the run is ended as by Ctrl-C."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set handlers; it also gets the signals
-        return
-
-    def leave(number: int, frame: Any) -> None:
-        sys.exit(128 + number)
-
-    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """A second Ctrl-C must not stop the clean-up half-way."""
+def _handling(handler: Callable[[int, Any], object] | signal.Handlers, *numbers: int) -> Iterator[None]:
+    """Signals ``numbers`` go to ``handler``; not off the main thread, which alone gets them and may set handlers."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, former in before.items():
+            signal.signal(number, former)
+
+
+def _leave(number: int, frame: Any) -> None:
+    sys.exit(128 + number)
