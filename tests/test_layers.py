@@ -31,7 +31,7 @@ ARROWS: dict[str, set[str]] = {
     "cpu": set(),
     "evaluation": {"runs", "adapters", "outcomes"},
     "compare": {"runs", "settings"},
-    "doctor": {"runs", "adapters", "algorithm", "outcomes", "settings", "tools", "evaluation", "plugin"},
+    "doctor": {"runs", "adapters", "grading", "outcomes", "settings", "tools", "plugin"},
     "cli": {"doctor", "compare", "evaluation", "tools", "adapters", "runs"},
     "plugin": {"adapters"},
     "__main__": {"cli"},

@@ -19,8 +19,17 @@ RUN = (
     "algorithm.adv_estimator=hdpo",
     "actor_rollout_ref.rollout.n=4",
     "actor_rollout_ref.rollout.agent.default_agent_loop=hdpo_tool_agent",
+    "actor_rollout_ref.rollout.multi_turn.function_tool_path=tools.py",
     "actor_rollout_ref.actor.use_dynamic_bsz=true",
+    # What verl's separate_async demands.
+    "data.train_batch_size=32",
+    "actor_rollout_ref.actor.ppo_mini_batch_size=8",
+    "trainer.v1.separate_async.parameter_sync_step=4",
+    "actor_rollout_ref.rollout.nnodes=1",
+    "actor_rollout_ref.rollout.n_gpus_per_node=1",
+    "actor_rollout_ref.rollout.checkpoint_engine.backend=nccl",
 )
+SEPARATE = "trainer.v1.trainer_mode=separate_async"
 ENGINES = ("ppo_trainer", "ppo_megatron_trainer")
 MANAGER = "reward.reward_manager.name=hdpo"  # ikea wants to know of the format
 
@@ -124,6 +133,18 @@ CASES = {
         ["+algorithm.hdpo.tool_costs.search=3", "actor_rollout_ref.rollout.agent.default_agent_loop=tool_agent"],
         ["agent loop tool_agent does not tell which tools were called", "default_agent_loop=hdpo_tool_agent"],
     ),
+    "separate_async with a batch of another size": (
+        [SEPARATE, "data.train_batch_size=16"],
+        ["data.train_batch_size=16, and trainer_mode=separate_async needs", "which is 32"],
+    ),
+    "separate_async without GPUs to generate on": (
+        [SEPARATE, "actor_rollout_ref.rollout.nnodes=0"],
+        ["there are none: actor_rollout_ref.rollout.nnodes=0", "set actor_rollout_ref.rollout.nnodes and"],
+    ),
+    "separate_async without a way for its weights": (
+        [SEPARATE, "actor_rollout_ref.rollout.checkpoint_engine.backend=naive"],
+        ["checkpoint_engine.backend=naive cannot bring weights", "set it to nccl"],
+    ),
     "misspelt setting": (
         ["+algorithm.hdpo.w_tols=0.1"],
         ["unknown setting algorithm.hdpo.w_tols", "did you mean algorithm.hdpo.w_tool?"],
@@ -188,7 +209,7 @@ def test_all_problems_are_reported_at_once():
 
 def test_another_verl_is_refused(monkeypatch):
     monkeypatch.setattr("verl.__version__", "0.10.0")
-    assert "verl 0.10.0 is installed; verl-hdpo supports 0.9.x: pip install 'verl>=0.9.0,<0.10'" in refusal()
+    assert "verl 0.10.0 is installed; verl-hdpo supports 0.9.x; pip install 'verl>=0.9.0,<0.10'" in refusal()
 
 
 @pytest.mark.parametrize("version", ["0.9.0", "0.9.1", "0.9.2.dev0", "0.9.5.post1"])
@@ -247,6 +268,41 @@ def test_a_loop_that_calls_no_tools_is_warned_of(name, caplog):
         loop = "actor_rollout_ref.rollout.agent.default_agent_loop=single_turn_agent"
         check_run(composed(*RUN, f"algorithm.adv_estimator={name}", MANAGER, loop))
     assert "single_turn_agent, verl's default, calls no tools: T is 0" in caplog.text
+
+
+NO_CALLS = {
+    "verl's default loop": (["actor_rollout_ref.rollout.agent.default_agent_loop=single_turn_agent"], "calls no tools"),
+    "no tools": (["actor_rollout_ref.rollout.multi_turn.function_tool_path=null"], "no tools are configured"),
+    "one turn": (["actor_rollout_ref.rollout.multi_turn.max_assistant_turns=1"], "ends with the model's first turn"),
+    "no calls in a turn": (["actor_rollout_ref.rollout.multi_turn.max_parallel_calls=0"], "no tool call is run"),
+    "no calls at all": (["+algorithm.hdpo.max_tool_calls=0"], "no tool call is run"),
+}
+
+
+@pytest.mark.parametrize("case", NO_CALLS)
+def test_a_run_that_makes_no_tool_calls_is_warned_of(case, caplog):
+    overrides, text = NO_CALLS[case]
+    with caplog.at_level(logging.WARNING, logger="verl_hdpo"):
+        check_run(composed(*RUN, *overrides))
+    assert [text in message for message in caplog.messages] == [True]
+
+
+def test_a_loop_of_the_owner_s_may_have_tools_and_turns_of_its_own(caplog):
+    with caplog.at_level(logging.WARNING, logger="verl_hdpo"):
+        loop = "actor_rollout_ref.rollout.agent.default_agent_loop=mine"
+        check_run(composed(*RUN, loop, "actor_rollout_ref.rollout.multi_turn.function_tool_path=null"))
+    assert not caplog.messages
+
+
+def test_what_the_data_say_of_agent_loops_is_what_counts():
+    """A default that no row uses is no reason to refuse a run, and advice to set it would do nothing."""
+    config = composed(*RUN, MANAGER, "actor_rollout_ref.rollout.agent.default_agent_loop=tool_agent")
+    run = run_settings(config)
+    assert [problem.loop for problem in check.problems(config, run)] == ["tool_agent"]
+    named = check.AgentLoops(("hdpo_tool_agent",), ("hdpo_tool_agent",), "change the column")
+    assert not list(check.problems(config, run, named))
+    named = check.AgentLoops(("tool_agent", "mine"), ("mine",), "change the column")
+    assert [problem.advice for problem in check.problems(config, run, named)] == ["change the column"]
 
 
 @pytest.mark.parametrize("name", RIVALS)

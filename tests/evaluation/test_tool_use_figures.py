@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import random
 
@@ -10,7 +9,6 @@ import pytest
 
 from verl_hdpo.evaluation.estimate import mean, share
 from verl_hdpo.evaluation.record import ARMS, Record, RecordError, RecordFile
-from verl_hdpo.evaluation.rows import RowsError, check_rows
 from verl_hdpo.evaluation.side_by_side import joined, side_by_side
 from verl_hdpo.evaluation.tool_use import figures, per_source
 
@@ -180,32 +178,3 @@ def test_records_survive_a_kill_and_refuse_another_set(tmp_path):
     path.write_text("not json\n")
     with pytest.raises(RecordError, match="holds no records"):
         RecordFile(path, {"data": "x"})
-
-
-ROW = {"data_source": "s", "prompt": [{"role": "user", "content": "?"}], "reward_model": {"ground_truth": "1"}}
-
-
-def test_rows_of_every_format_are_read(tmp_path):
-    import pyarrow
-    import pyarrow.parquet
-
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([ROW] * 3), tmp_path / "a.parquet")
-    (tmp_path / "b.jsonl").write_text(json.dumps(ROW) + "\n\n" + json.dumps(ROW))
-    (tmp_path / "c.json").write_text(json.dumps([ROW]))
-    assert check_rows([tmp_path / name for name in ("a.parquet", "b.jsonl", "c.json")]) == 6
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "message"),
-    [
-        ("a.csv", "x", "neither .parquet nor .json nor .jsonl"),
-        ("a.jsonl", "{", "cannot be read"),
-        ("a.parquet", "x", "cannot be read"),
-        ("a.jsonl", "[1]", "row 0 is no object"),
-        ("a.jsonl", json.dumps(ROW) + "\n" + json.dumps({**ROW, "prompt": "text"}), "row 1 has no chat"),
-    ],
-)
-def test_a_file_that_holds_no_questions(tmp_path, name, text, message):
-    (tmp_path / name).write_text(text)
-    with pytest.raises(RowsError, match=message):
-        check_rows([tmp_path / name])

@@ -8,11 +8,11 @@ from pathlib import Path
 import pandas
 import pytest
 import torch
+from run_findings import run_findings
 from tiny import tiny_tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 from verl.tools.function_tool import load_function_tools_from_path
 
-from verl_hdpo.doctor.run_config import check_composed
 from verl_hdpo.runs.cpu_settings import cpu_overrides
 
 ROOT = Path(__file__).parents[2]
@@ -123,5 +123,5 @@ def test_its_runs_compose(parts, tokenizer, tmp_path, cpu):
         pandas.DataFrame(rows).to_parquet(tmp_path / f"{name}.parquet")
     overrides = parts["pipeline"].pipeline(tmp_path, QUICKSTART / "tools.py", 16, cpu)
     base = cpu_overrides() if cpu else []
-    findings = list(check_composed("ppo_trainer", None, None, [*base, *overrides, "algorithm.adv_estimator=hdpo"]))
+    findings = run_findings([*base, *overrides, "algorithm.adv_estimator=hdpo"])
     assert [finding for finding in findings if finding.mark != "ok"] == []

@@ -9,7 +9,8 @@ import click
 from verl_hdpo.compare.plan import SEED_PLACE, PlannedRun
 from verl_hdpo.runs.cpu_settings import cpu_overrides
 from verl_hdpo.runs.finding import Finding, report
-from verl_hdpo.runs.verl_command import STEPS, VerlConfig, probe
+from verl_hdpo.runs.probe import probe
+from verl_hdpo.runs.verl_command import STEPS, VerlConfig
 
 
 def check_configs(config: VerlConfig, runs: Sequence[PlannedRun], overrides: Sequence[str], cpu: bool) -> int | None:

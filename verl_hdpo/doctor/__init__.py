@@ -1,4 +1,5 @@
-"""``verl-hdpo doctor``: can this run do what its owner means? Environment, registrations, config and files.
+"""``verl-hdpo doctor``: can this run do what its owner means? Environment, config, files, rows, tools, reward.
 
-Start with :mod:`verl_hdpo.doctor.run_config`.
+Cheap checks come first, and import neither torch nor verl. Start with :mod:`verl_hdpo.doctor.probe`, which has the
+order of all of them.
 """

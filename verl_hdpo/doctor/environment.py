@@ -9,9 +9,9 @@ from importlib import metadata
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from verl_hdpo.doctor.sections import PACKAGES, PLUGIN
 from verl_hdpo.runs.finding import Finding, Mark
 
-PACKAGES, PLUGIN = "Packages", "Plugin"
 SHOWN = ("verl", "torch", "ray", "transformers", "tensordict", "TransferQueue", "wrapt", "math-verify")
 """Always printed; of the other requirements only those that are not met."""
 

@@ -9,10 +9,9 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from verl_hdpo.doctor.environment import PACKAGES, PLUGIN
-from verl_hdpo.runs.finding import Finding
+from verl_hdpo.doctor.sections import DEVICE, VERL
+from verl_hdpo.runs.finding import Finding, Mark
 
-DEVICE = "Device"
 NOT_THERE = "this plugin does not fit this verl, or the installation is damaged: pip install --upgrade verl-hdpo"
 
 
@@ -24,14 +23,14 @@ def torchvision() -> Iterator[Finding]:
         version = importlib.import_module("torchvision").__version__
     except Exception as error:
         yield Finding(
-            PACKAGES,
+            DEVICE,
             "FAIL",
             "torchvision",
             f"cannot be imported: {_one_line(error)}",
             ("it was built for another torch: pip uninstall torchvision (or install the build that matches torch)",),
         )
     else:
-        yield Finding(PACKAGES, "ok", "torchvision", version)
+        yield Finding(DEVICE, "ok", "torchvision", version)
 
 
 def device() -> Iterator[Finding]:
@@ -64,18 +63,18 @@ def registrations() -> Iterator[Finding]:
     try:
         import verl
     except Exception as error:
-        yield Finding(PLUGIN, "FAIL", "import verl", _one_line(error), ("see Packages above",))
+        yield Finding(VERL, "FAIL", "import verl", _one_line(error), ("see Packages above",))
         return
     if "verl_hdpo.plugin" not in sys.modules:
         yield Finding(
-            PLUGIN,
+            VERL,
             "FAIL",
             "import verl",
             f"verl {verl.__version__} did not load the plugin",
             ("see the entry points and VERL_USE_EXTERNAL_PLUGINS above",),
         )
         return
-    yield Finding(PLUGIN, "ok", "import verl", f"verl {verl.__version__} loaded the plugin")
+    yield Finding(VERL, "ok", "import verl", f"verl {verl.__version__} loaded the plugin")
     from verl_hdpo.plugin import PARTS
 
     for name, (module, _) in PARTS.items():
@@ -83,10 +82,10 @@ def registrations() -> Iterator[Finding]:
             importlib.import_module(module)
             found = REGISTERED[name]()
         except Exception as error:
-            yield Finding(PLUGIN, "FAIL", name, f"after import {module}: {_one_line(error)}", (NOT_THERE,))
+            yield Finding(VERL, "FAIL", name, f"after import {module}: {_one_line(error)}", (NOT_THERE,))
         else:
-            mark = "ok" if found else "FAIL"
-            yield Finding(PLUGIN, mark, name, found or f"{module} knows nothing of it", () if found else (NOT_THERE,))
+            mark: Mark = "ok" if found else "FAIL"
+            yield Finding(VERL, mark, name, found or f"{module} knows nothing of it", () if found else (NOT_THERE,))
 
 
 def _estimator() -> str:

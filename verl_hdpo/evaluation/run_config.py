@@ -8,7 +8,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from verl_hdpo.adapters.composed_config import compose
-from verl_hdpo.evaluation.rows import check_rows
+from verl_hdpo.runs.rows import check_rows
 from verl_hdpo.runs.verl_command import VerlConfig
 
 DEFAULTS = {

@@ -8,6 +8,9 @@ from typing import Literal
 
 Mark = Literal["ok", "warn", "FAIL"]
 
+WIDTH = 20
+"""Characters of the column of subjects; a longer one moves its line's text to the right."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -28,22 +31,30 @@ class Finding:
     advice: tuple[str, ...] = ()
 
 
+def each_once(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """The findings without those that say again what one before said."""
+    told = set()
+    for finding in findings:
+        if finding not in told:
+            told.add(finding)
+            yield finding
+
+
 def report(findings: Iterable[Finding]) -> Iterator[str]:
-    """The findings as lines of text, aligned, in the order in which they came."""
-    findings = list(findings)
-    width = max((len(f.subject) for f in findings), default=0)
+    """The findings as lines of text, each as soon as it comes."""
     section = None
     for finding in findings:
         if finding.section != section:
             section = finding.section
             yield f"\n{section}"
+        margin = " " * (WIDTH + 10)
         first, *rest = finding.found.splitlines() or [""]
-        yield f"  {finding.mark:<4}  {finding.subject:<{width}}  {first}".rstrip()
-        yield from (f"        {'':<{width}}  {line}" for line in rest)
+        yield f"  {finding.mark:<4}  {finding.subject:<{WIDTH}}  {first}".rstrip()
+        yield from (f"{margin}{line}" for line in rest)
         for advice in finding.advice:
             first, *rest = advice.splitlines()
-            yield f"        {'':<{width}}  -> {first}"
-            yield from (f"        {'':<{width}}     {line}" for line in rest)
+            yield f"{margin}-> {first}"
+            yield from (f"{margin}   {line}" for line in rest)
 
 
 def verdict(findings: Iterable[Finding]) -> str:

@@ -1,15 +1,12 @@
-"""A command that takes a verl command line after ``--``, and the check of the runs that it stands for."""
+"""A command that takes a verl command line after ``--``."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
 import importlib.util
-import json
-import subprocess
-import sys
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,28 +14,59 @@ from typing import Any
 import click
 
 from verl_hdpo.runs.cpu_settings import on_cpu
-from verl_hdpo.runs.finding import Finding
 from verl_hdpo.runs.fingerprint import DEFAULT_CONFIG
 
 LAUNCHER = "verl.trainer.main_ppo"
 STEPS = "training steps"
 """Subject of the finding that holds ``trainer.total_training_steps``, if that is set."""
 
-PROBE_SECONDS = 300
-"""Time to import verl and check one run; each further run has a tenth of it."""
+OTHER_TRAINERS = {
+    "verl.experimental.fully_async_policy": "trainer.v1.trainer_mode=separate_async",
+    "verl.experimental.one_step_off_policy": "trainer.v1.trainer_mode=separate_async",
+    "recipe.fully_async_policy": "trainer.v1.trainer_mode=separate_async",
+    "recipe.one_step_off_policy": "trainer.v1.trainer_mode=separate_async",
+    "recipe.dapo": "algorithm.filter_groups.enable=true",
+    "verl.trainer.main_ppo_sync": "trainer.v1.trainer_mode=sync, the default",
+}
+"""Launchers of other trainers, by the beginning of their name -> what does the same in verl's V1 trainer."""
+
+_PYTHON = re.compile(r"(.*/)?python[\d.]*")
 
 
 class VerlCommand(click.Command):
     """Takes what follows ``--`` as a verl command line: hydra's own options, and overrides."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if LAUNCHER in args and "--" not in args:
-            raise click.UsageError(f"write -- before the command line of {LAUNCHER}", ctx)
+        if "--" not in args and (pasted := _launcher(args)):
+            raise click.UsageError(f"write -- before the command line of {pasted[0]}", ctx)
         at = args.index("--") if "--" in args else 0
         own, verl = args[:at], [arg for arg in args[at:] if arg != "--"]
-        if LAUNCHER in verl:  # the whole command was pasted: python -m verl.trainer.main_ppo ...
-            verl = verl[verl.index(LAUNCHER) + 1 :]
+        if pasted := _launcher(verl):  # the whole command was pasted: python -m verl.trainer.main_ppo ...
+            launcher, at = pasted
+            if launcher != LAUNCHER:
+                raise click.UsageError(_not_ours(launcher), ctx)
+            verl = verl[at + 1 :]
         return super().parse_args(ctx, [*own, *verl])
+
+
+def _launcher(words: Sequence[str]) -> tuple[str, int] | None:
+    """What a pasted command line starts, a module or a script, and where it stands; None for bare overrides."""
+    python = next((at for at, word in enumerate(words) if _PYTHON.fullmatch(word)), len(words))
+    for at in range(python + 1, len(words)):
+        if words[at - 1] == "-m":
+            return words[at], at
+        if words[at].endswith(".py"):
+            return (LAUNCHER if words[at].endswith("verl/trainer/main_ppo.py") else words[at]), at
+    return (LAUNCHER, words.index(LAUNCHER)) if LAUNCHER in words else None
+
+
+def _not_ours(launcher: str) -> str:
+    instead = next((setting for name, setting in OTHER_TRAINERS.items() if launcher.startswith(name)), None)
+    hint = f"; what it does is {instead} there" if instead else ""
+    return (
+        f"{launcher} is not verl's V1 trainer, the only one that verl-hdpo works in: give the command line of "
+        f"python -m {LAUNCHER}{hint}"
+    )
 
 
 @dataclass(frozen=True)
@@ -107,35 +135,3 @@ def verl_options(command: Callable) -> Callable:
     ):
         with_config = option(with_config)
     return with_config
-
-
-def probe(config: VerlConfig, runs: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
-    """What a fresh process that imports verl finds: the plugin's registrations, the device, and each run.
-
-    Args:
-        config: what all runs start from.
-        runs: overrides of each run by a label, which its sections' headings show; "" where there is but one.
-    """
-    request = {
-        "config_name": config.config_name,
-        "config_path": config.config_path,
-        "config_dir": config.config_dir,
-        "runs": {label: list(overrides) for label, overrides in runs.items()},
-    }
-    limit = PROBE_SECONDS * (1 + 0.1 * max(len(runs) - 1, 0))
-    with tempfile.TemporaryDirectory() as folder:
-        asked, answer = Path(folder, "request.json"), Path(folder, "findings.json")
-        asked.write_text(json.dumps(request))
-        command = [sys.executable, "-m", "verl_hdpo.doctor.probe", str(asked), str(answer)]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
-            problem = f"ended with status {done.returncode}" if done.returncode else ""
-            output = (done.stdout + done.stderr).strip()
-        except subprocess.TimeoutExpired:
-            problem, output = f"did not finish within {limit:.0f} seconds", ""
-        for line in answer.read_text().splitlines() if answer.exists() else ():
-            fields = json.loads(line)
-            yield Finding(**{**fields, "advice": tuple(fields["advice"])})
-    if problem:
-        tail = "\n".join(output.splitlines()[-15:])
-        yield Finding("Plugin", "FAIL", "fresh process", f"the check {problem}\n{tail}", ("see Packages above",))

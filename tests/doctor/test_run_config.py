@@ -1,0 +1,223 @@
+"""What doctor says of a run's config: which algorithm it is, and each mistake once, verl's and this package's."""
+
+from __future__ import annotations
+
+import pytest
+from run_findings import LOOP, MULTI_TURN, ROLLOUT, findings, marked, only, overrides, run_findings, told
+
+from verl_hdpo.adapters.removed_keys import REMOVED
+
+
+def test_a_rival_is_named_with_its_settings(run):
+    run = {**run, "algorithm.adv_estimator": "grpo_penalty", "+algorithm.grpo_penalty.gated": "true"}
+    run["+algorithm.hdpo.tool_costs"] = "{add: 2.5}"
+    assert told(findings(run), "algorithm") == (
+        "grpo_penalty: a=0.15, form=inverse, gated=True, advantages as GRPO's, over std, T=attempted calls, "
+        "add costs 2.5, correct if acc > 0.5"
+    )
+
+
+def test_verls_gdpo_is_pointed_to_the_one_that_runs(run):
+    found = marked("warn", {**run, "algorithm.adv_estimator": "gdpo", "+algorithm.hdpo.w_tool": None})
+    assert only(found).found == "stock gdpo: HDPO not chosen"
+    assert "algorithm.adv_estimator=tool_gdpo" in found[0].advice[0]
+
+
+def test_a_run_without_hdpo_is_told_so(run):
+    found = marked("warn", {**run, "algorithm.adv_estimator": "grpo", "+algorithm.hdpo.w_tool": None})
+    assert only(found).found == "stock grpo: HDPO not chosen"
+
+
+def test_settings_that_have_no_effect_are_warned_of(run):
+    found = marked("warn", {**run, "algorithm.adv_estimator": "grpo"})
+    assert "algorithm.hdpo is set, but algorithm.adv_estimator=grpo makes no use of it" in told(found, "config")
+
+
+def test_observing_is_said(run):
+    run |= {"algorithm.adv_estimator": "grpo", "+algorithm.hdpo.observe": "true", "+algorithm.hdpo.w_tool": None}
+    assert told(findings(run), "algorithm") == "stock grpo; HDPO observes only (hdpo/ metrics)"
+
+
+def test_a_config_of_one_s_own(run, tmp_path):
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "mine.yaml").write_text("defaults: [ppo_trainer, _self_]\nalgorithm: {hdpo: {w_tool: 0.2}}\n")
+    run["+algorithm.hdpo.w_tool"] = None
+    found = run_findings(overrides(run), "mine", None, str(tmp_path / "conf"))
+    assert "w_tool=0.2" in told(found, "algorithm")
+
+
+REFUSED = {
+    "an algorithm that nobody has": (
+        {"algorithm.adv_estimator": "hpdo"},
+        "adv_estimator=hpdo is not registered",
+        "hdpo",
+    ),
+    "hdpo's check": ({f"{ROLLOUT}.n": 1}, f"{ROLLOUT}.n=1", "use 2 or more"),
+    "hdpo's setting": (
+        {"+algorithm.hdpo.w_tols": 1},
+        "unknown setting algorithm.hdpo.w_tols",
+        "did you mean algorithm.hdpo.w_tool?",
+    ),
+    "a rival's setting": (
+        {"+algorithm.otc.smooth": 1},
+        "unknown setting algorithm.otc.smooth",
+        "did you mean algorithm.otc.smoothing?",
+    ),
+    "a reward setting": (
+        {"+reward.reward_kwargs.chek": "auto"},
+        "unknown setting reward.reward_kwargs.chek",
+        "did you mean reward.reward_kwargs.check?",
+    ),
+    "a pattern of two groups": (
+        {"+reward.reward_kwargs.answer_pattern": "'(a)(b)'"},
+        "answer_pattern must be a regular expression with exactly one group",
+        "",
+    ),
+    "verl's check": (
+        {f"{ROLLOUT}.val_kwargs.do_sample": "true", f"{ROLLOUT}.temperature": 0},
+        "validation gen temperature should be greater than 0",
+        "verl refuses this config",
+    ),
+    "what verl's trainer loads": (
+        {
+            "trainer.v1.sampler.custom_sampler.path": "pkg://no_such_sampler",
+            "trainer.v1.sampler.custom_sampler.name": "S",
+        },
+        "No module named 'no_such_sampler'",
+        "verl's trainer refuses this config",
+    ),
+    "a LoRA rank without vLLM": (
+        {"actor_rollout_ref.model.lora_rank": 8},
+        "no package vllm is installed on this machine",
+        "install vLLM here too",
+    ),
+    "legacy reward": (
+        {"custom_reward_function.path": "reward.py"},
+        "custom_reward_function.path=reward.py: verl.trainer.main_ppo does not read this legacy setting",
+        "use reward.custom_reward_function.path",
+    ),
+    "a parser that verl lacks": ({f"{MULTI_TURN}.format": "llama3_json"}, "verl has no such tool parser", "hermes"),
+    "a rollout engine of old": ({f"{ROLLOUT}.name": "hf"}, "verl has no such rollout engine", "vllm"),
+    "a rollout engine that is not there": (
+        {f"{ROLLOUT}.name": "sglang"},
+        "sglang is not installed on this",
+        "install it",
+    ),
+    "a training engine of none": (
+        {"actor_rollout_ref.actor.strategy": "fsdp3"},
+        "verl has no such engine",
+        "use one of fsdp, fsdp2",
+    ),
+    "one turn": (
+        {f"{MULTI_TURN}.max_assistant_turns": 1},
+        "a rollout ends with the model's first turn",
+        "set it to 2 or more",
+    ),
+    "no call at a time": ({f"{MULTI_TURN}.max_parallel_calls": 0}, "no tool call is run", "set it to 1 or more"),
+    "no call in all": ({"+algorithm.hdpo.max_tool_calls": 0}, "no tool call is run", "set it to 1 or more"),
+    "no tools": ({f"{MULTI_TURN}.function_tool_path": None}, "no tools are configured", "function_tool_path"),
+    "a loop that calls none": (
+        {LOOP: None},
+        "single_turn_agent, verl's default, calls no tools",
+        f"{LOOP}=hdpo_tool_agent",
+    ),
+    "a cost of no tool": (
+        {"+algorithm.hdpo.tool_costs": "{subtract: 3}"},
+        "algorithm.hdpo.tool_costs names subtract, and the tools are add",
+        "as the model calls it",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_mistake_is_told_once_with_what_to_do(run, case, monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    change, text, advice = REFUSED[case]
+    finding = only(marked("FAIL", {**run, **change}))
+    assert text in finding.found
+    assert advice in " ".join(finding.advice)
+
+
+@pytest.mark.parametrize("name", ["hdpo", "grpo_penalty", "otc"])
+@pytest.mark.parametrize("case", ["no tools", "one turn", "a loop that calls none"])
+def test_nothing_to_learn_about_tools_fails_under_every_algorithm_of_this_package(run, name, case):
+    change, text, _ = REFUSED[case]
+    assert text in only(marked("FAIL", {**run, **change, "algorithm.adv_estimator": name})).found
+
+
+def test_a_run_that_is_observed_may_have_no_tools(run):
+    run |= {
+        "algorithm.adv_estimator": "grpo",
+        "+algorithm.hdpo.observe": "true",
+        f"{MULTI_TURN}.function_tool_path": None,
+    }
+    assert "no tools are configured" in only(marked("warn", run)).found
+
+
+def test_verls_first_mistake_hides_no_other(run):
+    change = {f"{ROLLOUT}.val_kwargs.do_sample": "true", f"{ROLLOUT}.temperature": 0, f"{ROLLOUT}.n": 1}
+    run |= {**change, "critic.enable": "true", "+algorithm.hdpo.w_acc": -1, "data.train_files": "/no/train.parquet"}
+    found = "\n".join(finding.found for finding in marked("FAIL", run))
+    for text in ("gen temperature", "rollout.n=1", "critic.enable=true", "algorithm.hdpo.w_acc must be", "/no/train"):
+        assert text in found
+    assert len(marked("FAIL", run)) == 5
+
+
+def test_what_separate_async_demands_is_told_at_once(run):
+    run |= {"trainer.v1.trainer_mode": "separate_async", "trainer.v1.separate_async.parameter_sync_step": 4}
+    found = "\n".join(finding.found for finding in marked("FAIL", run))
+    for text in (
+        "data.train_batch_size=8, and trainer_mode=separate_async needs",
+        "actor_rollout_ref.rollout.nnodes=0",
+        "checkpoint_engine.backend=naive",
+    ):
+        assert text in found
+    run |= {
+        "trainer.v1.separate_async.parameter_sync_step": 1,
+        f"{ROLLOUT}.nnodes": 1,
+        f"{ROLLOUT}.n_gpus_per_node": 1,
+        f"{ROLLOUT}.checkpoint_engine.backend": "nccl",
+    }
+    assert not marked("FAIL", run)
+
+
+def test_an_engine_may_be_on_the_other_machines_only(run):
+    found = marked("warn", {**run, f"{ROLLOUT}.name": "sglang", "trainer.nnodes": 2})
+    assert "sglang is not installed on this machine, and the workers need it there" in only(found).found
+
+
+def test_megatron_needs_its_bridge(run):
+    run["actor_rollout_ref.model.path"] = "Qwen/Qwen3-8B"
+    found = marked("FAIL", run, "ppo_megatron_trainer")
+    assert "megatron" in only(found).found
+    assert found[0].subject == "training engine"
+
+
+@pytest.mark.parametrize("key", ["data.sampler.class_path", "trainer.use_legacy_worker_impl"])
+def test_a_key_that_verl_removed_is_called_that(run, key):
+    found = [finding for finding in run_findings([*overrides(run), f"{key}=x"]) if finding.mark == "FAIL"]
+    assert "no longer has this setting" in only(found).found
+    instead = REMOVED.get(key) or REMOVED.get(key.rpartition(".")[0])
+    assert (instead or "delete it") in found[0].advice[0]
+
+
+def test_a_misspelt_key_hides_no_other_mistake(run):
+    given = [
+        *overrides(run),
+        "algorithm.adv_estimatr=grpo",
+        f"{ROLLOUT}.temperatur=1",
+        "data.train_filez=/no/train.parquet",
+    ]
+    found = [finding for finding in run_findings(given) if finding.mark == "FAIL"]
+    assert [finding.advice[0] for finding in found][:3] == [
+        "did you mean algorithm.adv_estimator?",
+        f"did you mean {ROLLOUT}.temperature?",
+        "did you mean data.train_files?",
+    ]
+    assert any("/no/train.parquet does not exist" in finding.found for finding in found), "read as it was meant"
+
+
+def test_a_value_that_nobody_expected_is_told_once(run):
+    """Where the check itself stumbles over it as well."""
+    found = [finding for finding in run_findings([*overrides(run), "trainer.nnodes=null"]) if finding.mark == "FAIL"]
+    assert len(found) == 1 and "Traceback" not in found[0].found

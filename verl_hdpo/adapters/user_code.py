@@ -1,0 +1,81 @@
+"""Modules and classes of a run's owner: found as ``python -m`` finds them, or what is wrong with them."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+
+
+def find_modules_here() -> None:
+    """From now on, modules in the current folder are found.
+
+    verl and its workers are started by ``python -m``, which looks there; a command that pip installed does not.
+    """
+    folder = os.getcwd()
+    if folder not in sys.path and "" not in sys.path:
+        sys.path.insert(0, folder)
+
+
+def class_problems(name: str, setting: str) -> Iterator[str]:
+    """Why ``name``, a module and a class in it, cannot be imported.
+
+    Args:
+        setting: what names it, for the message.
+    """
+    find_modules_here()
+    module_name, _, class_name = name.rpartition(".")
+    if not module_name:
+        yield f"{setting}={name} names no module; write module.{name}, such as my_tools.{name}"
+        return
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # whatever the module raises
+        yield f"{setting}={name}: {_why_not_imported(module_name, error)}"
+    else:
+        if not hasattr(module, class_name):
+            own = sorted(key for key, value in vars(module).items() if getattr(value, "__module__", "") == module_name)
+            has = ", ".join(own) or "nothing of its own"
+            yield f"{setting}={name}: {module.__file__} has no {class_name}; it has {has}"
+
+
+def _why_not_imported(module: str, error: Exception) -> str:
+    missing = error.name if isinstance(error, ModuleNotFoundError) else None
+    if missing is None:
+        return f"importing {module} failed: {in_words(error)}"
+    if module != missing and not module.startswith(f"{missing}."):
+        return f"{module} imports {missing}, which is not installed; pip install it"
+    if missing.startswith("verl."):
+        return f"verl has no module {missing} any more; use another class, such as one of verl_hdpo.tools"
+    file = f"{missing.partition('.')[0]}.py"
+    return (
+        f"there is no module {missing} in {os.getcwd()} or among the installed packages; start in the folder of "
+        f"{file}, or set PYTHONPATH to it"
+    )
+
+
+def in_words(error: BaseException) -> str:
+    """The error with its causes, and where in the owner's code it was raised."""
+    told = f"{type(error).__name__}: {error}".rstrip(": ")
+    if place := _place(error):
+        told += f" ({place})"
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if cause is not None and (not str(cause) or str(cause) not in told):
+        told += f"\nbecause of {in_words(cause)}"
+    return told
+
+
+def _place(error: BaseException) -> str:
+    """The innermost line that is not of an installed package."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if "site-packages" not in frame.filename and os.path.isfile(frame.filename) and not _is_ours(frame.filename):
+            return f"{os.path.basename(frame.filename)}, line {frame.lineno}"
+    return ""
+
+
+def _is_ours(file: str) -> bool:
+    return os.path.realpath(file).startswith(os.path.dirname(os.path.dirname(os.path.realpath(__file__))) + os.sep) or (
+        os.path.realpath(file).startswith(os.path.dirname(os.path.realpath(os.__file__)) + os.sep)
+    )

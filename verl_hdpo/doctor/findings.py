@@ -1,0 +1,75 @@
+"""All findings of ``verl-hdpo doctor`` in the order in which they are told, and how they are told."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
+
+import click
+
+from verl_hdpo import __version__
+from verl_hdpo.runs.finding import Finding, each_once, report, verdict
+from verl_hdpo.runs.probe import probe
+from verl_hdpo.runs.verl_command import VerlConfig
+
+
+def all_findings(
+    config: VerlConfig, overrides: Sequence[str], doing: Callable[[str], None] = lambda step: None
+) -> Iterator[Finding]:
+    """What costs nothing first: it is told before anything heavy is imported."""
+    runs = {"": overrides} if overrides or not config.is_default else {}
+    yield from each_once(_in_order(config, runs, overrides, doing))
+
+
+def _in_order(
+    config: VerlConfig, runs: dict[str, Sequence[str]], overrides: Sequence[str], doing: Callable[[str], None]
+) -> Iterator[Finding]:
+    from verl_hdpo.doctor.command_line import at_a_glance
+
+    yield from at_a_glance(overrides)
+    from verl_hdpo.doctor.environment import packages, plugin_policy
+
+    yield from packages()
+    yield from plugin_policy()
+    yield from probe(config, runs, doing)
+
+
+class Report:
+    """Findings as lines, each as soon as it comes, or as one JSON list."""
+
+    def __init__(self, as_json: bool):
+        self._as_json = as_json
+        self._live = not as_json and sys.stdout.isatty()
+        self._findings: list[Finding] = []
+
+    @property
+    def failed(self) -> bool:
+        return any(finding.mark == "FAIL" for finding in self._findings)
+
+    def show(self, findings: Iterable[Finding]) -> None:
+        """Print all of them."""
+        if self._as_json:
+            self._findings += findings
+            click.echo(json.dumps([asdict(finding) for finding in self._findings], indent=2))
+            return
+        self._say(f"verl-hdpo {__version__}, Python {platform.python_version()}, {sys.executable}")
+        for line in report(self._kept(findings)):
+            self._say(line)
+        self._say(f"\n{verdict(self._findings)}")
+
+    def doing(self, step: str) -> None:
+        """Show what is looked at, on a terminal, until the next line is printed."""
+        if self._live:
+            click.echo(f"\r\x1b[K  ...   {step}", nl=False)
+
+    def _kept(self, findings: Iterable[Finding]) -> Iterator[Finding]:
+        for finding in findings:
+            self._findings.append(finding)
+            yield finding
+
+    def _say(self, line: str) -> None:
+        click.echo(f"\r\x1b[K{line}" if self._live else line)
+        sys.stdout.flush()

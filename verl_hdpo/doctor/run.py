@@ -1,0 +1,112 @@
+"""A composed run, as verl and this package look at it before it starts: which algorithm is it, and will it begin?"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from io import StringIO
+
+from omegaconf import DictConfig
+from verl.trainer import main_ppo
+from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
+from verl.trainer.ppo.v1 import get_trainer_cls
+
+from verl_hdpo.adapters.check import AgentLoops, Problem, no_tool_calls, problems, unused_groups, warnings
+from verl_hdpo.adapters.run_settings import HDPO, RunSettings
+from verl_hdpo.adapters.user_code import in_words
+from verl_hdpo.doctor.estimator_names import unknown_estimator
+from verl_hdpo.doctor.logged import logged
+from verl_hdpo.doctor.sections import RUN
+from verl_hdpo.runs.finding import Finding, Mark
+from verl_hdpo.runs.verl_command import STEPS
+
+NO_VLLM = "vllm version None"
+"""In what verl raises where vLLM is missing (verl/third_party/vllm/__init__.py)."""
+
+HDPO_OWN = ("w_acc", "w_tool", "combine", "tool_loss_norm")
+
+
+def check_run_config(config: DictConfig, run: RunSettings | None, loops: AgentLoops) -> Iterator[Finding]:
+    """verl's own checks and all of this package's: neither hides the other's."""
+    if steps := config.trainer.get("total_training_steps"):
+        yield Finding(RUN, "ok", STEPS, str(steps))
+    yield (algorithm := describe(config, run))
+    # A critic is refused by this package's checks, and then its settings are of no interest.
+    critic = algorithm.mark != "FAIL" and (run is None or run.algorithm is None)
+    found = list(_verls_checks(config, critic))
+    if run is not None:
+        found += _told("FAIL", "config", problems(config, run, loops))
+        # Nothing is left to learn: that is not what someone means who chose an algorithm of this package.
+        found += _told("FAIL" if run.algorithm else "warn", "tool calls", no_tool_calls(config, run, loops))
+        found += _told("warn", "config", warnings(config, run, loops))
+    if algorithm.mark != "FAIL":
+        found += _told("warn", "config", unused_groups(config, run))
+    if not any(finding.mark == "FAIL" for finding in found):
+        found += _trainer(config)
+    yield from found or [Finding(RUN, "ok", "config", "verl's checks and HDPO's pass")]
+
+
+def describe(config: DictConfig, run: RunSettings | None) -> Finding:
+    """Which algorithm the run is, in one line."""
+    estimator = str(config.algorithm.adv_estimator)
+    if run is not None and run.algorithm is not None:
+        settings = run.hdpo
+        shown = {name: getattr(settings, name) for name in HDPO_OWN} if estimator == HDPO else run.algorithm.parameters
+        values = ", ".join(f"{name}={f'{x:g}' if isinstance(x, float) else x}" for name, x in shown.items())
+        costs = "".join(f", {tool} costs {cost:g}" for tool, cost in settings.tool_costs.items())
+        text = (
+            f"{'HDPO' if estimator == HDPO else estimator}: {values}, "
+            f"advantages as GRPO's, {'over' if run.norm_by_std else 'not over'} std, "
+            f"T={settings.count_calls} calls{costs}, correct if {settings.correct_key} > "
+            f"{settings.correct_threshold:g}"
+        )
+        return Finding(RUN, "ok", "algorithm", text)
+    if unknown := unknown_estimator(estimator, map(str, ADV_ESTIMATOR_REGISTRY)):
+        return unknown
+    if run is not None:
+        return Finding(RUN, "ok", "algorithm", f"stock {estimator}; HDPO observes only (hdpo/ metrics)")
+    advice = "algorithm.adv_estimator=hdpo does"
+    if estimator == "gdpo":
+        advice = "verl's gdpo cannot run on its V1 trainer; algorithm.adv_estimator=tool_gdpo is GDPO that can"
+    return Finding(RUN, "warn", "algorithm", f"stock {estimator}: HDPO not chosen", (advice,))
+
+
+def _told(mark: Mark, subject: str, found: Iterator[Problem]) -> list[Finding]:
+    return [Finding(RUN, mark, subject, problem.found, (problem.advice,)) for problem in found]
+
+
+def _verls_checks(config: DictConfig, critic: bool) -> Iterator[Finding]:
+    """The first steps of verl/trainer/main_ppo.py's ``main``, without this package's part of ``validate_config``."""
+    validate = inspect.unwrap(main_ppo.validate_config)
+    try:
+        with redirect_stdout(StringIO()):
+            main_ppo.auto_set_device(config)
+            validate(
+                config=config,
+                use_reference_policy=main_ppo.need_reference_policy(config),
+                use_critic=critic and main_ppo.need_critic(config),
+            )
+    except Exception as error:
+        if NO_VLLM in str(error):
+            found = "verl looks into vLLM for the LoRA rank, and no package vllm is installed on this machine"
+            yield Finding(
+                RUN, "FAIL", "verl's checks", found, ("install vLLM here too: verl refuses to start without it",)
+            )
+            return
+        yield Finding(
+            RUN, "FAIL", "verl's checks", in_words(error), ("verl refuses this config: change what it names",)
+        )
+
+
+def _trainer(config: DictConfig) -> Iterator[Finding]:
+    """What verl asserts when it makes the trainer, in a Ray actor, minutes after the start."""
+    if not config.trainer.get("use_v1", True):
+        return
+    try:
+        with redirect_stdout(StringIO()), logged():
+            get_trainer_cls(config.trainer.v1.trainer_mode)(copy.deepcopy(config))
+    except Exception as error:
+        found = f"trainer.v1.trainer_mode={config.trainer.v1.trainer_mode}: {in_words(error)}"
+        yield Finding(RUN, "FAIL", "trainer", found, ("verl's trainer refuses this config: change what it names",))

@@ -1,0 +1,143 @@
+"""The rows of a data set in the formats that verl loads, and what every row must have."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+SUFFIXES = (".parquet", ".json", ".jsonl")
+
+
+class RowsError(ValueError):
+    """A data file, or a row of it, that a run cannot use.
+
+    Args:
+        found: what is wrong and where.
+        advice: what to do.
+    """
+
+    def __init__(self, found: str, advice: str):
+        super().__init__(f"{found}; {advice}")
+        self.found, self.advice = found, advice
+
+
+class NoSuchFileError(RowsError):
+    """A data file that does not exist, or has a suffix of another format."""
+
+
+def check_rows(files: Iterable[str | Path], prompt_key: str = "prompt") -> int:
+    """The number of rows in ``files``, once each is found to have what verl reads.
+
+    Raises:
+        RowsError: a file that cannot be read, no rows, a row that lacks something, rows with different columns.
+    """
+    schema, count = Schema(), 0
+    for file in files:
+        for number, row in read_rows(file):
+            where = f"{file}, row {number}"
+            for found, advice in row_problems(row, prompt_key):
+                raise RowsError(f"{where} {found}", advice)
+            if changed := schema.differs(where, row):
+                found = f"mixed schemas: {where} differs from {schema.first} in {changed}"
+                raise RowsError(found, "give all rows the same columns, or evaluate the sets one by one")
+            count += 1
+    if not count:
+        raise RowsError(f"{', '.join(map(str, files)) or 'data.val_files'}: no rows", "give a file with rows")
+    return count
+
+
+def check_file(file: str | Path) -> Path:
+    """The path of ``file``, which exists and has a suffix that verl reads.
+
+    Raises:
+        NoSuchFileError: it does not.
+    """
+    path = Path(file).expanduser()
+    if path.suffix not in SUFFIXES:
+        found = f"{file} is neither .parquet nor .json nor .jsonl"
+        raise NoSuchFileError(found, "convert it: verl reads these three formats")
+    if not path.is_file():
+        raise NoSuchFileError(f"{file} {'is a folder' if path.is_dir() else 'does not exist'}", "name a file with rows")
+    return path
+
+
+def read_rows(file: str | Path, without: Collection[str] = ()) -> Iterator[tuple[int, Any]]:
+    """Each row with its number, counted from 0.
+
+    Args:
+        file: parquet, JSON lines, or a JSON list.
+        without: columns that are not worth reading, such as images; None in the rows of a parquet file.
+
+    Raises:
+        RowsError: the file does not exist, has another format, or is broken.
+    """
+    path = check_file(file)
+    try:
+        yield from enumerate(_parquet(path, without) if path.suffix == ".parquet" else _json(path))
+    except RowsError:
+        raise
+    except (OSError, ValueError) as error:  # pyarrow's and json's errors are ValueErrors
+        raise RowsError(f"{file} cannot be read: {error}", "write the file again") from error
+
+
+def row_problems(row: Any, prompt_key: str = "prompt") -> Iterator[tuple[str, str]]:
+    """What a row lacks of what verl's data set and reward loop read: (what is wrong, what to do)."""
+    if not isinstance(row, Mapping):
+        yield "is not an object with columns", 'write rows as objects: {"prompt": ..., "data_source": ...}'
+        return
+    columns = f"its columns are {', '.join(row)}"
+    prompt = row.get(prompt_key)
+    if not (isinstance(prompt, Sequence) and prompt and all(isinstance(m, Mapping) and "role" in m for m in prompt)):
+        advice = f'{prompt_key} must be a list of messages, such as [{{"role": "user", "content": "..."}}]'
+        yield f"has no chat under {prompt_key!r}; {columns}", advice
+    if not isinstance(row.get("data_source"), str):
+        yield f"has no text under 'data_source'; {columns}", "name the row's data set there: metrics are per source"
+    model = row.get("reward_model")
+    if not isinstance(model, Mapping) or model.get("ground_truth") is None:
+        advice = 'add the column reward_model, such as {"style": "rule", "ground_truth": "4"}'
+        yield f"has no reward_model.ground_truth; {columns}", advice
+
+
+class Schema:
+    """The columns of the first row seen, which all others must have.
+
+    Attributes:
+        first: where that row is; empty before any.
+    """
+
+    def __init__(self) -> None:
+        self.first, self._columns = "", set[str]()
+
+    def differs(self, where: str, row: Mapping[str, Any]) -> str:
+        """In which columns a row differs from the first; empty if in none. ``where`` names the row."""
+        if not self.first:
+            self.first, self._columns = where, set(row)
+        return ", ".join(sorted(self._columns ^ set(row)))
+
+
+def _parquet(path: Path, without: Collection[str]) -> Iterator[dict[str, Any]]:
+    import pyarrow.parquet
+
+    with pyarrow.parquet.ParquetFile(path) as file:
+        columns = file.schema_arrow.names
+        unread = dict.fromkeys(column for column in columns if column in without)
+        for batch in file.iter_batches(columns=[column for column in columns if column not in unread]):
+            yield from ({**row, **unread} for row in batch.to_pylist())
+
+
+def _json(path: Path) -> Iterator[Any]:
+    # Lines end at \n alone: a string may hold U+2028, at which str.splitlines would break it.
+    with path.open(encoding="utf-8", newline="\n") as file:
+        lines = ((number, line) for number, line in enumerate(file, 1) if line.strip())
+        for row, (number, line) in enumerate(lines):
+            if row == 0 and line.lstrip().startswith("["):
+                break
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError as error:
+                raise RowsError(f"{path}, line {number} is not valid JSON: {error}", "write the line again") from error
+        else:
+            return
+    yield from json.loads(path.read_text(encoding="utf-8"))
