@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -264,6 +265,10 @@ WRONG = {
     "no server": ({"arguments": ["--endpoint", "http://127.0.0.1:9"]}, "no server at http://127.0.0.1:9/v1"),
     "no such model": ({"arguments": ["--served-name", "x"]}, "has no model x; it has scripted"),
     "no tools": ({"tools": None}, "no tools: name them"),
+    "a tool yaml that is not there": (
+        {"tools": None, "overrides": ["actor_rollout_ref.rollout.multi_turn.tool_config_path=/no/tools.yaml"]},
+        "/no/tools.yaml does not exist",
+    ),
     "a loop without tools": (
         {"overrides": ["actor_rollout_ref.rollout.agent.default_agent_loop=single_turn_agent"]},
         "calls no tools",
@@ -288,6 +293,36 @@ WRONG = {
         "no tool in the prompt: the chat template shows none of plus",
     ),
 }
+
+
+PLUS = """
+from verl.tools.base_tool import BaseTool
+from verl.tools.schemas import OpenAIFunctionToolSchema, ToolResponse
+
+class Plus(BaseTool):
+    def get_openai_tool_schema(self):
+        number = {"type": "integer", "description": "a number"}
+        parameters = {"type": "object", "properties": {"a": number, "b": number}, "required": ["a", "b"]}
+        function = {"name": "plus", "description": "Add two numbers.", "parameters": parameters}
+        return OpenAIFunctionToolSchema.model_validate({"type": "function", "function": function})
+
+    async def execute(self, instance_id, parameters, **kwargs):
+        return ToolResponse(text=str(parameters["a"] + parameters["b"])), 0.0, {}
+"""
+
+
+def test_a_tool_of_a_module_in_the_current_folder_is_found(run_eval, tmp_path, monkeypatch):
+    (tmp_path / "plus_of_mine.py").write_text(PLUS)
+    (tmp_path / "tools.yaml").write_text("tools: [{class_name: plus_of_mine.Plus, config: {type: native}}]")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place])
+    done = run_eval(tools=None, overrides=["actor_rollout_ref.rollout.multi_turn.tool_config_path=tools.yaml"])
+    assert done.exit_code == 0, done.output
+    assert values(tmp_path)["tool_use_rate"] == pytest.approx(2 / 3)
+    (tmp_path / "tools.yaml").write_text("tools: [{class_name: plus_of_yours.Plus, config: {type: native}}]")
+    other = ["--out", str(tmp_path / "other")]
+    done = run_eval(*other, tools=None, overrides=["actor_rollout_ref.rollout.multi_turn.tool_config_path=tools.yaml"])
+    assert f"there is no module plus_of_yours in {tmp_path}" in done.output
 
 
 def test_a_server_that_knows_openai_s_fields_alone_is_asked_with_those(run_eval, server, tmp_path):

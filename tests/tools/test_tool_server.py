@@ -134,16 +134,19 @@ def test_a_server_without_a_token_does_not_start(tmp_path, value, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("tools: [", "no YAML"),
-        ("tools: [{class_name: nowhere.Tool, config: {type: native}}]", "under a class_name"),
-        ("tools: [{class_name: verl_hdpo.tools.mcp.Nothing, config: {type: native}}]", "under a class_name"),
+        ("tools: [", "is not valid YAML"),
+        ("tools: [{class_name: nowhere.Tool, config: {type: native}}]", "there is no module nowhere in"),
+        (
+            "tools: [{class_name: verl_hdpo.tools.mcp.Nothing, config: {type: native}}]",
+            "has no Nothing; it has MCPTool",
+        ),
         ("tools: []", "no tools"),
     ],
 )
 def test_a_yaml_that_cannot_be_used(tmp_path, text, message):
     (tmp_path / "tools.yaml").write_text(text)
     done = CliRunner().invoke(main, ["tool-server", "--config", f"{tmp_path}/tools.yaml"], env={TOKEN_ENV: TOKEN})
-    assert done.exit_code == 2 and f"{tmp_path}/tools.yaml: " in done.output and message in done.output
+    assert done.exit_code == 2 and f"{tmp_path}/tools.yaml" in done.output and message in done.output
 
 
 def test_a_server_takes_all_the_descriptors_that_it_may_have(tmp_path, monkeypatch):

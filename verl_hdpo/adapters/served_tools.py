@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
-from omegaconf import OmegaConf
 from verl.tools.base_tool import BaseTool
 from verl.tools.schemas import ToolResponse
-from verl.tools.tool_registry import load_all_tools
 
-from verl_hdpo.settings.tool import ToolConfigError, read_settings
+from verl_hdpo.adapters.tool_loading import load_tools, read_tool_yaml
+from verl_hdpo.settings.tool import read_settings
 from verl_hdpo.tools.base import Tool
 from verl_hdpo.tools.failures import ToolUnavailable
 from verl_hdpo.tools.io_loop import in_thread
@@ -25,24 +23,11 @@ def load_served_tools(path: Path) -> tuple[list[ServedTool], ServerSettings]:
     """The tools of a yaml, and the settings in its ``server``, of which verl takes no notice.
 
     Raises:
-        ToolConfigError: no YAML, a bad setting, no tool, a class that there is not, or two tools of one name.
+        ToolConfigError: a bad setting, or tools that cannot be loaded.
         Exception: what a tool raises when it cannot start.
     """
-    try:
-        config = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
-    except yaml.YAMLError as error:
-        raise ToolConfigError(f"{path}: no YAML: {error}") from None
-    if not isinstance(config, dict) or not config.get("tools"):
-        raise ToolConfigError(f"{path}: no tools; it must be a verl tool yaml")
-    settings = read_settings(ServerSettings, config.get("server"), "server")
-    try:
-        tools = load_all_tools(str(path), None)
-    except (AttributeError, ImportError) as error:  # what verl ends in where a class_name names nothing
-        raise ToolConfigError(f"{path}: no class, or none that can be imported, under a class_name: {error}") from error
-    names = [tool.name for tool in tools]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ToolConfigError(f"{path}: more than one tool is called {', '.join(twice)}; set config.name")
-    return [served(tool) for tool in tools], settings
+    settings = read_settings(ServerSettings, read_tool_yaml(str(path)).get("server"), "server")
+    return [served(tool) for tool in load_tools(str(path))], settings
 
 
 def served(tool: BaseTool) -> ServedTool:

@@ -39,14 +39,14 @@ def load_tools(tool_config_path: str | None = None, function_tool_path: str | No
 
     Raises:
         NoToolFileError: a file that does not exist.
-        ToolConfigError: as :func:`check_tool_yaml`; or a tool that cannot be made, two of one name, or none.
-        ConnectionError: a tool's server is down.
+        ToolConfigError: as :func:`read_tool_yaml`; or a tool that cannot be made, two of one name, or none.
+        Exception: what a tool of this package raises when it cannot start.
     """
     find_modules_here()
     tools: list[Tool] = []
     with redirect_stdout(StringIO()):  # every tool prints its schema
         if tool_config_path:
-            check_tool_yaml(tool_config_path)
+            read_tool_yaml(tool_config_path)
             tools += _load("tool_config_path", tool_config_path)
         if function_tool_path:
             tools += _load("function_tool_path", function_tool_path)
@@ -61,8 +61,8 @@ def load_tools(tool_config_path: str | None = None, function_tool_path: str | No
     return tools
 
 
-def check_tool_yaml(path: str) -> None:
-    """Look at what verl's loader would take on trust.
+def read_tool_yaml(path: str) -> dict[str, Any]:
+    """The content of a tool yaml, once all is right that verl's loader would take on trust.
 
     Raises:
         NoToolFileError: the file does not exist.
@@ -74,10 +74,11 @@ def check_tool_yaml(path: str) -> None:
     except (yaml.YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
         raise ToolConfigError(f"{path} is not valid YAML: {error}") from None
     entries = config.get("tools") if isinstance(config, dict) else None
-    if not isinstance(entries, list) or not entries:
+    if not isinstance(config, dict) or not isinstance(entries, list) or not entries:
         raise ToolConfigError(f"{path}: no tools; it must hold a list, tools: [{{class_name: ..., config: ...}}]")
     if problems := [f"tools[{n}]: {problem}" for n, entry in enumerate(entries) for problem in _problems(entry)]:
         raise ToolConfigError(f"{path}: " + "\n".join(problems))
+    return config
 
 
 def _problems(entry: Any) -> Iterator[str]:
@@ -94,9 +95,9 @@ def _problems(entry: Any) -> Iterator[str]:
 def _load(name: str, path: str) -> list[Tool]:
     try:
         return load_all_tools(**{**dict.fromkeys(PATHS), name: _resolved(path)})
-    except (ToolConfigError, ConnectionError):
-        raise
     except Exception as error:  # whatever the owner's file or class raises
+        if isinstance(error, ConnectionError) or type(error).__module__.startswith("verl_hdpo."):
+            raise  # says all there is to say
         raise ToolConfigError(f"{path}: {in_words(error)}") from error
 
 

@@ -21,7 +21,6 @@ from verl_hdpo.doctor.progress import doing
 from verl_hdpo.doctor.sections import DATA, TOOLS
 from verl_hdpo.outcomes.ledger import UNKNOWN_TOOL
 from verl_hdpo.runs.finding import Finding, Mark
-from verl_hdpo.settings.tool import ToolConfigError
 from verl_hdpo.tools.failures import ToolUnavailable
 
 
@@ -170,5 +169,5 @@ def _loaded(
     """The tools, or why they cannot be loaded."""
     try:
         return load_tools(tool_config_path, function_tool_path), None
-    except (ToolConfigError, ConnectionError) as error:
+    except Exception as error:  # whatever a tool raises when it cannot start
         return [], error

@@ -22,7 +22,9 @@ from verl.experimental.reward_loop.reward_loop import RewardLoopWorker
 from verl.trainer.ppo.utils import create_rl_dataset
 
 from verl_hdpo.adapters.run_settings import hdpo_settings
+from verl_hdpo.adapters.tool_loading import read_tool_yaml
 from verl_hdpo.adapters.tool_prompt import shows_tools
+from verl_hdpo.adapters.user_code import find_modules_here
 from verl_hdpo.evaluation.endpoint import Endpoint
 from verl_hdpo.evaluation.record import Arm, Record
 from verl_hdpo.evaluation.run_config import EvaluationError
@@ -197,8 +199,12 @@ def _worker(config: DictConfig) -> AgentLoopWorker:
     """verl's worker with its reward in this process.
 
     Raises:
+        ToolConfigError: the tool yaml does not exist, or names what does not.
         EvaluationError: the model's config or tokenizer, the tools or the reward cannot be loaded.
     """
+    find_modules_here()
+    if path := config.actor_rollout_ref.rollout.multi_turn.tool_config_path:
+        read_tool_yaml(path)
     try:
         with redirect_stdout(StringIO()):
             reward = _Local(RewardLoopWorker(config))
