@@ -22,7 +22,7 @@ apt=(apt-get -qq -o Debug::NoLocking=1 -o APT::Architecture="$arch" -o APT::Arch
   -o Dir::State="$cache/apt" -o Dir::State::status="$cache/apt/status" -o Dir::Cache="$cache/apt" -o APT::Sandbox::User=root)
 "${apt[@]}" update
 "${apt[@]}" install --download-only --no-install-recommends -y \
-  "linux-image-$arch" python3 libsqlite3-0 busybox-static bubblewrap tzdata coreutils procps
+  "linux-image-$arch" python3 libsqlite3-0 libstdc++6 busybox-static bubblewrap tzdata coreutils procps
 
 rm -rf "$root"
 mkdir -p "$root"
@@ -34,11 +34,11 @@ cp "$kernel" "$cache/kernel"
 rm -rf "$root"/boot "$root"/lib/modules "$root"/usr/share/{doc,man,locale}
 
 minor=$(basename "$(ls -d "$root"/usr/lib/python3.*[0-9] | head -1)" | cut -d. -f2)
-python3 -m pip download --quiet --dest "$cache/wheels" --only-binary=:all: --python-version "3.$minor" \
+python3 -m pip download --quiet --quiet --dest "$cache/wheels" --only-binary=:all: --python-version "3.$minor" \
   --platform "manylinux_2_28_$wheels" --platform "manylinux2014_$wheels" --platform "manylinux_2_17_$wheels" \
   numpy pandas pillow pydantic pytest pytest-timeout hypothesis psutil
 packages=$root/usr/local/lib/python3.$minor/dist-packages
-mkdir -p "$packages" "$root"/{proc,sys,dev,tmp,run,work/tests/tools,root}
+mkdir -p "$packages" "$root"/{new,proc,sys,dev,tmp,run,work/tests/tools,root}
 for wheel in "$cache"/wheels/*.whl; do
   python3 -m zipfile -e "$wheel" "$packages"
 done
@@ -48,21 +48,30 @@ cp -r "$repository/tests/tools/sandbox" "$root/work/tests/tools"
 
 cat > "$root/init" <<INIT
 #!/bin/busybox sh
-busybox mkdir -p /bin
 mount() { busybox mount "\$@"; }
+# No process whose root is the kernel's first file system can have another, which namespaces need.
+if [ "\$1" != moved ]; then
+  mount --bind / /new
+  cd /new
+  mount --move . /
+  exec busybox chroot . /init moved
+fi
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 mkdir -p /dev/shm
 mount -t tmpfs shm /dev/shm
 mount -t cgroup2 cgroup /sys/fs/cgroup
+echo +memory > /sys/fs/cgroup/cgroup.subtree_control
+mkdir /sys/fs/cgroup/tests
+echo 0 > /sys/fs/cgroup/tests/cgroup.procs
 mount -t tmpfs tmp /tmp
 ip() { busybox ip "\$@"; }
 ip link set lo up
 export PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin HOME=/root PYTHONPATH=/work PYTHONDONTWRITEBYTECODE=1
 uname -a
 cd /work
-python3 -m pytest -p no:cacheprovider -q $* tests/tools/sandbox
+python3 -m pytest -p no:cacheprovider -q $(printf '%q ' "$@") tests/tools/sandbox
 echo "pytest ended with \$?"
 busybox poweroff -f
 INIT
