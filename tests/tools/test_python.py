@@ -19,9 +19,8 @@ from verl.tools.tool_registry import load_all_tools
 from verl_hdpo.adapters.agent_loop import NO_IMAGES_TEXT, HDPOToolAgentLoop
 from verl_hdpo.outcomes.ledger import CALL_OUTCOMES
 from verl_hdpo.settings.tool import ToolConfigError
-from verl_hdpo.tools import python as python_module
 from verl_hdpo.tools.failures import BadCall, ToolUnavailable
-from verl_hdpo.tools.io_loop import wait_on_io_loop
+from verl_hdpo.tools.io_loop import io_loop, wait_on_io_loop
 from verl_hdpo.tools.python import PythonTool
 from verl_hdpo.tools.sandbox import isolation
 from verl_hdpo.tools.sandbox.isolation import SandboxRefused
@@ -41,7 +40,7 @@ tools:
     (tool,) = load_all_tools(str(path), None)
     execute(tool, "'up'")
     yield tool
-    wait_on_io_loop(tool._sessions._pool.close(), 60)
+    wait_on_io_loop(tool._runner._pool.close(), 60)
 
 
 def call(code):
@@ -69,7 +68,7 @@ def counts(output):
 def open_sessions(tool):
     gc.collect()
     wait_on_io_loop(asyncio.sleep(0), 5)
-    return [held.session for held in tool._sessions._held.values()]
+    return [held.session for held in tool._runner._held.values()]
 
 
 @LOOPS
@@ -132,7 +131,7 @@ def test_a_killed_interpreter_is_no_call_of_the_model(tool, cls):
             await asyncio.sleep(0.05)
         os.kill(process.pid, signal.SIGKILL)
 
-    killing = asyncio.run_coroutine_threadsafe(kill(), tool._sessions._loop)
+    killing = asyncio.run_coroutine_threadsafe(kill(), io_loop())
     output, turns = run(tool, cls, call("x = 1\nwhile True: pass"), call("x"))
     killing.result(10)
     assert "the interpreter was killed from outside" in turns[0]
@@ -142,7 +141,7 @@ def test_a_killed_interpreter_is_no_call_of_the_model(tool, cls):
 
 
 def busy_interpreter(tool):
-    zygote = tool._sessions._pool._zygote
+    zygote = tool._runner._pool._zygote
     processes = [] if zygote is None else psutil.Process(zygote.pid).children(recursive=True)
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -269,14 +268,13 @@ def test_it_refuses_to_be_made_where_nothing_isolates(monkeypatch):
         raise isolation.StartError("no")
 
     monkeypatch.setattr(isolation.ZygoteClient, "start", refuse)
-    python_module._require_isolation.cache_clear()
+    monkeypatch.setattr(isolation, "_found_to_work", set())
     with pytest.raises(SandboxRefused, match="allow_unsandboxed"):
         PythonTool({"type": "native"})
-    python_module._require_isolation.cache_clear()
 
 
 def test_no_interpreter_to_be_had_is_an_outage(tool, monkeypatch):
-    pool = tool._sessions._pool
+    pool = tool._runner._pool
 
     async def refuse():
         raise SandboxRefused("not any more")

@@ -126,6 +126,24 @@ def test_a_trajectory_keeps_its_interpreter_and_its_end_closes_it(small):
     wait(run())
 
 
+def test_a_running_call_can_be_interrupted_and_no_other(small):
+    async def run():
+        sessions = TrajectorySessions(small, idle_seconds=60)
+        trajectory, other = Trajectory(), Trajectory()
+        await sessions.interrupt(trajectory)
+        await sessions.run(trajectory, "x = 1", 30)
+        await sessions.interrupt(trajectory)
+        calls = [
+            asyncio.ensure_future(sessions.run(one, "import time; time.sleep(2)", 60)) for one in (trajectory, other)
+        ]
+        await asyncio.sleep(0.5)
+        await sessions.interrupt(trajectory)
+        assert [answer.result.status for answer in await asyncio.gather(*calls)] == ["interrupted", "ok"]
+        assert (await sessions.run(trajectory, "x", 30)).result.value == "1"
+
+    wait(run())
+
+
 def test_a_trajectory_never_gets_the_interpreter_of_one_that_had_its_address(small):
     async def run():
         sessions = TrajectorySessions(small, idle_seconds=60)

@@ -59,6 +59,21 @@ async def start_zygote(
         raise SandboxRefused(f"model code cannot run here, not even without isolation: {error}") from error
 
 
+_found_to_work: set[tuple[str, bool]] = set()
+
+
+async def require_isolation(isolation: Isolation, allow_unsandboxed: bool) -> None:
+    """Start an empty sandbox and end it, once per process: fail before training starts rather than at the first call.
+
+    Raises:
+        SandboxRefused: see ``start_zygote``.
+    """
+    if (isolation, allow_unsandboxed) not in _found_to_work:
+        zygote = await start_zygote(isolation, allow_unsandboxed, Limits(), modules=())
+        await zygote.close()
+        _found_to_work.add((isolation, allow_unsandboxed))
+
+
 def log_isolation(in_force: dict[str, Any]) -> None:
     """Log what a zygote reported; at a level that verl's workers show."""
     if not in_force["seccomp"]:

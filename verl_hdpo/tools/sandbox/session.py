@@ -67,6 +67,7 @@ class Session:
         self._writer: asyncio.StreamWriter | None = None
         self._calls = 0
         self._turn = asyncio.Lock()
+        self._deadline: Deadline | None = None
         self._answer_bytes = _TEXTS * (limits.output_chars + _NOTE_BYTES) + 4 * limits.image_pixels
 
     async def start(self) -> Session:
@@ -127,6 +128,7 @@ class Session:
                 raise
             finally:
                 self._deadline.cancel()
+                self._deadline = None
             self.process.send(signal.SIGSTOP)
             if result.status == "interrupted" and self._was_starved:
                 raise ToolUnavailable(BUSY)
@@ -147,6 +149,12 @@ class Session:
             self._writer.transport.abort()
         if self.on_close is not None:
             self.on_close()
+
+    def interrupt(self) -> None:
+        """End the running call, if there is one, as if its time were over."""
+        if self._turn.locked() and self._deadline is not None:
+            self._deadline.cancel()
+            self._interrupt(was_starved=False)
 
     def _interrupt(self, was_starved: bool) -> None:
         self._was_starved = was_starved

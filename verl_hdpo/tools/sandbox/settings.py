@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from typing_extensions import Self
 
 from verl_hdpo.settings.tool import Settings, ToolSettings
 from verl_hdpo.tools.sandbox.isolation import Isolation
 from verl_hdpo.tools.sandbox.limits import Limits
 from verl_hdpo.tools.sandbox.preload import DEFAULT_MODULES
+from verl_hdpo.tools.search.provider import HttpUrl
 
 
 class PoolSettings(Settings):
@@ -37,10 +39,33 @@ class PoolSettings(Settings):
     the container, has."""
 
 
+class ServiceSettings(Settings):
+    """A SandboxFusion service."""
+
+    url: HttpUrl
+    """Where it is, `http://host:8080`."""
+    max_running: int = Field(default=32, ge=1)
+    """Programs that one worker has it run at a time."""
+
+
 class PythonSettings(ToolSettings, PoolSettings):
     """The ``config`` of the python tool."""
+
+    runner: ServiceSettings | None = None
+    """Run code there instead of in sessions of this machine. The settings of a pool then have no meaning, but for
+    `wait_seconds` and, of `limits`, `memory_mb` and `output_chars`."""
 
     timeout: float = Field(default=30.0, gt=0)
     """Seconds a call may run, without the time in which others had the processor."""
     idle_seconds: float = Field(default=3600.0, gt=0)
     """After so long without a call a session is closed."""
+
+    @model_validator(mode="after")
+    def _a_service_has_no_pool(self) -> Self:
+        idle = sorted((self.model_fields_set & _OF_SESSIONS) if self.runner else ())
+        if idle:
+            raise ValueError(f"{', '.join(idle)} only holds for sessions of this machine, and runner is set; remove it")
+        return self
+
+
+_OF_SESSIONS = set(PoolSettings.model_fields) - {"limits", "wait_seconds"} | {"idle_seconds"}

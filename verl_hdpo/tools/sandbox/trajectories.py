@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from verl_hdpo.tools.failures import ToolUnavailable
 from verl_hdpo.tools.io_loop import in_thread
-from verl_hdpo.tools.sandbox.frames import Pixels
+from verl_hdpo.tools.sandbox.code_runner import Answer, ImageSource
+from verl_hdpo.tools.sandbox.isolation import require_isolation
 from verl_hdpo.tools.sandbox.pool import SandboxPool
-from verl_hdpo.tools.sandbox.session import Result, Session
-
-ImageSource = Callable[[], Pixels]
-"""Makes an image's pixels; called in a thread."""
+from verl_hdpo.tools.sandbox.session import GRACE_SECONDS, MOST_GRACE, Session
 
 
 @dataclass
@@ -27,24 +25,26 @@ class _Held:
     timed_out: bool = False
 
 
-@dataclass
-class Answer:
-    """``result`` of a call, and whether the interpreter of the calls before it was gone."""
-
-    result: Result
-    is_new_interpreter: bool
-
-
 class TrajectorySessions:
-    """Sessions of a pool by trajectory; ``run`` belongs to the pool's event loop.
+    """A ``CodeRunner``: sessions of a pool by trajectory.
 
     A session also closes after ``idle_seconds`` without a call.
     """
 
+    keeps_variables = True
+    extra_seconds = MOST_GRACE * GRACE_SECONDS
+
     def __init__(self, pool: SandboxPool, idle_seconds: float):
         self._pool, self._idle_seconds = pool, idle_seconds
-        self._loop = asyncio.get_running_loop()
         self._held: weakref.WeakKeyDictionary[object, _Held] = weakref.WeakKeyDictionary()
+
+    async def start(self) -> None:
+        """Start an empty sandbox, once per process.
+
+        Raises:
+            SandboxRefused: nothing isolates model code here.
+        """
+        await require_isolation(self._pool.settings.isolation, self._pool.settings.allow_unsandboxed)
 
     async def run(self, trajectory: object, code: str, seconds: float, images: Sequence[ImageSource] = ()) -> Answer:
         """Run ``code`` in the trajectory's interpreter; its calls run one after the other.
@@ -52,12 +52,13 @@ class TrajectorySessions:
         Args:
             trajectory: any hashable object that lives as long as the trajectory; its end closes the session.
             code: Python source.
-            seconds: of wall time.
+            seconds: of its own time, see ``session_process.own_seconds``.
             images: all the trajectory's images so far; bound to ``image_1``, ``image_2``, ... once.
 
         Raises:
             ToolUnavailable: no session could be had, or it was lost through no doing of its code.
         """
+        self._loop = asyncio.get_running_loop()
         held = self._held.get(trajectory)
         if held is None:
             held = self._held[trajectory] = _Held()
@@ -69,6 +70,14 @@ class TrajectorySessions:
                 return await self._run(held, code, seconds, images)
             finally:
                 held.timer = self._loop.call_later(self._idle_seconds, self._time_out, held)
+
+    async def interrupt(self, trajectory: object) -> None:
+        held = self._held.get(trajectory)
+        if held is not None and held.session is not None:
+            held.session.interrupt()
+
+    async def close(self) -> None:
+        await self._pool.close()
 
     async def _run(self, held: _Held, code: str, seconds: float, images: Sequence[ImageSource]) -> Answer:
         if held.timed_out:
