@@ -17,7 +17,7 @@ import uvicorn
 
 from verl_hdpo.tools.server import TOKEN_ENV
 from verl_hdpo.tools.server.app import make_app
-from verl_hdpo.tools.server.http_protocol import TimedProtocol
+from verl_hdpo.tools.server.http_protocol import guards
 from verl_hdpo.tools.server.messages import CallResult
 from verl_hdpo.tools.server.needs import Needs
 from verl_hdpo.tools.server.sessions import ServedTool
@@ -40,7 +40,7 @@ def in_thread(tools, port=0, **settings):
     """URL of a server in this process."""
     app = make_app(tools, ServerSettings(**settings), TOKEN)
     listening = socket.create_server(("127.0.0.1", port))
-    server = uvicorn.Server(uvicorn.Config(app, http=TimedProtocol, log_level="warning", timeout_graceful_shutdown=1))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1, **guards(TOKEN)))
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
     thread.start()
     try:

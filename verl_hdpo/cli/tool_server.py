@@ -37,10 +37,10 @@ def tool_server(config: Path, host: str, port: int, token_env: str, token_file: 
 
     from verl_hdpo.adapters.served_tools import load_served_tools
     from verl_hdpo.tools.server.app import make_app
-    from verl_hdpo.tools.server.http_protocol import TimedProtocol
+    from verl_hdpo.tools.server.http_protocol import guards
 
     tools, settings = load_served_tools(config)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # one per client and interpreter; often 1024 at first
     app = make_app(tools, settings, token)
-    uvicorn.run(app, host=host, port=port, http=TimedProtocol, access_log=False, timeout_graceful_shutdown=5)
+    uvicorn.run(app, host=host, port=port, access_log=False, timeout_graceful_shutdown=5, **guards(token))

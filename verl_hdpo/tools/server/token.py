@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 from verl_hdpo.settings.tool import ToolConfigError
@@ -30,15 +32,22 @@ def token_from_file(path: Path) -> str:
         ToolConfigError: it cannot be read, others can read it too, or it holds no token.
     """
     try:
-        found = path.stat()
+        with path.open() as file:
+            found, text = os.fstat(file.fileno()), file.read()
         if found.st_uid not in (os.geteuid(), 0) or found.st_mode & 0o077:
             mode = stat.S_IMODE(found.st_mode)
             raise ToolConfigError(
                 f"{path} with the tool server's token is open to other users (mode {mode:04o}); chmod 600 {path}"
             )
-        return _checked(path.read_text(), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise ToolConfigError(f"the file with the tool server's token cannot be read: {error}") from None
+    return _checked(text, str(path))
+
+
+def is_shown(token: str, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a request's headers, their names in lower case, carry the token, and no other beside it."""
+    given = [value for name, value in headers if name == b"authorization"]
+    return len(given) == 1 and hmac.compare_digest(given[0], b"Bearer " + token.encode())
 
 
 def _checked(text: str, where: str) -> str:
