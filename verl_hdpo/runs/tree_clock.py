@@ -23,6 +23,7 @@ class TreeClock:
     def look(self) -> None:
         """Let ``now`` go on; call it now and then."""
         looked, before = time.monotonic(), self._threads
+        passed = looked - self._looked
         self._threads = {
             thread: found
             for pid in self._tree.look()
@@ -30,9 +31,11 @@ class TreeClock:
             if (found := _ran_and_waited(thread))
         }
         ran, waited = (
-            sum(found[i] - before.get(thread, (0, 0))[i] for thread, found in self._threads.items()) for i in range(2)
+            sum(found[i] - before.get(thread, (0, 0))[i] for thread, found in self._threads.items()) / 1e9
+            for i in range(2)
         )
-        self.now += (looked - self._looked) * (ran / (ran + waited) if waited > 0 else 1.0)
+        # Daemons that do next to nothing wait for a moment whenever they wake up: no more is lost than was waited.
+        self.now += max(passed - waited, passed * ran / (ran + waited)) if waited > 0 else passed
         self._looked = looked
 
 
