@@ -10,19 +10,12 @@ FIRST_SECONDS, MOST_SECONDS = 1.0, 60.0
 
 
 class Breaker:
-    """Closed until ``THRESHOLD`` faults in a row; then open for 1, 2, 4, ... 60 seconds, with one request after each.
-
-    A server that says when to come back (429, ``Retry-After``) is left alone until then without counting as faulty.
-    """
+    """Closed until ``THRESHOLD`` faults in a row, then open for 1, 2, 4, ... 60 seconds with one request after each."""
 
     def __init__(self) -> None:
         self._faults = 0
-        self._open_until = self._busy_until = 0.0
-
-    @property
-    def until(self) -> float:
+        self.until = 0.0
         """When a request may go out again."""
-        return max(self._open_until, self._busy_until)
 
     @property
     def tripped(self) -> bool:
@@ -34,15 +27,11 @@ class Breaker:
         return now >= self.until and (not self.tripped or in_flight == 0)
 
     def succeeded(self) -> None:
-        self._faults, self._open_until = 0, 0.0
+        self._faults, self.until = 0, 0.0
 
     def failed(self, now: float, at_once: bool = False) -> None:
         """A fault; ``at_once`` for one that the next request would meet as well, such as a refused key."""
         self._faults = max(self._faults + 1, THRESHOLD if at_once else 0)
         if self.tripped:
             seconds = min(FIRST_SECONDS * 2 ** min(self._faults - THRESHOLD, 10), MOST_SECONDS)
-            self._open_until = now + seconds * random.uniform(0.75, 1.25)
-
-    def busy(self, now: float, seconds: float) -> None:
-        """The server asked to be left alone for so long."""
-        self._busy_until = max(self._busy_until, now + seconds)
+            self.until = now + seconds * random.uniform(0.75, 1.25)

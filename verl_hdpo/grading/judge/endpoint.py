@@ -19,6 +19,7 @@ from verl_hdpo.settings.judge import JudgeSettings
 
 DEFAULT_REQUEST = {"temperature": 0, "max_tokens": 512}
 RESPONSE_FORMAT = {"type": "json_schema", "json_schema": {"name": "verdict", "strict": True, "schema": SCHEMA}}
+BUSY = "judge_busy"
 NO_KEY = "no-key-was-given"
 """What the client sends where a server asks for no key."""
 TOLD_CHARS = 300
@@ -29,7 +30,7 @@ class Fault(Exception):
 
     Attributes:
         cause: ``Outcome.source`` if nobody else replies.
-        retry_after: seconds after which the server wants to be asked again; None unless it is only busy.
+        retry_after: seconds after which the server wants to be asked again, if it said so.
         lasting: the next request would meet it as well.
         of_server: whether it says anything of the server, rather than of what it was asked.
     """
@@ -37,7 +38,7 @@ class Fault(Exception):
     def __init__(
         self, cause: str, text: str, retry_after: float | None = None, lasting: bool = False, of_server: bool = True
     ) -> None:
-        super().__init__(text)
+        super().__init__(" ".join(text[:TOLD_CHARS].split()))
         self.cause, self.retry_after, self.lasting, self.of_server = cause, retry_after, lasting, of_server
 
 
@@ -54,6 +55,12 @@ class Reply:
     content: Any
     cut: bool = False
     tokens: tuple[int, int] = (0, 0)
+
+    def unreadable(self) -> Fault:
+        """For a reply in which there is no verdict."""
+        hint = "; raise request.max_tokens" if self.cut else ""
+        said = str(self.content)[: TOLD_CHARS // 2]
+        return Fault("judge_unreadable", f"no verdict in the reply {said!r}{hint}", of_server=False)
 
 
 class Endpoint:
@@ -100,9 +107,9 @@ class Endpoint:
         except openai.APIStatusError as error:
             raise self._refusal(error) from None
         except openai.APIConnectionError as error:
-            raise Fault("judge_unreachable", self.told(_origin(error))) from None
+            raise Fault("judge_unreachable", _origin(error)) from None
         except Exception as error:  # of the client's parser, or of its transport that it does not know itself
-            raise Fault("judge_unreadable", self.told(f"{type(error).__name__}: {error}")) from None
+            raise Fault("judge_unreadable", f"{type(error).__name__}: {error}") from None
         finally:
             self.in_flight -= 1
         return _reply(answer)
@@ -123,18 +130,18 @@ class Endpoint:
         return answer
 
     def _refusal(self, error: openai.APIStatusError) -> Fault:
-        status, text = error.status_code, self.told(f"HTTP {error.status_code}: {error.response.text}")
+        status, text = error.status_code, f"HTTP {error.status_code}: {error.response.text}"
         if status == 429 or (status == 503 and "retry-after" in error.response.headers):
-            return Fault("judge_busy", text, retry_after=_seconds(error.response.headers.get("retry-after")))
+            return Fault(BUSY, text, retry_after=_seconds(error.response.headers.get("retry-after")), of_server=False)
         if status in (401, 402, 403, 404, 405):
             return Fault("judge_refused", text, lasting=True)
         if status < 500 and status not in (408, 409, 425):
             return Fault("judge_refused", text, of_server=False)
         return Fault("judge_failed", text)
 
-    def told(self, text: str) -> str:
-        """For logs: short, and without the key, which some servers repeat."""
-        return " ".join(text.replace(self._key, "***").split())[:TOLD_CHARS]
+    def told(self, fault: Fault) -> str:
+        """For logs: without the key, which some servers repeat."""
+        return str(fault).replace(self._key, "***")
 
 
 def api_key(settings: JudgeSettings) -> str:
@@ -181,9 +188,9 @@ def _origin(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _seconds(retry_after: str | None) -> float:
-    """Of a ``Retry-After`` header, a number or a date; 1 without a usable one."""
+def _seconds(retry_after: str | None) -> float | None:
+    """Of a ``Retry-After`` header, a number or a date."""
     try:
-        return max(Retry().parse_retry_after(retry_after or ""), 0.0)
+        return max(Retry().parse_retry_after(retry_after), 0.0) if retry_after else None
     except (InvalidHeader, ValueError, OverflowError):
-        return 1.0
+        return None
