@@ -147,10 +147,10 @@ def test_two_models_are_paired_by_question():
     first = [Record("free", q, 0, "s", 1, q % 2 == 0) for q in range(10)]
     second = [Record("free", q, 0, "s", 0, True) for q in range(2, 12)]
     found = side_by_side(first, second)["s"]
-    assert (found["tool_use_rate"].estimate.value, found["tool_use_rate"].fewer) == (-1.0, 8)
+    assert (found["tool_use_rate"].value, found["tool_use_rate"].fewer) == (-1.0, 8)
     assert (found["accuracy"].more, found["accuracy"].fewer) == (4, 0)
-    assert found["accuracy"].estimate.value == 0.5
-    assert found["accuracy"].estimate.questions == len(list(joined(first, second))) == 8
+    assert found["accuracy"].value == 0.5
+    assert found["accuracy"].questions == len(list(joined(first, second))) == 8
 
 
 def test_two_models_asked_different_questions_are_not_paired():
@@ -158,7 +158,7 @@ def test_two_models_asked_different_questions_are_not_paired():
     second = [Record("free", q, 0, "a", 0, True, asked=f"prompt {q + (q > 0)}") for q in range(2)]
     with pytest.raises(RecordError, match="question 1 is not the same for both models"):
         side_by_side(first, second)
-    assert side_by_side(first, first[:2])["a"]["accuracy"].estimate.value == 0.0
+    assert side_by_side(first, first[:2])["a"]["accuracy"].value == 0.0
 
 
 def test_records_survive_a_kill_and_refuse_another_set(tmp_path):

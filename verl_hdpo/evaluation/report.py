@@ -49,9 +49,9 @@ def write_report(records: Mapping[str, Sequence[Record]], request: Request) -> l
             writer = csv.DictWriter(file, rows[0] if rows else ["question"])
             writer.writeheader()
             writer.writerows(rows)
-    facts = {"arms": list(request.arms), "rollouts": request.rollouts, "without": request.without, "seed": seed}
     figures, picture = out / "figures.json", out / "figures.png"
-    figures.write_text(json.dumps(as_json(models, changes, facts), indent=2) + "\n")
+    facts = {"arms": request.arms, "rollouts": request.rollouts, "without": request.without, "seed": seed}
+    figures.write_text(as_json({**facts, "models": models, "differences": changes}))
     draw(models, picture)
     return [*shown, f"\nFigures: {figures}, {picture}; every rollout: records.jsonl beside them"]
 
@@ -79,33 +79,17 @@ def difference_table(first: str, second: str, differences: Differences) -> Itera
     yield f"{second} less {first}, question by question"
     for source, found in differences.items():
         for name, difference in found.items():
-            if difference.estimate.questions:
+            if difference.questions:
                 yield (
-                    f"  {source}, {TITLES[name]}: {_cell(name, difference.estimate, signed=True)}; "
-                    f"more on {difference.more}, less on {difference.fewer} of {difference.estimate.questions}"
+                    f"  {source}, {TITLES[name]}: {_cell(name, difference, signed=True)}; "
+                    f"more on {difference.more}, less on {difference.fewer} of {difference.questions}"
                 )
 
 
-def as_json(
-    models: Mapping[str, Figures], differences: Mapping[str, Differences], facts: Mapping[str, Any]
-) -> dict[str, Any]:
-    """All of it in plain containers; what could not be measured is None."""
-    return {
-        **facts,
-        "models": {
-            label: {s: {name: _plain(asdict(e)) for name, e in found.items()} for s, found in figures.items()}
-            for label, figures in models.items()
-        },
-        "differences": {
-            pair: {
-                source: {
-                    name: {**_plain(asdict(d.estimate)), "more": d.more, "fewer": d.fewer} for name, d in found.items()
-                }
-                for source, found in changed.items()
-            }
-            for pair, changed in differences.items()
-        },
-    }
+def as_json(content: Mapping[str, Any]) -> str:
+    """``content`` with its estimates as objects; what could not be measured is null."""
+    text = json.dumps(content, default=asdict)
+    return json.dumps(json.loads(text, parse_constant=lambda constant: None), indent=2) + "\n"  # NaN is no JSON
 
 
 def draw(models: Mapping[str, Figures], path: Path) -> None:
@@ -140,7 +124,3 @@ def _cell(name: str, estimate: Estimate | None, signed: bool = False) -> str:
     sign = "+" if signed or (name in NO_RATES and name != "calls") else ""
     value, low, high = (f"{scale * x:{sign}.{digits}f}" for x in (estimate.value, estimate.low, estimate.high))
     return f"{value}{unit}" + ("" if math.isnan(estimate.low) else f" ({low} to {high})")
-
-
-def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in fields.items()}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -78,7 +78,8 @@ async def _records(
     questions = rollouts.questions(data, request.samples)
     todo = list(pending(request.arms, len(questions), request.rollouts, file.records))
     if todo:
-        with _server(model, request, config) as url:
+        log = request.out / model.folder / "vllm.log"
+        with nullcontext(model.url) if model.url else served(model.path, config, log, request.cpu) as url:
             name = model.name if model.url else model.path  # by name, lest another server has come to that port
             endpoint = Endpoint(url, name, model.api_key)
             try:
@@ -93,17 +94,6 @@ async def _records(
         for record in file.records.values()
         if record.arm in request.arms and record.question < len(questions) and record.rollout < request.rollouts
     ]
-
-
-@contextlib.contextmanager
-def _server(model: Model, request: Request, config: DictConfig) -> Iterator[str]:
-    if model.url is not None:
-        yield model.url
-        return
-    log = request.out / model.folder / "vllm.log"
-    click.echo(f"{model.label}: starting vLLM; log: {log}")
-    with served(model.path, config, log, request.cpu) as url:
-        yield url
 
 
 async def _make(

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import httpx
 
 from verl_hdpo.runs.child_process import end, log_tail, start
@@ -44,6 +45,7 @@ def served(model: str, config: Any, log: Path, cpu: bool) -> Iterator[str]:
     port = _free_port()
     command = [sys.executable, "-m", SERVER, *serve_arguments(model, config, port)]
     log.parent.mkdir(parents=True, exist_ok=True)
+    click.echo(f"{model}: starting vLLM; log: {log}")
     with open(log, "w") as out:
         process = start(command, out, ENVIRONMENT if cpu else {})
         try:

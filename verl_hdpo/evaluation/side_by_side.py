@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from verl_hdpo.evaluation.estimate import Estimate, mean
@@ -19,15 +19,13 @@ COMPARED = {
 
 
 @dataclass(frozen=True)
-class Difference:
-    """The second model less the first, over the questions where both have it.
+class Difference(Estimate):
+    """The second model less the first, over the questions where both have it: mean and paired bootstrap's interval.
 
     Attributes:
-        estimate: mean of the paired differences, with the paired bootstrap's interval.
         more, fewer: questions on which the second has more, or less, of it.
     """
 
-    estimate: Estimate
     more: int
     fewer: int
 
@@ -51,7 +49,8 @@ def side_by_side(first: Sequence[Record], second: Sequence[Record], seed: int = 
         found[source] = {}
         for name, (of, where) in COMPARED.items():
             paired = list(differences(chosen[1], chosen[0], of, where).values())
-            found[source][name] = Difference(mean(paired, seed), sum(d > 0 for d in paired), sum(d < 0 for d in paired))
+            more, fewer = sum(d > 0 for d in paired), sum(d < 0 for d in paired)
+            found[source][name] = Difference(**asdict(mean(paired, seed)), more=more, fewer=fewer)
     return found
 
 

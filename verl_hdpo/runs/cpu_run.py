@@ -34,7 +34,10 @@ OnMetrics = Callable[[int, dict[str, Any]], None]
 STALLED = 124
 """Exit code of a run that was ended for want of progress, as of timeout(1)."""
 
-STALL_TIMEOUT = "--stall-timeout of verl-hdpo compare, stall_timeout of run_verl"
+HOW_COUNTED = (
+    "the time aside in which other work had the processors; if its steps take longer, raise the stall timeout "
+    "(--stall-timeout of verl-hdpo compare, stall_timeout of run_verl; twice that counts before the first step)"
+)
 POLL_SECONDS = 1.0
 LOOK_EVERY = 5  # polls between looks at the process table, which are not free
 _DEATH = re.compile(r"Worker exit type: SYSTEM_ERROR|ActorDiedError|EngineDeadError|WorkerCrashedError")
@@ -140,6 +143,7 @@ class _Follower:
 def _follow(
     process: subprocess.Popen, follower: _Follower, stall_timeout: float, death_grace: float, log: TextIO
 ) -> int:
+    """The exit code; why a run is given up is logged, and written to ``log``."""
     for poll in itertools.count():
         code = process.poll()
         if poll % LOOK_EVERY == 0:
@@ -147,33 +151,24 @@ def _follow(
         follower.read()
         if code is not None:
             return code
-        now = follower.clock.now
+        now, death = follower.clock.now, follower.death
         grace = max(death_grace, 2 * follower.longest_step)
-        if follower.death is not None and now - max(follower.death[1], follower.last_step_time) > grace:
-            return _give_up(
-                log,
-                1,
-                f"a worker died ({follower.death[0]}) and verl neither ended nor logged a step for {grace:.0f} s "
-                f"(death_grace)",
-            )
         patience = stall_timeout * (1 if follower.steps else 2)
-        if now - follower.last_step_time > patience:
-            twice = "" if follower.steps else ", twice the stall timeout before the first"
-            return _give_up(
-                log,
-                STALLED,
-                f"no step was logged for {patience:.0f} s{twice}, the time aside in which other work had the "
-                f"processors; if its steps take longer, raise the stall timeout ({STALL_TIMEOUT})",
+        if death is not None and now - max(death[1], follower.last_step_time) > grace:
+            code = 1
+            reason = (
+                f"a worker died ({death[0]}), and verl neither ended nor logged a step for {grace:.0f} s (death_grace)"
             )
+        elif now - follower.last_step_time > patience:
+            code = STALLED
+            reason = f"no step was logged for {patience:.0f} s, {HOW_COUNTED}"
+        if code is not None:
+            message = f"run ended by verl_hdpo.runs.cpu_run: {reason}"
+            log.write(f"{message}\n")
+            logger.error("%s; see %s", message, log.name)
+            return code
         time.sleep(POLL_SECONDS)
     raise AssertionError("unreachable")
-
-
-def _give_up(log: TextIO, code: int, reason: str) -> int:
-    message = f"run ended by verl_hdpo.runs.cpu_run: {reason}"
-    log.write(f"{message}\n")
-    logger.error("%s; see %s", message, log.name)
-    return code
 
 
 @contextlib.contextmanager
