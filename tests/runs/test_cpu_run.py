@@ -12,6 +12,7 @@ import pytest
 
 from verl_hdpo.runs import cpu_run
 from verl_hdpo.runs.cpu_run import STALLED, run_verl
+from verl_hdpo.runs.tree_clock import had
 
 TRAINER = """
 import json, os, time
@@ -58,6 +59,20 @@ def test_a_run_that_waits_for_a_dead_worker_is_ended(run_trainer):
     )
     assert (code, steps) == (1, [])
     assert "a worker died (ActorDiedError)" in log
+
+
+@pytest.mark.parametrize(
+    ("ran", "waited", "seconds"),
+    [
+        (0.0, 0.0, 10.0),  # all sleep
+        (9.9, 0.0, 10.0),
+        (1.0, 9.0, 1.0),  # one thread, a tenth of a core
+        (2.0, 38.0, 0.5),  # several threads, a twentieth of what they ask for
+        (0.01, 0.1, 9.9),  # daemons
+    ],
+)
+def test_of_ten_seconds_those_count_in_which_a_run_could_work(ran, waited, seconds):
+    assert had(10.0, ran, waited) == pytest.approx(seconds)
 
 
 @pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="the kernel does not say how long threads wait")

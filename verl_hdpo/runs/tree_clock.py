@@ -37,9 +37,17 @@ class TreeClock:
             sum(found[i] - before.get(thread, (0, 0))[i] for thread, found in self._threads.items()) / 1e9
             for i in range(2)
         )
-        # Daemons that do next to nothing wait for a moment whenever they wake up: no more is lost than was waited.
-        self.now += max(passed - waited, passed * ran / (ran + waited)) if waited > 0 else passed
+        self.now += had(passed, ran, waited)
         self._looked = looked
+
+
+def had(passed: float, ran: float, waited: float) -> float:
+    """Of ``passed`` seconds those in which threads could run that ``ran`` and ``waited`` for so long, in all.
+
+    The share of what they asked for that they got; but no more was lost than was waited: daemons that do next to
+    nothing wait for a moment whenever they wake up.
+    """
+    return max(passed - waited, passed * ran / (ran + waited)) if waited > 0 else passed
 
 
 class Patience:
