@@ -65,12 +65,22 @@ def run(tmp_path, tools):
 
 
 @pytest.fixture
-def val_rows(run, tmp_path):
-    """``val_rows(*changes)``: the run with a validation row for each, the usual one with the change."""
+def write_rows(tmp_path):
+    """``write_rows(name, *changes)``: a file with the usual row for each change to it."""
+
+    def write(name: str, *changes: dict):
+        path = tmp_path / f"{name}.jsonl"
+        path.write_text("".join(json.dumps(ROW | change) + "\n" for change in changes))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def val_rows(run, write_rows):
+    """``val_rows(*changes)``: the run with these rows for validation."""
 
     def with_rows(*changes: dict, **overrides) -> dict:
-        path = tmp_path / "rows.jsonl"
-        path.write_text("".join(json.dumps(ROW | change) + "\n" for change in changes))
-        return {**run, "data.val_files": path, **overrides}
+        return {**run, "data.val_files": write_rows("rows", *changes), **overrides}
 
     return with_rows

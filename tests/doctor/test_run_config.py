@@ -121,6 +121,16 @@ REFUSED = {
         "single_turn_agent, verl's default, calls no tools",
         f"{LOOP}=hdpo_tool_agent",
     ),
+    "a library that is not there": (
+        {"actor_rollout_ref.model.external_lib": "my_patches"},
+        "external_lib=my_patches: there is no module my_patches in",
+        "every worker imports it",
+    ),
+    "a manager of loops that is not there": (
+        {f"+{ROLLOUT}.agent.agent_loop_manager_class": "json.Manager"},
+        "agent_loop_manager_class=json.Manager",
+        "every worker imports it",
+    ),
     "a cost of no tool": (
         {"+algorithm.hdpo.tool_costs": "{subtract: 3}"},
         "algorithm.hdpo.tool_costs names subtract, and the tools are add",

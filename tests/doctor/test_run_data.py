@@ -7,7 +7,7 @@ import json
 import pyarrow
 import pyarrow.parquet
 import pytest
-from run_findings import LOOP, MULTI_TURN, ROW, findings, marked, only, told
+from run_findings import LOOP, MULTI_TURN, ROLLOUT, ROW, findings, marked, only, told
 
 RULES = {"reward.custom_reward_function.path": None}
 """The answers are judged by the ``hdpo`` reward manager itself."""
@@ -181,22 +181,40 @@ def test_arguments_for_no_tool_are_warned_of(val_rows):
     assert "tools_kwargs has arguments for subtract; the tools are add" in found.found
 
 
+NULLS = [kwargs(add=None), {"extra_info": {"tools_kwargs": None}}]
+OWN = {LOOP: "tool_agent", "reward.reward_manager.name": "naive"}
+
+
+@pytest.mark.parametrize("null", NULLS, ids=str)
+def test_arguments_that_are_null_fail_in_verl_s_own_loop_alone(val_rows, null):
+    rows = [kwargs(add={"create_kwargs": {"key": "1"}}), null, null]
+    text = only(marked("FAIL", val_rows(*rows, **OWN))).found
+    assert "row 1 and 1 more: extra_info.tools_kwargs" in text and "is null" in text
+    assert not marked("FAIL", val_rows(*rows))
+
+
+@pytest.mark.parametrize("none", [kwargs(), {"extra_info": {}}, {}], ids=str)
+def test_json_rows_without_arguments_are_read_as_they_are(val_rows, none):
+    assert not marked("FAIL", val_rows(kwargs(add={"create_kwargs": {"key": "1"}}), none, **OWN))
+
+
 @pytest.mark.parametrize(
-    "without", [kwargs(add=None), kwargs(), {"extra_info": {"tools_kwargs": None}}, {"extra_info": {}}]
+    ("extra_info", "text"),
+    [
+        ("{}", "has extra_info that is str, not an object"),
+        ({"tools_kwargs": "{}"}, "has extra_info.tools_kwargs that is str, not an object: '{}'"),
+        ({"tool_selection": "add"}, "has extra_info.tool_selection that is str, not a list: 'add'"),
+    ],
 )
-@pytest.mark.parametrize("first", [True, False])
-def test_rows_without_arguments_that_others_have_fail_in_verl_s_own_loop(val_rows, without, first):
-    rows = [without, kwargs(add={"create_kwargs": {"key": "1"}})]
-    run = val_rows(*(rows if first else rows[::-1]), **{LOOP: "tool_agent", "reward.reward_manager.name": "naive"})
-    text = only(marked("FAIL", run)).found
-    assert f"row {0 if first else 1}: extra_info.tools_kwargs has nothing for add" in text
+def test_columns_that_were_written_as_text_are_named(val_rows, extra_info, text):
+    assert text in only(marked("FAIL", val_rows({}, {"extra_info": extra_info}))).found
 
 
 def test_parquet_fills_in_what_a_row_has_not(run, tmp_path):
     rows = [{**ROW, **kwargs(add={"create_kwargs": {"key": "1"}})}, {**ROW, **kwargs()}]
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "k.parquet")
-    run |= {"data.val_files": tmp_path / "k.parquet", LOOP: "tool_agent", "reward.reward_manager.name": "naive"}
-    assert "row 1: extra_info.tools_kwargs has nothing for add" in only(marked("FAIL", run)).found
+    run |= {"data.val_files": tmp_path / "k.parquet", **OWN}
+    assert "row 1: extra_info.tools_kwargs of add is null" in only(marked("FAIL", run)).found
 
 
 def test_a_name_on_the_hub_is_not_looked_up(run):
@@ -215,6 +233,24 @@ def test_a_model_folder_without_a_model(run, tmp_path):
 def test_a_chat_template_without_tools(run):
     run["actor_rollout_ref.model.custom_chat_template"] = "'{{messages}}'"
     assert "shows none of add, so the model cannot know of them" in only(marked("FAIL", run)).found
+
+
+def test_a_prompt_whose_beginning_verl_would_cut_off(run):
+    finding = only(marked("FAIL", {**run, "data.max_prompt_length": 100, f"{ROLLOUT}.prompt_length": 100}))
+    assert "longer than actor_rollout_ref.rollout.prompt_length=100" in finding.found and "'toy'" in finding.found
+
+
+def test_a_parser_that_reads_no_call_of_the_model_s_is_warned_of_with_one_that_does(run):
+    finding = only(marked("warn", {**run, f"{MULTI_TURN}.format": "qwen3_coder"}))
+    assert "format=qwen3_coder finds no call in what the model's chat template writes" in finding.found
+    assert f"set {MULTI_TURN}.format=hermes, which does" in finding.advice[0]
+
+
+def test_a_tokenizer_that_is_broken_is_told_once(run):
+    path = run["actor_rollout_ref.model.path"]
+    (path / "tokenizer.json").write_text("{")
+    finding = only(marked("FAIL", run))
+    assert f"the tokenizer in {path} cannot be loaded" in finding.found
 
 
 LOOPS = {

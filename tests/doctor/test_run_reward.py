@@ -95,6 +95,11 @@ def test_a_function_with_arguments_of_its_own_is_told_how_verl_calls_it(with_rew
     assert "data_source, solution_str, ground_truth and extra_info, as keywords" in " ".join(finding.advice)
 
 
+@pytest.mark.parametrize("manager", ["naive"])
+def test_a_function_that_ends_the_process_is_told(with_reward, manager):
+    assert "SystemExit" in only(marked("FAIL", with_reward("raise SystemExit('enough')", manager))).found
+
+
 def test_a_function_that_raises_where_there_is_no_answer(with_reward):
     body = "return float(re.search('>(.*)<', solution_str).group(1) == ground_truth)"
     finding = only(marked("warn", with_reward(body, head="import re")))
@@ -130,17 +135,10 @@ def test_a_manager_that_nobody_has(run):
     assert "Unknown reward manager: hdpoo" in only(marked("FAIL", {**run, MANAGER: "hdpoo"})).found
 
 
-def test_a_data_source_that_verl_cannot_score_is_named(val_rows):
+def test_a_data_source_that_verl_cannot_score_is_named(run, write_rows):
     scored = {"data_source": "openai/gsm8k"}
-    run = val_rows(scored, {"data_source": "mine"}, **{PATH: None, MANAGER: "naive"})
-    run["data.train_files"], run["data.train_batch_size"] = val_rows(*[scored] * 8)["data.val_files"], 8
-    run = {
-        **run,
-        **val_rows(*[scored] * 8, {"data_source": "mine"}),
-        PATH: None,
-        MANAGER: "naive",
-        "data.train_files": run["data.train_files"],
-    }
+    run |= {PATH: None, MANAGER: "naive", "data.train_files": write_rows("train", *[scored] * 8)}
+    run["data.val_files"] = write_rows("val", scored, {"data_source": "mine"})
     finding = only(marked("FAIL", run))
     assert "'mine'" in finding.found and "Reward function is not implemented" in finding.found
     assert "'openai/gsm8k': answer '#### 4': correct" in told(findings(run), "reward")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from run_findings import MULTI_TURN, findings, marked, only, told
+from run_findings import MULTI_TURN, ROLLOUT, findings, marked, only, told
 
 TOOLS = """
+import asyncio
 from verl.tools.base_tool import BaseTool
 from verl.tools.schemas import OpenAIFunctionToolSchema, ToolResponse
 from verl_hdpo.tools.failures import ToolUnavailable
@@ -33,6 +34,10 @@ class HalfMade(Tool):
 class NotToday(Tool):
     def __init__(self, config, tool_schema):
         raise ValueError("no key in the environment")
+
+class Endless(Tool):
+    async def create(self, instance_id=None, **kwargs):
+        await asyncio.sleep(600)
 
 class Down(Tool):
     async def create(self, instance_id=None, **kwargs):
@@ -63,7 +68,7 @@ def test_a_tool_of_a_module_in_the_current_folder(with_tools):
 
 
 WRONG = {
-    "tools_of_mine.Eco": "has no Eco; it has CannotLetGo, Down, Echo",
+    "tools_of_mine.Eco": "has no Eco; it has CannotLetGo, Down, Echo, Endless",
     "tools_of_yours.Echo": "there is no module tools_of_yours in",
     "Echo": "names no module",
     "verl.tools.gsm8k_tool.Gsm8kTool": "verl has no module verl.tools.gsm8k_tool any more",
@@ -84,12 +89,17 @@ def test_a_tool_whose_service_is_down_is_warned_of(with_tools):
     assert "down is not available now: the server at" in only(marked("warn", with_tools("tools_of_mine.Down"))).found
 
 
-def test_a_tool_is_created_with_a_row_s_arguments(with_tools, val_rows):
+def test_a_tool_that_takes_longer_than_a_call_may_is_named(with_tools):
+    run = with_tools("tools_of_mine.Endless", **{"+algorithm.hdpo.tool_timeout": 0.5})
+    assert "neither created nor released within algorithm.hdpo.tool_timeout=0.5 s" in only(marked("FAIL", run)).found
+
+
+def test_a_tool_is_created_with_a_row_s_arguments(with_tools, write_rows):
     run = with_tools("tools_of_mine.NeedsKey")
     given = {"extra_info": {"tools_kwargs": {"needskey": {"create_kwargs": {"key": "1"}}}}}
-    run["data.val_files"] = val_rows(given)["data.val_files"]
+    run |= {"data.train_files": write_rows("train", *[given] * 8), "data.val_files": write_rows("val", given)}
     assert not marked("FAIL", run)
-    run["data.val_files"] = val_rows(given, {"extra_info": {"tools_kwargs": {}}})["data.val_files"]
+    run["data.val_files"] = write_rows("val", given, {})
     assert "cannot be created without create_kwargs, as for some rows" in only(marked("FAIL", run)).found
 
 
@@ -138,7 +148,7 @@ def test_a_file_of_tools_that_does_not_exist_is_told_once(run, key):
 def test_a_tool_that_may_wait_longer_than_a_call_may_take_is_named(run, tmp_path):
     tools = tmp_path / "tools.yaml"
     tools.write_text("tools: [{class_name: verl_hdpo.tools.python.PythonTool, config: {type: native, timeout: 120}}]")
-    run |= {YAML: str(tools)}
+    run |= {YAML: str(tools), f"{ROLLOUT}.prompt_length": 2000}
     text = only(marked("FAIL", run)).found
     assert "a call of python may take" in text and "algorithm.hdpo.tool_timeout is 400 s" in text
     assert not marked("FAIL", {**run, "+algorithm.hdpo.tool_timeout": 5000})

@@ -70,7 +70,7 @@ def read_tool_yaml(path: str) -> dict[str, Any]:
             cannot be imported; the message names file and entry.
     """
     try:
-        config = OmegaConf.to_container(OmegaConf.load(_resolved(path)), resolve=True)
+        config: Any = OmegaConf.to_container(OmegaConf.load(_resolved(path)), resolve=True)
     except (yaml.YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
         raise ToolConfigError(f"{path} is not valid YAML: {error}") from None
     entries = config.get("tools") if isinstance(config, dict) else None

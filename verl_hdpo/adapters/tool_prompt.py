@@ -6,6 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 
+def tool_schemas(tools: Sequence[Any]) -> list[dict[str, Any]]:
+    """The schemas of verl's tools as its tool loop hands them to a chat template."""
+    return [tool.tool_schema.model_dump(exclude_unset=True, exclude_none=True) for tool in tools]
+
+
 def shows_tools(
     tokenizer: Any, messages: Sequence[Mapping[str, Any]], tools: Sequence[Any], kwargs: Mapping[str, Any] | None
 ) -> bool:
@@ -14,6 +19,5 @@ def shows_tools(
     Args:
         kwargs: ``data.apply_chat_template_kwargs``.
     """
-    schemas = [tool.tool_schema.model_dump(exclude_unset=True, exclude_none=True) for tool in tools]
-    shown = tokenizer.apply_chat_template(list(messages), tools=schemas, tokenize=False, **(kwargs or {}))
+    shown = tokenizer.apply_chat_template(list(messages), tools=tool_schemas(tools), tokenize=False, **(kwargs or {}))
     return any(tool.name in shown for tool in tools)

@@ -19,26 +19,31 @@ def find_modules_here() -> None:
         sys.path.insert(0, folder)
 
 
-def class_problems(name: str, setting: str) -> Iterator[str]:
-    """Why ``name``, a module and a class in it, cannot be imported.
+def module_problems(name: str, setting: str) -> Iterator[str]:
+    """Why the module ``name`` cannot be imported.
 
     Args:
         setting: what names it, for the message.
     """
     find_modules_here()
+    try:
+        importlib.import_module(name)
+    except Exception as error:  # whatever the module raises
+        yield f"{setting}={name}: {_why_not_imported(name, error)}"
+
+
+def class_problems(name: str, setting: str) -> Iterator[str]:
+    """Why ``name``, a module and a class in it, cannot be imported; ``setting`` is what names it."""
     module_name, _, class_name = name.rpartition(".")
     if not module_name:
         yield f"{setting}={name} names no module; write module.{name}, such as my_tools.{name}"
         return
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:  # whatever the module raises
-        yield f"{setting}={name}: {_why_not_imported(module_name, error)}"
-    else:
-        if not hasattr(module, class_name):
-            own = sorted(key for key, value in vars(module).items() if getattr(value, "__module__", "") == module_name)
-            has = ", ".join(own) or "nothing of its own"
-            yield f"{setting}={name}: {module.__file__} has no {class_name}; it has {has}"
+    problems = [problem.partition(": ")[2] for problem in module_problems(module_name, setting)]
+    yield from (f"{setting}={name}: {problem}" for problem in problems)
+    if not problems and not hasattr(module := sys.modules[module_name], class_name):
+        own = sorted(key for key, value in vars(module).items() if getattr(value, "__module__", "") == module_name)
+        has = ", ".join(own) or "nothing of its own"
+        yield f"{setting}={name}: {module.__file__} has no {class_name}; it has {has}"
 
 
 def _why_not_imported(module: str, error: Exception) -> str:

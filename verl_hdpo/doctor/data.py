@@ -66,7 +66,8 @@ class Rows:
         agents: ``agent_name`` -> rows; empty where no row has that column.
         selections: ``extra_info.tool_selection`` -> rows.
         tools_kwargs: tool -> rows with ``extra_info.tools_kwargs`` of it.
-        without_kwargs: tool -> rows without, where others have them.
+        null_kwargs: tool -> rows in which its ``tools_kwargs`` are null, as parquet fills them in where other rows have
+            some; an empty text where ``tools_kwargs`` itself is null.
         examples: tool -> a row with ``tools_kwargs`` of it.
         incomparable: why a ground truth cannot be compared -> rows.
     """
@@ -82,7 +83,7 @@ class Rows:
     agents: Tallies = field(default_factory=Tallies)
     selections: Tallies = field(default_factory=Tallies)
     tools_kwargs: Tallies = field(default_factory=Tallies)
-    without_kwargs: Tallies = field(default_factory=Tallies)
+    null_kwargs: Tallies = field(default_factory=Tallies)
     examples: dict[str, dict[str, Any]] = field(default_factory=dict)
     incomparable: Tallies = field(default_factory=Tallies)
 
@@ -101,19 +102,23 @@ class Rows:
             self.agents.add(row["agent_name"], where)
         extra_info, model = row.get("extra_info"), row.get("reward_model")
         extra_info = extra_info if isinstance(extra_info, Mapping) else {}
-        self.selections.add(tuple(map(str, extra_info.get("tool_selection") or ())), where)
-        given = {tool for tool, kwargs in dict(extra_info.get("tools_kwargs") or {}).items() if kwargs is not None}
-        for tool in given - set(self.tools_kwargs):
-            self.examples[tool] = dict(row)
-            if self.count:
-                self.without_kwargs[tool] = Tally(self.first, self.count)
-        for tool in given:
-            self.tools_kwargs.add(tool, where)
-        for tool in set(self.tools_kwargs) - given:
-            self.without_kwargs.add(tool, where)
+        if isinstance(selection := extra_info.get("tool_selection"), list | tuple):
+            self.selections.add(tuple(map(str, selection)), where)
+        if "tools_kwargs" in extra_info:
+            self._note_kwargs(where, row, extra_info["tools_kwargs"])
         truth = model.get("ground_truth") if isinstance(model, Mapping) else None
         if truth is not None and (why := incomparable(truth)):
             self.incomparable.add(why, where, truth)
+
+    def _note_kwargs(self, where: str, row: Mapping[str, Any], kwargs: Any) -> None:
+        if kwargs is None:
+            self.null_kwargs.add("", where)
+        for tool, given in dict(kwargs).items() if isinstance(kwargs, Mapping) else ():
+            if given is None:
+                self.null_kwargs.add(tool, where)
+            else:
+                self.tools_kwargs.add(tool, where)
+                self.examples.setdefault(tool, dict(row))
 
 
 def rows_of(config: DictConfig, split: str) -> Rows:

@@ -11,7 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 from verl.workers.engine import EngineRegistry
 from verl.workers.rollout.replica import RolloutReplicaRegistry
 
-from verl_hdpo.adapters.user_code import in_words
+from verl_hdpo.adapters.check import ROLLOUT
+from verl_hdpo.adapters.user_code import class_problems, in_words, module_problems
 from verl_hdpo.doctor.sections import RUN
 from verl_hdpo.runs.finding import Finding, Mark
 
@@ -41,6 +42,17 @@ def check_engines(config: DictConfig) -> Iterator[Finding]:
         yield Finding(RUN, missing, "training engine", f"{bridge[0]}{here}", (bridge[1],))
     else:
         yield Finding(RUN, "ok", "training engine", strategy)
+
+
+def check_named_modules(config: DictConfig) -> Iterator[Finding]:
+    """Modules and classes of the owner's own that the config names, and workers import."""
+    manager = OmegaConf.select(config, f"{ROLLOUT}.agent.agent_loop_manager_class")
+    problems = [*class_problems(str(manager), "agent_loop_manager_class")] if manager else []
+    libraries = config.actor_rollout_ref.model.get("external_lib") or []
+    for name in [libraries] if isinstance(libraries, str) else libraries:
+        problems += module_problems(str(name), "actor_rollout_ref.model.external_lib")
+    for problem in problems:
+        yield Finding(RUN, "FAIL", "modules", problem, ("every worker imports it: it must be found on all nodes",))
 
 
 def _unknown_engine(strategy: str, missing: Mark, here: str) -> Finding:

@@ -12,12 +12,13 @@ from verl_hdpo.adapters.user_code import in_words
 from verl_hdpo.doctor.agent_loops import check_agent_loops, loops_in_use
 from verl_hdpo.doctor.data import SPLITS, Rows, has_own_class, rows_of
 from verl_hdpo.doctor.dataset_class import own_data
-from verl_hdpo.doctor.engines import check_engines
+from verl_hdpo.doctor.engines import check_engines, check_named_modules
 from verl_hdpo.doctor.progress import doing
 from verl_hdpo.doctor.prompt import check_prompt
 from verl_hdpo.doctor.reward import check_reward, judged_by_rules
 from verl_hdpo.doctor.run import check_run_config
 from verl_hdpo.doctor.sections import DATA, RUN
+from verl_hdpo.doctor.tokenizer import check_tokenizer
 from verl_hdpo.doctor.tools import check_tools, tools_of
 from verl_hdpo.runs.finding import Finding
 
@@ -37,7 +38,9 @@ def check_composed_run(config: DictConfig) -> Iterator[Finding]:
         "validating the config": lambda: check_run_config(config, run, loops),
         "looking at the agent loops": lambda: check_agent_loops(config, data, refused),
         "looking for the engines": lambda: check_engines(config),
+        "importing what the config names": lambda: check_named_modules(config),
         "looking at the tools": lambda: check_tools(config, loops.names, data),
+        "loading the tokenizer": lambda: check_tokenizer(config),
         "rendering a prompt": lambda: check_prompt(config, tools_of(config), data),
         "looking at the ground truths": lambda: _ground_truths(data) if by_rules else (),
         "looking at the reward": lambda: check_reward(config, run, loops.names, data),

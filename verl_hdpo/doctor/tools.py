@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from typing import Any
 
 from omegaconf import DictConfig
@@ -58,7 +58,7 @@ def check_tools(config: DictConfig, loops: tuple[str, ...], data: Mapping[str, R
     for tool in tools:
         if not isinstance(tool, FunctionTool):  # which verl calls as it is
             doing(f"creating and releasing the tool {tool.name}")
-            yield from _create_and_release(tool, data)
+            yield from _create_and_release(tool, data, hdpo_settings(config).tool_timeout)
 
 
 def _parser(config: DictConfig) -> Iterator[Finding]:
@@ -110,30 +110,36 @@ def _tools_kwargs(names: list[str], loops: tuple[str, ...], data: Mapping[str, R
                 found = f"{tally}: extra_info.tools_kwargs has arguments for {name}; the tools are {', '.join(names)}"
                 advice = "name the tool as the model calls it"
                 yield Finding(DATA, "warn", f"data.{split}_files", found, (advice,))
-        for name, tally in rows.without_kwargs.items():
-            if name in names and STOCK_TOOLS in loops:
+        for name, tally in rows.null_kwargs.items() if STOCK_TOOLS in loops else ():
+            if name in ("", *names):
+                of = f"of {name} " if name else ""
                 found = (
-                    f"{tally}: extra_info.tools_kwargs has nothing for {name} where other rows have; it is read as "
-                    f"null, and every call of {name} there fails in agent loop {STOCK_TOOLS}"
+                    f"{tally}: extra_info.tools_kwargs {of}is null, as parquet fills in what other rows have; every "
+                    f"call {of}there fails in agent loop {STOCK_TOOLS}"
                 )
-                advice = f"write {{}} for {name} in those rows, or use agent loop {AGENT_LOOP}"
+                advice = f"write {{}} in those rows, or use agent loop {AGENT_LOOP}"
                 yield Finding(DATA, "FAIL", f"data.{split}_files", found, (advice,))
 
 
-def _create_and_release(tool: Tool, data: Mapping[str, Rows]) -> Iterator[Finding]:
-    """With the arguments of a row that has some, and without where some have none."""
+def _create_and_release(tool: Tool, data: Mapping[str, Rows], seconds: float | None) -> Iterator[Finding]:
+    """Within ``seconds``, with the arguments of a row that has some, and without where some have none."""
     examples = [rows.examples[tool.name] for rows in data.values() if tool.name in rows.examples]
     asked: list[dict[str, Any]] = []
     if examples:
         kwargs = examples[0]["extra_info"]["tools_kwargs"][tool.name]
         asked.append(dict((kwargs or {}).get("create_kwargs") or {}))
-    if not examples or any(tool.name in rows.without_kwargs for rows in data.values()):
+    if not examples or any(_lack(rows, tool.name) for rows in data.values()):
         asked.append({})
     for create_kwargs in asked:
         given = f" with create_kwargs={create_kwargs!r:.80}" if create_kwargs else ""
         given = " without create_kwargs, as for some rows" if len(asked) > 1 and not create_kwargs else given
         try:
-            asyncio.run(_once(tool, create_kwargs))
+            asyncio.run(_within(seconds, _once(tool, create_kwargs)))
+        except _TooSlowError:
+            found = (
+                f"{tool.name} was neither created nor released{given} within algorithm.hdpo.tool_timeout={seconds:g} s"
+            )
+            yield Finding(TOOLS, "FAIL", "tools", found, ("mend its create() or release(), or raise tool_timeout",))
         except (ToolUnavailable, ConnectionError) as error:
             found = f"{tool.name} is not available now: {error}"
             yield Finding(TOOLS, "warn", "tools", found, ("calls of it make outcomes unknown; start its service",))
@@ -145,8 +151,26 @@ def _create_and_release(tool: Tool, data: Mapping[str, Rows]) -> Iterator[Findin
             yield Finding(TOOLS, "FAIL", "tools", found, ("mend its create(): calls of it would fail",))
 
 
+def _lack(rows: Rows, tool: str) -> bool:
+    """Whether some rows have no arguments of a tool."""
+    return tool not in rows.tools_kwargs or rows.tools_kwargs[tool].rows < rows.count
+
+
 class _ReleaseError(Exception):
     pass
+
+
+class _TooSlowError(Exception):
+    pass
+
+
+async def _within(seconds: float | None, work: Coroutine[Any, Any, None]) -> None:
+    # Not wait_for, which would not tell a tool's own TimeoutError from this one.
+    task = asyncio.ensure_future(work)
+    done, _ = await asyncio.wait({task}, timeout=seconds)
+    if not done:
+        raise _TooSlowError
+    task.result()
 
 
 async def _once(tool: Any, create_kwargs: dict[str, Any]) -> None:

@@ -82,7 +82,7 @@ def try_answer(
             result = asyncio.run(_score(config, AGENT_LOOP in loops, row, answer))
         except SettingsError as error:
             return Tried(answer, wrong=(str(error), RETURN))
-        except Exception as error:  # whatever the owner's function raises
+        except (Exception, SystemExit) as error:  # whatever the owner's function raises
             return Tried(answer, wrong=(f"the reward raised {in_words(error)}", _mend(error)))
     score, info = result["reward_score"], dict(result.get("reward_extra_info") or {})
     try:
@@ -100,7 +100,7 @@ def try_answer(
     return Tried(answer, number, outcome, correct, info, warnings=tuple(warnings))
 
 
-def _mend(error: Exception) -> str:
+def _mend(error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError):
         return f"pip install {error.name}"
     if isinstance(error, NotImplementedError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +89,7 @@ def row_problems(row: Any, prompt_key: str = "prompt") -> Iterator[tuple[str, st
         return
     columns = f"its columns are {', '.join(row)}"
     prompt = row.get(prompt_key)
-    if not (isinstance(prompt, Sequence) and prompt and all(isinstance(m, Mapping) and "role" in m for m in prompt)):
+    if not (isinstance(prompt, list | tuple) and prompt and all(map(_is_message, prompt))):
         advice = f'{prompt_key} must be a list of messages, such as [{{"role": "user", "content": "..."}}]'
         yield f"has no chat under {prompt_key!r}; {columns}", advice
     if not isinstance(row.get("data_source"), str):
@@ -98,6 +98,19 @@ def row_problems(row: Any, prompt_key: str = "prompt") -> Iterator[tuple[str, st
     if not isinstance(model, Mapping) or model.get("ground_truth") is None:
         advice = 'add the column reward_model, such as {"style": "rule", "ground_truth": "4"}'
         yield f"has no reward_model.ground_truth; {columns}", advice
+
+    extra_info = row.get("extra_info")
+    if extra_info is not None and not isinstance(extra_info, Mapping):
+        yield f"has extra_info that is {type(extra_info).__name__}, not an object", 'write it as {"index": 0, ...}'
+    elif extra_info is not None:
+        for name, kind, wanted in (("tools_kwargs", Mapping, "an object"), ("tool_selection", list | tuple, "a list")):
+            if (value := extra_info.get(name)) is not None and not isinstance(value, kind):
+                found = f"has extra_info.{name} that is {type(value).__name__}, not {wanted}: {value!r:.60}"
+                yield found, f"write it as {wanted}"
+
+
+def _is_message(message: Any) -> bool:
+    return isinstance(message, Mapping) and "role" in message and ("content" in message or "tool_calls" in message)
 
 
 class Schema:
