@@ -15,6 +15,7 @@ from verl_hdpo import __version__
 from verl_hdpo.cli.main import main
 from verl_hdpo.doctor import findings as findings_module
 from verl_hdpo.doctor import registrations
+from verl_hdpo.doctor.estimator_names import known_names
 from verl_hdpo.runs import probe as probe_module
 from verl_hdpo.runs.finding import Finding
 
@@ -131,6 +132,12 @@ def no_torch(monkeypatch, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(GUARD)
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
     return tmp_path
+
+
+def test_the_algorithms_that_are_known_without_verl_are_those_of_verl():
+    from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
+
+    assert known_names() == set(map(str, ADV_ESTIMATOR_REGISTRY))
 
 
 MISTAKES = {

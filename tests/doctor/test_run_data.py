@@ -49,6 +49,15 @@ def test_a_file_that_verl_cannot_read(run, tmp_path, name, content, text):
     assert text in found.found or "not valid JSON" in found.found
 
 
+def test_files_whose_columns_have_other_types_are_told(run, tmp_path):
+    numbers = [{**ROW, **truth(4)}] * 8
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(numbers), tmp_path / "numbers.parquet")
+    run["data.train_files"] = f"[{run['data.train_files']},{tmp_path / 'numbers.parquet'}]"
+    finding = only(marked("FAIL", run))
+    assert "numbers.parquet does not go together with the files before it" in finding.found
+    assert "ground_truth" in finding.found and "int64" in finding.found
+
+
 def test_a_file_that_does_not_exist_is_told_once(run):
     for files in ("/no/train.parquet", "[/no/train.parquet]"):
         assert "/no/train.parquet does not exist" in only(marked("FAIL", {**run, "data.train_files": files})).found

@@ -384,9 +384,9 @@ def test_greedy_answers_are_not_asked_for_twice(run_eval, no_hydra):
 
 
 def test_a_setting_that_is_none_is_said(run_eval):
-    done = run_eval(overrides=["data.nothing=1"])
+    done = run_eval(overrides=["data.nothing=1", "data.max_prompt_lenght=10"])
     assert done.exit_code == 2, done.output
-    assert "do not fit verl's config" in done.output
+    assert "data.nothing: verl" in done.output and "did you mean data.max_prompt_length?" in done.output
     assert "Traceback" not in done.output
 
 

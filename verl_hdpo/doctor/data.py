@@ -15,7 +15,7 @@ from verl_hdpo.doctor.ground_truths import incomparable
 from verl_hdpo.doctor.progress import doing
 from verl_hdpo.doctor.sections import DATA
 from verl_hdpo.runs.finding import Finding
-from verl_hdpo.runs.rows import NoSuchFileError, RowsError, Schema, read_rows, row_problems
+from verl_hdpo.runs.rows import NoSuchFileError, RowsError, Schema, check_together, read_rows, row_problems
 
 SPLITS = ("train", "val")
 TELL_EVERY = 20_000
@@ -180,6 +180,10 @@ def _findings(config: DictConfig, split: str, name: str, rows: Rows) -> Iterator
 @functools.cache  # the runs of a comparison have the same data
 def _read(files: Sequence[str], stamps: Sequence[int], prompt_key: str, media: Sequence[str]) -> Rows:
     rows, schema = Rows(), Schema()
+    try:
+        check_together(files)
+    except RowsError as error:
+        rows.broken.append(error)
     for file in files:
         number = -1
         try:

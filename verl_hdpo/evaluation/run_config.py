@@ -8,6 +8,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from verl_hdpo.adapters.composed_config import compose
+from verl_hdpo.adapters.override_problems import compose_telling_all
 from verl_hdpo.runs.rows import check_rows
 from verl_hdpo.runs.verl_command import VerlConfig
 
@@ -27,12 +28,14 @@ def run_config(base: VerlConfig, overrides: Sequence[str]) -> DictConfig:
     """The composed config.
 
     Raises:
-        EvaluationError: verl's config has no such setting.
+        EvaluationError: verl's config has no such settings; all of them are told.
     """
     try:
         config = compose(base.config_name, base.config_path, base.config_dir, list(overrides))
-    except HydraException as error:
-        raise EvaluationError(f"the overrides do not fit verl's config: {error}") from None
+    except HydraException:
+        _, problems = compose_telling_all(base.config_name, base.config_path, base.config_dir, overrides)
+        told = "\n".join(f"  - {problem.found}; {problem.advice}" for problem in problems)
+        raise EvaluationError(f"the overrides do not fit verl's config:\n{told}") from None
     named = {override.lstrip("+").partition("=")[0] for override in overrides}
     for setting, (stock, ours) in DEFAULTS.items():
         if setting not in named and OmegaConf.select(config, setting) == stock:

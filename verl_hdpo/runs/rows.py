@@ -82,6 +82,30 @@ def read_rows(file: str | Path, without: Collection[str] = ()) -> Iterator[tuple
         raise RowsError(f"{file} cannot be read: {error}", "write the file again") from error
 
 
+def check_together(files: Iterable[str | Path]) -> None:
+    """Whether the parquet files among ``files`` can be one data set, as verl's loader puts them together.
+
+    Raises:
+        RowsError: a column has different types in them.
+    """
+    import pyarrow.parquet
+
+    schema = None
+    for file in files:
+        path = Path(file).expanduser()
+        if path.suffix != ".parquet" or not path.is_file():
+            continue
+        try:
+            own = pyarrow.parquet.read_schema(path).remove_metadata()
+        except (OSError, ValueError):
+            continue  # read_rows says what is wrong with it
+        try:
+            schema = pyarrow.unify_schemas([schema or own, own])
+        except pyarrow.ArrowException as error:
+            found = f"{file} does not go together with the files before it: {str(error).partition(': ')[2]}"
+            raise RowsError(found, "write its columns with the same types") from error
+
+
 def row_problems(row: Any, prompt_key: str = "prompt") -> Iterator[tuple[str, str]]:
     """What a row lacks of what verl's data set and reward loop read: (what is wrong, what to do)."""
     if not isinstance(row, Mapping):
