@@ -58,6 +58,7 @@ OWN_MANAGER = [
     "actor_rollout_ref.rollout.agent.default_agent_loop=hdpo_tool_agent",
 ]
 OWN_POOL = ["reward.reward_model.enable=true", "reward.reward_model.enable_resource_pool=true"]
+COLOCATED_JUDGE = [*OWN_MANAGER, "reward.reward_model.enable=true", "+reward.reward_kwargs.judge=when_undecided"]
 JUDGE = ["+reward.reward_kwargs.judge.endpoints=[http://h:1]", "+reward.reward_kwargs.judge.model=m"]
 CASES = {
     "one rollout per prompt": (
@@ -68,6 +69,10 @@ CASES = {
     "colocated reward model": (
         ["reward.reward_model.enable=true"],
         ["colocated reward model", "set reward.reward_model.enable_resource_pool=true", "no verdict on correctness"],
+    ),
+    "groups filtered before a colocated judge has judged them": (
+        [*COLOCATED_JUDGE, "algorithm.filter_groups.enable=true", "algorithm.filter_groups.metric=hdpo_signal"],
+        ["filter_groups.enable=true picks groups before", "turn the filter off"],
     ),
     "a judge and nobody to ask": (
         [*OWN_MANAGER, "+reward.reward_kwargs.judge=always"],
@@ -183,6 +188,7 @@ def test_refused_with_what_to_do(case, name):
             "reward.custom_reward_function.path=judge.py",
         ],
         [*OWN_MANAGER, *JUDGE],
+        COLOCATED_JUDGE,
         [*OWN_MANAGER, "+reward.reward_kwargs.judge=never"],
         [
             *OWN_MANAGER,

@@ -55,6 +55,7 @@ def resolve(symbol: str):
 CORE, V1 = "verl.trainer.ppo.core_algos", "verl.trainer.ppo.v1.trainer_base"
 LOOP, TOOL_LOOP = "verl.experimental.agent_loop.agent_loop", "verl.experimental.agent_loop.tool_agent_loop"
 REWARD = "verl.experimental.reward_loop.reward_manager"
+REWARD_LOOP = "verl.experimental.reward_loop.reward_loop"
 
 # (symbol, parameters that we pass or override, why)
 SIGNATURES = [
@@ -76,6 +77,17 @@ SIGNATURES = [
     (f"{V1}:PPOTrainer._step_once", "self metrics timing_raw sample_batch_size", "adapters/trainer.py, the same"),
     (f"{V1}:PPOTrainer._compute_advantage", "self batch metrics", "adapters/trainer.py extends it"),
     (f"{V1}:PPOTrainer._update_actor", "self batch metrics", "adapters/trainer.py extends it"),
+    (
+        f"{V1}:PPOTrainer._compute_reward_colocate",
+        "self batch metrics",
+        "adapters/colocated_judge.py",
+    ),
+    (
+        f"{REWARD_LOOP}:RewardLoopManager.compute_rm_score",
+        "self data",
+        "adapters/colocated_judge.py",
+    ),
+    (f"{REWARD_LOOP}:RewardLoopWorker.compute_score", "self data", "plugin.py wraps it"),
     (
         f"{V1}:PPOTrainer._val_metrics_update",
         "self data_sources sample_uids reward_extra_infos_dict sample_turns",
@@ -169,6 +181,17 @@ SOURCES = [
     (f"{V1}:PPOTrainer._compute_advantage", "config=self.config.algorithm", "gives it algorithm's config"),
     (f"{V1}:PPOTrainer._compute_advantage", "use_kl_in_reward", "rewards reach the estimator after KL"),
     (f"{V1}:PPOTrainer._compute_advantage", "batch = tq.kv_batch_put(keys=batch.keys", "returns the meta of its put"),
+    (f"{V1}:PPOTrainer._step_once", "self._compute_reward_colocate(batch, metrics=metrics)", "before padding rows"),
+    (
+        f"{REWARD_LOOP}:RewardLoopManager.compute_rm_score",
+        "worker.compute_score_batch.remote(chunk)",
+        "rows go to the manager",
+    ),
+    (
+        f"{REWARD_LOOP}:RewardLoopManager.compute_rm_score",
+        "self.reward_model_manager.wake_up()",
+        "the judge is awake meanwhile",
+    ),
     (f"{V1}:PPOTrainer._update_actor", "batch.extra_info.update(", "the meta that we return needs extra_info"),
     (f"{V1}:PPOTrainer._update_actor", "update_actor(batch)", "workers get the fields that the meta names"),
     (f"{V1}:PPOTrainer._update_actor", 'rename_dict(output["metrics"], "actor/")', "hdpo/ metrics come as actor/hdpo/"),

@@ -4,20 +4,16 @@ No worker group runs here; ``_compute_advantage`` is verl's own, extended, on an
 """
 
 import math
-import shutil
-import tempfile
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import ray
 import torch
 import transfer_queue as tq
 from bare_trainer import make_trainer
 from composed import composed
 from plain_estimators import PLAIN
 from plain_estimators import Row as PlainRow
-from tenacity import retry, stop_after_attempt
 from tensordict import NonTensorStack, TensorDict
 from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1 import get_trainer_cls
@@ -28,25 +24,7 @@ from verl_hdpo.outcomes.ledger import LEDGER_KEY, ToolLedger, ToolTally
 from verl_hdpo.outcomes.outcome import OutcomeError
 from verl_hdpo.outcomes.watch import TooManyUnknown
 
-
-@pytest.fixture(scope="module", autouse=True)
-def transfer_queue():
-    directory = tempfile.mkdtemp(prefix="vh")  # Ray's sockets need a short path
-    _start_ray(directory)
-    tq.init()
-    yield
-    tq.close()
-    ray.shutdown()
-    shutil.rmtree(directory, ignore_errors=True)
-
-
-@retry(stop=stop_after_attempt(3), reraise=True)
-def _start_ray(directory):
-    """Ray gives its daemons 30 s to start (ray/_private/node.py), which a busy machine may not do."""
-    ray.shutdown()
-    ray.init(num_cpus=8, include_dashboard=False, log_to_driver=False, _temp_dir=directory)
-
-
+pytestmark = pytest.mark.usefixtures("transfer_queue")
 RIVALS = [name for name in ESTIMATORS if name != "hdpo"]
 
 

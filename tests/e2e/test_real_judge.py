@@ -1,4 +1,4 @@
-"""A judge that vLLM serves through its OpenAI API: its weights are random, so what is tested is everything but wisdom."""
+"""A judge that vLLM serves through its OpenAI API. Its weights are random: everything is tested but its wisdom."""
 
 from __future__ import annotations
 

@@ -170,13 +170,27 @@ def _host_problems(config: DictConfig) -> Iterator[Problem]:
         yield Problem(found, f"use one of {', '.join(TRAINER_MODES)}")
     if mode == "separate_async":
         yield from _separate_async_problems(config)
-    reward_model = config.reward.reward_model
-    if reward_model.enable and not reward_model.enable_resource_pool:
-        yield Problem(
-            "a colocated reward model reports no outcome before advantages are computed",
-            "set reward.reward_model.enable_resource_pool=true",
-        )
+    yield from _colocated_problems(config)
     yield from _judge_problems(config)
+
+
+def _colocated_problems(config: DictConfig) -> Iterator[Problem]:
+    """Where a reward model on the actor's GPUs, which is asked batch by batch, comes too late or is not heard."""
+    model, filter_groups = config.reward.reward_model, config.algorithm.get("filter_groups")
+    if not model.enable or model.enable_resource_pool:
+        return
+    pool = "set reward.reward_model.enable_resource_pool=true"
+    if config.reward.reward_manager.name != REWARD_MANAGER:
+        yield Problem(
+            f"of a colocated reward model, reward.reward_manager.name={config.reward.reward_manager.name} reports no "
+            f"outcome before advantages are computed",
+            f"set it to {REWARD_MANAGER}, or {pool}",
+        )
+    if filter_groups and filter_groups.get("enable"):
+        yield Problem(
+            "algorithm.filter_groups.enable=true picks groups before a colocated reward model has judged them",
+            f"turn the filter off, or {pool}",
+        )
 
 
 def judge_of(config: DictConfig) -> JudgeSettings | None:

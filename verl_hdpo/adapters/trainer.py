@@ -17,9 +17,11 @@ from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 from verl.utils.config import omega_conf_to_dataclass
 
+from verl_hdpo.adapters import colocated_judge
 from verl_hdpo.adapters.check import check_run
 from verl_hdpo.adapters.estimator import scoring
 from verl_hdpo.adapters.loss import two_channel_loss
+from verl_hdpo.adapters.names import REWARD_MANAGER
 from verl_hdpo.adapters.queued_batches import QueuedBatches
 from verl_hdpo.adapters.scoring import Rollouts, Scoring
 from verl_hdpo.adapters.validation import validation_metrics
@@ -74,6 +76,13 @@ class _HDPOTrainer(_Stock):
         if self.hdpo is not None:
             own = {name: value for name, value in metrics.items() if name.startswith("hdpo/")}
             self._updates.append((self.hdpo.last, own))
+        return batch
+
+    def _compute_reward_colocate(self, batch: KVBatchMeta, metrics: dict | None = None) -> KVBatchMeta:
+        """verl's own, but that the reward manager ``hdpo`` decides, with the colocated reward model as its judge."""
+        if self.config.reward.reward_manager.name != REWARD_MANAGER:
+            return super()._compute_reward_colocate(batch, metrics=metrics)
+        colocated_judge.reward(self.reward_loop_manager, batch)
         return batch
 
     def _compute_advantage(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
