@@ -200,15 +200,20 @@ PROCESSES = {
     "machine_code": """
         import mmap
         page = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
-        page.write(bytes.fromhex('b8390000000f05c3'))  # mov eax, SYS_fork; syscall; ret
+        code = {
+            'x86_64': 'b8390000000f05c3',  # mov eax, SYS_fork; syscall; ret
+            'aarch64': '881b80d2010000d4c0035fd6',  # mov x8, SYS_clone; svc 0; ret
+        }
+        page.write(bytes.fromhex(code[os.uname().machine]))
         address = ctypes.addressof(ctypes.c_char.from_buffer(page))
-        pid = ctypes.CFUNCTYPE(ctypes.c_int)(address)()
+        pid = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_long] * 5)(address)(17, 0, 0, 0, 0)
         pid == 0 and os._exit(0)
         pid > 0 and escaped()
     """,
     "machine_code_of_32_bits": """
         import mmap
         page = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+        os.uname().machine == 'x86_64' or sys.exit()
         page.write(bytes.fromhex('b814000000cd80c3'))  # mov eax, i386 getpid; int 0x80; ret
         address = ctypes.addressof(ctypes.c_char.from_buffer(page))
         ctypes.CFUNCTYPE(ctypes.c_int)(address)() > 0 and escaped()

@@ -68,7 +68,7 @@ echo 0 > /sys/fs/cgroup/tests/cgroup.procs
 mount -t tmpfs tmp /tmp
 ip() { busybox ip "\$@"; }
 ip link set lo up
-export PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin HOME=/root PYTHONPATH=/work PYTHONDONTWRITEBYTECODE=1
+export PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin HOME=/root PYTHONPATH=/work PYTHONDONTWRITEBYTECODE=1 SANDBOX_TESTS_SLOWNESS=8
 uname -a
 cd /work
 python3 -m pytest -p no:cacheprovider -q $(printf '%q ' "$@") tests/tools/sandbox

@@ -1,6 +1,7 @@
 """Pools for the tests of this folder, and how to run something on their loop."""
 
 import contextlib
+import os
 import threading
 
 from verl_hdpo.tools.io_loop import wait_on_io_loop
@@ -10,8 +11,11 @@ from verl_hdpo.tools.sandbox.pool import SandboxPool
 from verl_hdpo.tools.sandbox.settings import PoolSettings
 from verl_hdpo.tools.sandbox.zygote_client import ZygoteClient
 
-SMALL = Limits(cpu_seconds=1, memory_mb=128, scratch_mb=8, threads=8, open_files=64, output_chars=1000)
-SECONDS = 60.0
+SLOWNESS = int(os.environ.get("SANDBOX_TESTS_SLOWNESS", "1"))
+"""How many times slower than a real one the machine is; an emulated one is."""
+
+SMALL = Limits(cpu_seconds=SLOWNESS, memory_mb=128, scratch_mb=8, threads=8, open_files=64, output_chars=1000)
+SECONDS = 60.0 * SLOWNESS
 
 
 async def make_pool(mechanism, limits=SMALL, modules=("numpy", "numpy.random"), **settings):
