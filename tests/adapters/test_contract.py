@@ -56,6 +56,7 @@ CORE, V1 = "verl.trainer.ppo.core_algos", "verl.trainer.ppo.v1.trainer_base"
 LOOP, TOOL_LOOP = "verl.experimental.agent_loop.agent_loop", "verl.experimental.agent_loop.tool_agent_loop"
 REWARD = "verl.experimental.reward_loop.reward_manager"
 REWARD_LOOP = "verl.experimental.reward_loop.reward_loop"
+SEPARATE = "verl.trainer.ppo.v1.trainer_separate_async:PPOTrainerSeparateAsync.__init__"
 
 # (symbol, parameters that we pass or override, why)
 SIGNATURES = [
@@ -117,7 +118,12 @@ SIGNATURES = [
     ("verl.tools.base_tool:BaseTool.execute", "self instance_id parameters kwargs", "verl_hdpo/tools implement it"),
     ("verl.tools.base_tool:BaseTool.release", "self instance_id kwargs", "verl_hdpo/tools extend it"),
     ("verl.utils.rollout_trace:rollout_trace_op", "func", "verl_hdpo/tools trace their calls as verl's do"),
-    (f"{LOOP}:resolve_config_path", "config_path", "doctor"),
+    ("verl.trainer.ppo.reward:load_reward_manager", "config tokenizer", "doctor tries the reward"),
+    ("verl.trainer.ppo.utils:create_rl_dataset", "data_paths data_config tokenizer processor is_train", "doctor"),
+    ("verl.utils.dataset.rl_dataset:get_dataset_class", "data_config", "doctor"),
+    ("verl.utils:hf_tokenizer", "name_or_path", "doctor"),
+    ("verl.utils:hf_processor", "name_or_path", "doctor"),
+    ("verl.experimental.agent_loop.tool_parser:ToolParser.get_tool_parser", "name tokenizer", "doctor"),
     ("verl.utils.distributed:initialize_global_process_group_ray", "timeout_second backend", "cpu/patches.py"),
     ("verl.trainer.ppo.v1.replay_buffer:ReplayBuffer.__init__", "self poll_interval", "cpu/patches.py"),
     ("verl.single_controller.ray.base:get_master_addr_port._function", "master_port_range", "cpu/patches.py"),
@@ -157,6 +163,9 @@ SYMBOLS = [
     ("verl.plugin.platform.platform_base:PlatformBase", "cpu/platform.py"),
     ("verl.plugin.platform.platform_manager:PlatformRegistry.register", "cpu/platform.py"),
     ("verl.workers.engine.fsdp.transformer_impl:CPUOffloadPolicy", "cpu/patches.py"),
+    ("verl.experimental.agent_loop.tool_parser:ToolParser._registry", "doctor"),
+    ("verl.workers.rollout.replica:RolloutReplicaRegistry._registry", "doctor"),
+    ("verl.workers.engine:EngineRegistry._engines", "doctor"),
     ("verl.trainer.main_ppo:auto_set_device", "doctor"),
     ("verl.trainer.main_ppo:need_reference_policy", "doctor"),
     ("verl.trainer.main_ppo:need_critic", "doctor"),
@@ -222,6 +231,10 @@ SOURCES = [
     ("verl.tools.tool_registry:initialize_tools_from_config", "tool_config.config.type", "the key left to verl"),
     (f"{TOOL_LOOP}:ToolAgentLoop.__init__", "self.tool_parser = ", "reads the calls of a cut-off response"),
     ("verl.trainer.ppo.reward:load_reward_manager", "compute_score=final_compute_score", "the custom reward function"),
+    (SEPARATE, "train_batch_size == parameter_sync_step * ppo_mini_batch_size", "adapters/check.py"),
+    (SEPARATE, "config.actor_rollout_ref.rollout.nnodes > 0", "adapters/check.py"),
+    (SEPARATE, "config.actor_rollout_ref.rollout.n_gpus_per_node > 0", "adapters/check.py"),
+    (SEPARATE, 'config.actor_rollout_ref.rollout.checkpoint_engine.backend != "naive"', "adapters/check.py"),
 ]
 
 

@@ -15,9 +15,8 @@ from omegaconf.errors import OmegaConfBaseException
 from verl.tools.base_tool import BaseTool
 from verl.tools.function_tool import FunctionTool
 from verl.tools.tool_registry import ToolType, load_all_tools
-from verl.utils.import_utils import resolve_config_path
 
-from verl_hdpo.adapters.user_code import class_problems, find_modules_here, in_words
+from verl_hdpo.adapters.user_code import class_problems, config_file, find_modules_here, in_words
 from verl_hdpo.settings.tool import ToolConfigError
 
 Tool: TypeAlias = BaseTool | FunctionTool
@@ -102,11 +101,8 @@ def _load(name: str, path: str) -> list[Tool]:
 
 
 def _resolved(path: str) -> str:
-    try:
-        found = resolve_config_path(path)
-    except FileNotFoundError:
-        found = path
-    if not os.path.isfile(found):
+    found = config_file(path)
+    if found is None:
         where = "" if os.path.isabs(path) else f" in {os.getcwd()}"
         raise NoToolFileError(f"{path} does not exist{where}; name a tool yaml, or a Python file of function tools")
-    return found
+    return str(found)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import sys
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 
 
 def find_modules_here() -> None:
@@ -17,6 +19,17 @@ def find_modules_here() -> None:
     folder = os.getcwd()
     if folder not in sys.path and "" not in sys.path:
         sys.path.insert(0, folder)
+
+
+def config_file(path: str) -> Path | None:
+    """The file that verl reads for a tool yaml, a file of function tools or a yaml of loops; None if there is none.
+
+    As verl's ``resolve_config_path``, without importing verl: in the current folder, else beside or in its package.
+    """
+    verl = importlib.util.find_spec("verl")
+    package = Path(str(verl.origin)).parent if verl else None
+    places = [Path.cwd(), *([package.parent, package] if package else [])]
+    return next((place / path for place in places if (place / path).is_file()), None)
 
 
 def module_problems(name: str, setting: str) -> Iterator[str]:

@@ -7,10 +7,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from verl.experimental.agent_loop.agent_loop import _agent_loop_registry
-from verl.utils.import_utils import resolve_config_path
 
 from verl_hdpo.adapters.check import DEFAULT_LOOP, SINGLE_TURN, AgentLoops
-from verl_hdpo.adapters.user_code import class_problems
+from verl_hdpo.adapters.user_code import class_problems, config_file
 from verl_hdpo.doctor.data import Rows
 from verl_hdpo.doctor.sections import DATA, RUN
 from verl_hdpo.runs.finding import Finding
@@ -64,10 +63,11 @@ def check_agent_loops(config: DictConfig, data: Mapping[str, Rows], refused: Col
 
 def _add_configured(path: str, known: dict[str, Any]) -> Iterator[str]:
     """Add the loops of ``agent_loop_config_path``, and say what is wrong with the file."""
-    try:
-        entries = OmegaConf.to_container(OmegaConf.load(resolve_config_path(path)))
-    except FileNotFoundError:
+    file = config_file(path)
+    if file is None:
         return  # told among the files
+    try:
+        entries = OmegaConf.to_container(OmegaConf.load(file))
     except Exception as error:  # whatever the file holds
         yield f"it cannot be read: {error}"
         return

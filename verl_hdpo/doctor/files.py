@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from verl_hdpo.adapters.user_code import config_file
 from verl_hdpo.doctor.sections import FILES
 from verl_hdpo.runs.finding import Finding
 from verl_hdpo.runs.rows import RowsError, check_file
@@ -27,7 +27,7 @@ CONFIG_FILES = {
     "actor_rollout_ref.rollout.multi_turn.function_tool_path": "a Python file of function tools",
     "actor_rollout_ref.rollout.agent.agent_loop_config_path": "a yaml of agent loops",
 }
-"""Files that verl also looks for beside its own package (``resolve_config_path`` in verl/utils/import_utils.py)."""
+"""Files that verl also looks for beside its own package."""
 CODE_FILES = {
     "reward.custom_reward_function.path": "the Python file of your reward function",
     "reward.reward_manager.module.path": "the Python file of your reward manager",
@@ -47,7 +47,7 @@ def missing_files(get: Lookup) -> Iterator[Finding]:
                 except RowsError as error:
                     yield Finding(FILES, "FAIL", name, error.found, (error.advice,))
     for name, what in CONFIG_FILES.items():
-        if (path := get(name)) and not any((base / str(path)).is_file() for base in _config_places()):
+        if (path := get(name)) and config_file(str(path)) is None:
             yield _missing(name, str(path), what)
     for name, what in CODE_FILES.items():
         path = str(get(name) or "").removeprefix("file://")
@@ -93,9 +93,3 @@ def model(path: str) -> Finding:
 def _missing(name: str, path: str, what: str) -> Finding:
     where = "" if os.path.isabs(path) else f" in {os.getcwd()}"
     return Finding(FILES, "FAIL", name.rpartition(".")[2], f"{path} does not exist{where}", (f"set {name} to {what}",))
-
-
-def _config_places() -> list[Path]:
-    verl = importlib.util.find_spec("verl")
-    package = [Path(str(verl.origin)).parent] if verl else []
-    return [Path.cwd(), *(place for folder in package for place in (folder.parent, folder))]
