@@ -1,9 +1,11 @@
-"""The python tool's sandbox beside a plain Jupyter kernel per session: starts, calls, latency, memory; in one run.
+"""The python tool's sandbox beside two peers: starts, calls, latency, memory; in one run.
 
     python benchmarks/python_tool.py
 
-A start ends with the answer to a first call. Latency is the caller's, waiting for a turn included. Kernels are left out
-where there is no memory for as many. Writes outputs/bench/python_tool.json.
+The peers are a plain Jupyter kernel per session, without walls, and a bubblewrap process per session, with them, in
+which plain Python evaluates what it is sent. A start ends with the answer to a first call. Latency is the caller's,
+waiting for a turn included. Peers are left out where there is no memory for as many. Writes
+outputs/bench/python_tool.json.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import json
 import os
 import platform
 import statistics
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -21,16 +24,21 @@ import click
 import psutil
 from jupyter_client import AsyncKernelManager
 
+from verl_hdpo.tools.sandbox import bubblewrap
 from verl_hdpo.tools.sandbox.pool import SandboxPool
+from verl_hdpo.tools.sandbox.readable import readable_view
 from verl_hdpo.tools.sandbox.settings import PoolSettings
 
 OUT = Path(__file__).parents[1] / "outputs" / "bench" / "python_tool.json"
 SECONDS = 120.0
-KERNEL_MIB = 100
+INTERPRETER_MIB = 100
 CALLS = {
     "trivial": ("x = 41\nx + 1", "42"),
     "numpy": ("import numpy as np\na = np.arange(4096.).reshape(64, 64)\nint((a @ a.T).sum() % 1000)", "40"),
 }
+
+NUMPY = "import numpy\nint(numpy.ones(1)[0])"
+"""A first call that needs what the sandbox's sessions have imported."""
 
 
 class Sandboxed:
@@ -92,18 +100,53 @@ class Kernels:
         return [psutil.Process(manager.provisioner.pid) for manager, _ in sessions]
 
 
-Side = Sandboxed | Kernels
+class Bubblewrapped:
+    """A bubblewrap process per session, and in it a plain interpreter: the same files to see, no system-call filter."""
+
+    def __init__(self) -> None:
+        inside = [sys.executable, "-I", "-c", EVALUATE]
+        self._command = bubblewrap.wrap(bubblewrap.program(), inside, readable_view())
+
+    async def start(self) -> Any:
+        pipe = asyncio.subprocess.PIPE
+        return await asyncio.create_subprocess_exec(*self._command, stdin=pipe, stdout=pipe)
+
+    async def call(self, session: Any, code: str) -> str:
+        session.stdin.write(json.dumps(code).encode() + b"\n")
+        return json.loads(await asyncio.wait_for(session.stdout.readline(), SECONDS))
+
+    async def end(self, session: Any) -> None:
+        session.kill()
+        await session.wait()
+
+    def processes(self, sessions: list[Any]) -> list[psutil.Process]:
+        return [psutil.Process(session.pid).children(recursive=True)[-1] for session in sessions]
 
 
-async def starts_per_second(side: Side, count: int, wide: int) -> float:
-    """Sessions brought to their first answer, ``wide`` at a time; all are there at the end."""
+EVALUATE = """\
+import ast, json, sys
+names = {}
+for line in sys.stdin:
+    tree = ast.parse(json.loads(line))
+    last = tree.body.pop()
+    exec(compile(tree, "call", "exec"), names)
+    print(json.dumps(repr(eval(compile(ast.Expression(last.value), "call", "eval"), names))), flush=True)
+"""
+"""Every call ends with an expression here."""
+
+
+Side = Sandboxed | Kernels | Bubblewrapped
+
+
+async def starts_per_second(side: Side, count: int, wide: int, first: str = "1") -> float:
+    """Sessions brought to their answer to ``first``, ``wide`` at a time; all are there at the end."""
     slots, sessions = asyncio.Semaphore(wide), []
 
     async def one() -> None:
         async with slots:
             session = await side.start()
             sessions.append(session)
-            assert await side.call(session, "1") == "1"
+            assert await side.call(session, first) == "1"
 
     begin = time.perf_counter()
     await asyncio.gather(*(one() for _ in range(count)))
@@ -170,9 +213,9 @@ async def warm_start_ms(count: int) -> list[float]:
     return [cuts[49], cuts[98]]
 
 
-def there_is_room_for(kernels: int) -> bool:
-    """Whether memory is left for so many kernels, with numpy imported."""
-    return kernels * KERNEL_MIB < psutil.virtual_memory().available >> 20
+def there_is_room_for(sessions: int) -> bool:
+    """Whether memory is left for so many interpreters of their own, with numpy imported."""
+    return sessions * INTERPRETER_MIB < psutil.virtual_memory().available >> 20
 
 
 async def measure(quick: bool) -> dict[str, Any]:
@@ -186,32 +229,38 @@ async def measure(quick: bool) -> dict[str, Any]:
     ours: dict[str, Any] = {"zygote_start_s": time.perf_counter() - begin}
     ours["starts_per_s"] = await starts_per_second(sandboxed, 20 if quick else 100, 1)
     ours["starts_per_s_16_wide"] = await starts_per_second(sandboxed, 48 if quick else 256, 16)
+    ours["starts_per_s_16_wide_with_numpy"] = await starts_per_second(sandboxed, 48 if quick else 256, 16, NUMPY)
     ours |= await call_table(sandboxed, concurrencies, seconds)
     await sandboxed.close()
     ours["warm_start_ms_p50_p99"] = await warm_start_ms(20 if quick else 60)
 
-    plain: Side = Kernels()
-    theirs: dict[str, Any] = {"starts_per_s": await starts_per_second(plain, 3 if quick else 10, 1)}
-    theirs["starts_per_s_16_wide"] = await starts_per_second(plain, 16 if quick else 32, 16)
-    measured = [count for count in concurrencies if there_is_room_for(count)]
-    theirs |= await call_table(plain, measured, seconds, settle=1.0)
-    theirs["no_memory_for"] = [count for count in concurrencies if count not in measured]
-
-    report |= {"sandbox": ours, "jupyter_kernel": theirs, "ratio": ratios(ours, theirs)}
+    report |= {"sandbox": ours, "ratio": {}}
+    peers: dict[str, Side] = {"jupyter_kernel": Kernels()}
+    if bubblewrap.program() is not None:
+        peers["bubblewrap"] = Bubblewrapped()
+    for name, peer in peers.items():
+        theirs: dict[str, Any] = {"starts_per_s": await starts_per_second(peer, 3 if quick else 10, 1)}
+        theirs["starts_per_s_16_wide"] = await starts_per_second(peer, 16 if quick else 32, 16)
+        theirs["starts_per_s_16_wide_with_numpy"] = await starts_per_second(peer, 16 if quick else 32, 16, NUMPY)
+        measured = [count for count in concurrencies if there_is_room_for(count)]
+        theirs |= await call_table(peer, measured, seconds, settle=1.0)
+        theirs["no_memory_for"] = [count for count in concurrencies if count not in measured]
+        report |= {name: theirs}
+        report["ratio"][name] = ratios(ours, theirs)
     report["load_average_at_end"] = os.getloadavg()
     return report
 
 
 def ratios(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, float]:
-    """How many times more the sandbox does; where kernels were left out, than they do at their best."""
-    found = {name: ours[name] / theirs[name] for name in ("starts_per_s", "starts_per_s_16_wide")}
+    """How many times more the sandbox does; where peers were left out, than they do at their best."""
+    found = {name: ours[name] / theirs[name] for name in ours if name.startswith("starts")}
     for name, figures in ours["calls"].items():
         kind = name.partition(",")[0]
         best = max(row["calls_per_s"] for key, row in theirs["calls"].items() if key.startswith(kind))
         if name in theirs["calls"]:
             found[name] = figures["calls_per_s"] / theirs["calls"][name]["calls_per_s"]
         else:
-            found[f"{name}, over the best of fewer kernels"] = figures["calls_per_s"] / best
+            found[f"{name}, over the best of fewer sessions"] = figures["calls_per_s"] / best
     return found
 
 
@@ -226,9 +275,10 @@ def machine() -> dict[str, Any]:
 
 
 def show(report: dict[str, Any]) -> None:
-    for side in ("sandbox", "jupyter_kernel"):
+    for side in ("sandbox", *report["ratio"]):
         figures = report[side]
-        click.echo(f"\n{side}: {figures['starts_per_s']:.1f} starts/s, 16 wide {figures['starts_per_s_16_wide']:.1f};")
+        starts = [figures[name] for name in figures if name.startswith("starts")]
+        click.echo("\n{}: {:.1f} starts/s, 16 wide {:.1f}, with numpy {:.1f};".format(side, *starts))
         click.echo(
             f"  {figures['idle_session_mib']:.1f} MiB per idle session (PSS, {figures['idle_sessions']} sessions)"
         )
@@ -236,14 +286,15 @@ def show(report: dict[str, Any]) -> None:
             click.echo(f"  {name:24} {row['calls_per_s']:8.0f} calls/s {row['p50_ms']:8.2f} {row['p99_ms']:8.2f} ms")
     p50, p99 = report["sandbox"]["warm_start_ms_p50_p99"]
     click.echo(f"\nwarm start {p50:.2f} ms (p99 {p99:.2f}), zygote {report['sandbox']['zygote_start_s']:.1f} s")
-    click.echo("times a kernel: " + ", ".join(f"{name} {ratio:.1f}" for name, ratio in report["ratio"].items()))
+    for side, found in report["ratio"].items():
+        click.echo(f"times {side}: " + ", ".join(f"{name} {ratio:.1f}" for name, ratio in found.items()))
 
 
 @click.command()
 @click.option("--quick", is_flag=True, help="A few seconds per figure, fewer sessions.")
 @click.option("--out", default=OUT, show_default=True, type=click.Path(path_type=Path))
 def main(quick: bool, out: Path) -> None:
-    """Measure both sides, one after the other, and print and write the figures."""
+    """Measure all sides, one after the other, and print and write the figures."""
     report = asyncio.run(measure(quick))
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(report, indent=2))

@@ -22,7 +22,7 @@ apt=(apt-get -qq -o Debug::NoLocking=1 -o APT::Architecture="$arch" -o APT::Arch
   -o Dir::State="$cache/apt" -o Dir::State::status="$cache/apt/status" -o Dir::Cache="$cache/apt" -o APT::Sandbox::User=root)
 "${apt[@]}" update
 "${apt[@]}" install --download-only --no-install-recommends -y \
-  "linux-image-$arch" python3 libsqlite3-0 libstdc++6 busybox-static bubblewrap tzdata coreutils procps
+  "linux-image-$arch" python3 libsqlite3-0 libstdc++6 busybox-static bubblewrap tzdata coreutils bash dash procps base-passwd
 
 rm -rf "$root"
 mkdir -p "$root"
@@ -36,12 +36,13 @@ rm -rf "$root"/boot "$root"/lib/modules "$root"/usr/share/{doc,man,locale}
 minor=$(basename "$(ls -d "$root"/usr/lib/python3.*[0-9] | head -1)" | cut -d. -f2)
 python3 -m pip download --quiet --quiet --dest "$cache/wheels" --only-binary=:all: --python-version "3.$minor" \
   --platform "manylinux_2_28_$wheels" --platform "manylinux2014_$wheels" --platform "manylinux_2_17_$wheels" \
-  numpy pandas pillow pydantic pytest pytest-timeout hypothesis psutil
+  numpy pandas pillow matplotlib sympy pydantic pytest pytest-timeout hypothesis psutil
 packages=$root/usr/local/lib/python3.$minor/dist-packages
 mkdir -p "$packages" "$root"/{new,proc,sys,dev,tmp,run,work/tests/tools,root}
 for wheel in "$cache"/wheels/*.whl; do
   python3 -m zipfile -e "$wheel" "$packages"
 done
+cp "$root/usr/share/base-passwd/passwd.master" "$root/etc/passwd"
 cp -r "$repository/verl_hdpo" "$repository/pyproject.toml" "$root/work"
 cp -r "$repository/tests/support" "$root/work/tests"
 cp -r "$repository/tests/tools/sandbox" "$root/work/tests/tools"

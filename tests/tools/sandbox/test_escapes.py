@@ -124,7 +124,8 @@ ALLOWED_TO_FEW = {
     "objects-higher_priority", "objects-disk_priority", "objects-locked_memory", "objects-huge_pages",
     "neighbours-advise_another", "neighbours-groups_of_the_owner", "neighbours-handle_of_the_owner",
     "neighbours-take_a_descriptor", "neighbours-compare_with_another", "neighbours-pages_pushed_out_of_memory",
-    "neighbours-pages_merged_with_those_of_others", "locks-lease", "locks-directory_notice",
+    "neighbours-pages_merged_with_those_of_others", "neighbours-pages_in_memory_by_reading", "locks-lease",
+    "locks-directory_notice",
     "objects-queued_signals", "objects-what_all_descriptors_hold", "neighbours-names_of_its_neighbours",
 }  # fmt: skip
 """These also need rights, devices or kernel features that a host may lack, end the interpreter if they succeed, or are
