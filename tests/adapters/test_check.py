@@ -8,8 +8,10 @@ import pytest
 from composed import composed
 from verl.utils.config import validate_config
 
-from verl_hdpo.adapters import check
-from verl_hdpo.adapters.check import check_run
+from verl_hdpo.adapters import host_check
+from verl_hdpo.adapters.check import check_run, problems
+from verl_hdpo.adapters.names import TRAINER_MODES
+from verl_hdpo.adapters.problem import AgentLoops
 from verl_hdpo.adapters.run_settings import run_settings
 from verl_hdpo.settings.algorithms import ALGORITHMS, HDPOSettings
 from verl_hdpo.settings.group import SettingsError
@@ -41,7 +43,7 @@ def refusal(*overrides: str, name: str = "ppo_trainer") -> str:
 
 
 @pytest.mark.parametrize("name", ENGINES)
-@pytest.mark.parametrize("mode", check.TRAINER_MODES)
+@pytest.mark.parametrize("mode", TRAINER_MODES)
 def test_a_plain_run_passes_on_every_trainer_and_engine(name, mode):
     check_run(composed(*RUN, f"trainer.v1.trainer_mode={mode}", name=name))
 
@@ -225,7 +227,7 @@ def test_every_0_9_is_taken(monkeypatch, version):
 
 
 def test_a_missing_transfer_queue_is_named(monkeypatch):
-    monkeypatch.setattr(check.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(host_check.importlib.util, "find_spec", lambda name: None)
     assert "pip install 'TransferQueue>=0.1.10'" in refusal()
 
 
@@ -304,15 +306,15 @@ def test_what_the_data_say_of_agent_loops_is_what_counts():
     """A default that no row uses is no reason to refuse a run, and advice to set it would do nothing."""
     config = composed(*RUN, MANAGER, "actor_rollout_ref.rollout.agent.default_agent_loop=tool_agent")
     run = run_settings(config)
-    assert [problem.loop for problem in check.problems(config, run)] == ["tool_agent"]
-    named = check.AgentLoops(("hdpo_tool_agent",), ("hdpo_tool_agent",), "change the column")
-    assert not list(check.problems(config, run, named))
-    named = check.AgentLoops(("tool_agent", "mine"), ("mine",), "change the column")
-    assert [problem.advice for problem in check.problems(config, run, named)] == ["change the column"]
+    assert [problem.loop for problem in problems(config, run)] == ["tool_agent"]
+    named = AgentLoops(("hdpo_tool_agent",), ("hdpo_tool_agent",), "change the column")
+    assert not list(problems(config, run, named))
+    named = AgentLoops(("tool_agent", "mine"), ("mine",), "change the column")
+    assert [problem.advice for problem in problems(config, run, named)] == ["change the column"]
 
 
 @pytest.mark.parametrize("name", RIVALS)
-@pytest.mark.parametrize("mode", check.TRAINER_MODES)
+@pytest.mark.parametrize("mode", TRAINER_MODES)
 def test_every_rival_passes_on_every_trainer(name, mode, caplog):
     with caplog.at_level(logging.WARNING, logger="verl_hdpo"):
         check_run(composed(*RUN, f"algorithm.adv_estimator={name}", MANAGER, f"trainer.v1.trainer_mode={mode}"))

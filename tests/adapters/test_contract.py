@@ -231,10 +231,10 @@ SOURCES = [
     ("verl.tools.tool_registry:initialize_tools_from_config", "tool_config.config.type", "the key left to verl"),
     (f"{TOOL_LOOP}:ToolAgentLoop.__init__", "self.tool_parser = ", "reads the calls of a cut-off response"),
     ("verl.trainer.ppo.reward:load_reward_manager", "compute_score=final_compute_score", "the custom reward function"),
-    (SEPARATE, "train_batch_size == parameter_sync_step * ppo_mini_batch_size", "adapters/check.py"),
-    (SEPARATE, "config.actor_rollout_ref.rollout.nnodes > 0", "adapters/check.py"),
-    (SEPARATE, "config.actor_rollout_ref.rollout.n_gpus_per_node > 0", "adapters/check.py"),
-    (SEPARATE, 'config.actor_rollout_ref.rollout.checkpoint_engine.backend != "naive"', "adapters/check.py"),
+    (SEPARATE, "train_batch_size == parameter_sync_step * ppo_mini_batch_size", "adapters/host_check.py"),
+    (SEPARATE, "config.actor_rollout_ref.rollout.nnodes > 0", "adapters/host_check.py"),
+    (SEPARATE, "config.actor_rollout_ref.rollout.n_gpus_per_node > 0", "adapters/host_check.py"),
+    (SEPARATE, 'config.actor_rollout_ref.rollout.checkpoint_engine.backend != "naive"', "adapters/host_check.py"),
 ]
 
 

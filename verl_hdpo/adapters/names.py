@@ -6,7 +6,8 @@ from verl_hdpo.settings.outcomes import OutcomeSettings
 
 TRAINER_MODES = ("sync", "colocate_async", "separate_async")
 AGENT_LOOP = "hdpo_tool_agent"
-LOOPS_WITHOUT_LEDGER = ("tool_agent", "single_turn_agent")
+STOCK_LOOPS = STOCK_TOOLS, SINGLE_TURN = ("tool_agent", "single_turn_agent")
+"""verl's own agent loops, neither of which keeps a ledger."""
 REWARD_MANAGER = "hdpo"
 STOCK_REWARD_MANAGERS = ("naive", "dapo", "gdpo", "rate_limited", "remote")
 SIGNAL_KEY = "hdpo_signal"

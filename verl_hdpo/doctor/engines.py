@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from verl.workers.engine import EngineRegistry
 from verl.workers.rollout.replica import RolloutReplicaRegistry
 
-from verl_hdpo.adapters.check import ROLLOUT
+from verl_hdpo.adapters.problem import ROLLOUT
 from verl_hdpo.adapters.user_code import class_problems, in_words, module_problems
 from verl_hdpo.doctor.sections import RUN
 from verl_hdpo.runs.finding import Finding, Mark

@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from verl.experimental.agent_loop.tool_parser import ToolParser
 
-from verl_hdpo.adapters.check import MULTI_TURN, ROLLOUT
+from verl_hdpo.adapters.problem import MULTI_TURN, ROLLOUT
 from verl_hdpo.adapters.tool_loading import Tool
 from verl_hdpo.adapters.tool_prompt import tool_schemas
 from verl_hdpo.doctor.data import Rows

@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from verl.trainer.ppo.reward import get_custom_reward_fn, resolve_reward_manager_cls
 
-from verl_hdpo.adapters.check import judge_of
+from verl_hdpo.adapters.host_check import judge_of
 from verl_hdpo.adapters.names import REWARD_MANAGER
 from verl_hdpo.adapters.run_settings import HDPO, RunSettings
 from verl_hdpo.adapters.user_code import find_modules_here, in_words

@@ -13,7 +13,8 @@ from verl.trainer import main_ppo
 from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
 from verl.trainer.ppo.v1 import get_trainer_cls
 
-from verl_hdpo.adapters.check import AgentLoops, Problem, no_tool_calls, problems, unused_groups, warnings
+from verl_hdpo.adapters.check import no_tool_calls, problems, unused_groups, warnings
+from verl_hdpo.adapters.problem import AgentLoops, Problem
 from verl_hdpo.adapters.run_settings import HDPO, RunSettings
 from verl_hdpo.adapters.user_code import in_words
 from verl_hdpo.doctor.estimator_names import unknown_estimator

@@ -11,8 +11,8 @@ from omegaconf import DictConfig
 from verl.experimental.agent_loop.tool_parser import ToolParser
 from verl.tools.function_tool import FunctionTool
 
-from verl_hdpo.adapters.check import MULTI_TURN, STOCK_TOOLS
-from verl_hdpo.adapters.names import AGENT_LOOP
+from verl_hdpo.adapters.names import AGENT_LOOP, STOCK_TOOLS
+from verl_hdpo.adapters.problem import MULTI_TURN
 from verl_hdpo.adapters.run_settings import hdpo_settings
 from verl_hdpo.adapters.tool_loading import NoToolFileError, Tool, load_tools, tool_paths
 from verl_hdpo.adapters.user_code import in_words

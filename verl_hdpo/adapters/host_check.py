@@ -1,0 +1,136 @@
+"""Where verl gives an estimator of this package no place to act: another release or trainer, a reward too late."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+
+import verl
+from omegaconf import DictConfig
+from packaging.version import Version
+
+from verl_hdpo.adapters.names import REWARD_MANAGER, TRAINER_MODES
+from verl_hdpo.adapters.problem import ROLLOUT, Problem
+from verl_hdpo.adapters.run_settings import reward_settings
+from verl_hdpo.settings.judge import JudgeSettings
+
+
+def host_problems(config: DictConfig) -> Iterator[Problem]:
+    """What is wrong with verl, its trainer, or its reward model."""
+    if not Version("0.9.0") <= Version(Version(verl.__version__).base_version) < Version("0.10"):
+        found = f"verl {verl.__version__} is installed; verl-hdpo supports 0.9.x"
+        yield Problem(found, "pip install 'verl>=0.9.0,<0.10'")
+    if importlib.util.find_spec("transfer_queue") is None:
+        found = "TransferQueue, which verl's V1 trainer needs, is not installed"
+        yield Problem(found, "pip install 'TransferQueue>=0.1.10'")
+    if not config.trainer.get("use_v1", False):
+        yield Problem(
+            "trainer.use_v1=false is verl's legacy trainer, which verl-hdpo does not support: verl replaces it by V1",
+            "remove it",
+        )
+    if config.get("rollout") or config.get("async_training"):  # what their configs add to ppo_trainer's
+        yield Problem(
+            "this is a config of verl's experimental one_step_off_policy or fully_async_policy, whose trainers "
+            "verl-hdpo does not support: verl replaces them by its V1 trainer",
+            "use python -m verl.trainer.main_ppo with trainer.v1.trainer_mode=separate_async",
+        )
+    mode = config.trainer.get("v1", {}).get("trainer_mode")
+    if mode not in TRAINER_MODES:
+        found = f"trainer.v1.trainer_mode={mode} is not a trainer that HDPO knows"
+        yield Problem(found, f"use one of {', '.join(TRAINER_MODES)}")
+    if mode == "separate_async":
+        yield from _separate_async_problems(config)
+    yield from _colocated_problems(config)
+    yield from _judge_problems(config)
+
+
+def _separate_async_problems(config: DictConfig) -> Iterator[Problem]:
+    """All that verl asserts in ``PPOTrainerSeparateAsync`` (trainer/ppo/v1/trainer_separate_async.py)."""
+    rollout, batch = config.actor_rollout_ref.rollout, config.data.train_batch_size
+    steps, mini = (
+        config.trainer.v1.separate_async.parameter_sync_step,
+        config.actor_rollout_ref.actor.ppo_mini_batch_size,
+    )
+    if batch != steps * mini:
+        yield Problem(
+            f"data.train_batch_size={batch}, and trainer_mode=separate_async needs "
+            f"trainer.v1.separate_async.parameter_sync_step={steps} times "
+            f"actor_rollout_ref.actor.ppo_mini_batch_size={mini}, which is {steps * mini}",
+            "make them fit",
+        )
+    if empty := [name for name in ("nnodes", "n_gpus_per_node") if not rollout.get(name)]:
+        yield Problem(
+            f"trainer_mode=separate_async generates on GPUs of its own, and there are none: "
+            f"{', '.join(f'{ROLLOUT}.{name}={rollout.get(name)}' for name in empty)}",
+            f"set {ROLLOUT}.nnodes and {ROLLOUT}.n_gpus_per_node",
+        )
+    if rollout.checkpoint_engine.backend == "naive":
+        yield Problem(
+            f"{ROLLOUT}.checkpoint_engine.backend=naive cannot bring weights to GPUs that only generate",
+            "set it to nccl (hccl on NPUs, or nixl, mooncake)",
+        )
+
+
+def _colocated_problems(config: DictConfig) -> Iterator[Problem]:
+    """Where a reward model on the actor's GPUs, which is asked batch by batch, comes too late or is not heard."""
+    model, filter_groups = config.reward.reward_model, config.algorithm.get("filter_groups")
+    if not model.enable or model.enable_resource_pool:
+        return
+    pool = "set reward.reward_model.enable_resource_pool=true"
+    if config.reward.reward_manager.name != REWARD_MANAGER:
+        yield Problem(
+            f"of a colocated reward model, reward.reward_manager.name={config.reward.reward_manager.name} reports no "
+            f"outcome before advantages are computed",
+            f"set it to {REWARD_MANAGER}, or {pool}",
+        )
+    if filter_groups and filter_groups.get("enable"):
+        yield Problem(
+            "algorithm.filter_groups.enable=true picks groups before a colocated reward model has judged them",
+            f"turn the filter off, or {pool}",
+        )
+
+
+def judge_of(config: DictConfig) -> JudgeSettings | None:
+    """The judge that the ``hdpo`` reward manager asks, if any.
+
+    Raises:
+        SettingsError: an unknown setting or a bad value under ``reward.reward_kwargs``.
+    """
+    if config.reward.reward_manager.name != REWARD_MANAGER:
+        return None
+    judge = reward_settings(config).judge
+    return None if judge is None or judge.when == "never" else judge
+
+
+def _judge_problems(config: DictConfig) -> Iterator[Problem]:
+    """Where a reward model, or a judge, would decide nothing."""
+    model, custom = config.reward.reward_model, config.reward.custom_reward_function.path
+    judge = judge_of(config)
+    if judge is None:
+        if model.enable and not custom:
+            yield Problem(
+                "a reward model alone gives a score and no verdict on correctness",
+                f"make it the judge with reward.reward_manager.name={REWARD_MANAGER} "
+                f"+reward.reward_kwargs.judge=when_undecided, or set reward.custom_reward_function.path to a function "
+                f"that asks it and returns 'score' and 'acc'",
+            )
+        return
+    served = not judge.endpoints
+    if custom:
+        yield Problem(
+            "reward.reward_kwargs.judge and reward.custom_reward_function.path are both set, and the function takes "
+            "the judge's place",
+            "remove one of them",
+        )
+    if served and not model.enable:
+        yield Problem(
+            "reward.reward_kwargs.judge has nobody to ask",
+            "set its endpoints and model, or let verl serve the judge with reward.reward_model.enable=true",
+        )
+    if served and model.enable_resource_pool and model.rollout.free_cache_engine:
+        # verl wakes a reward model only where it is colocated (reward_loop.py, compute_rm_score).
+        yield Problem(
+            "reward.reward_model.rollout.free_cache_engine=true puts the judge to sleep, and verl wakes a reward model "
+            "with GPUs of its own never",
+            "set it to false",
+        )
