@@ -7,7 +7,9 @@ from importlib import metadata
 import pytest
 
 from verl_hdpo.doctor import environment, registrations
+from verl_hdpo.doctor.findings import all_findings
 from verl_hdpo.runs.finding import Finding
+from verl_hdpo.runs.verl_command import VerlConfig
 
 
 def with_versions(monkeypatch, **versions: str | None) -> dict[str, Finding]:
@@ -27,6 +29,12 @@ def test_this_environment_has_what_it_needs(monkeypatch):
     found = with_versions(monkeypatch)
     assert {finding.mark for finding in found.values()} == {"ok"}
     assert set(environment.SHOWN) < set(found)
+
+
+def test_without_verl_that_is_all_there_is_to_say(monkeypatch):
+    with_versions(monkeypatch, verl=None)
+    failed = [finding for finding in all_findings(VerlConfig(), ["a=1"]) if finding.mark == "FAIL"]
+    assert [(finding.subject, finding.found) for finding in failed] == [("verl", "not installed; verl-hdpo needs it")]
 
 
 def test_another_verl_is_not_supported(monkeypatch):

@@ -173,6 +173,15 @@ def test_verls_first_mistake_hides_no_other(run):
     assert len(marked("FAIL", run)) == 5
 
 
+def test_a_tool_a_parser_a_manager_and_a_function_hide_none_of_each_other(run, tmp_path):
+    (tmp_path / "broken.py").write_text("import nothing_of_that_name")
+    (tmp_path / "reward.py").write_text("import nothing_of_that_name_either")
+    change = {f"{MULTI_TURN}.function_tool_path": tmp_path / "broken.py", f"{MULTI_TURN}.format": "llama3_json"}
+    found = marked("FAIL", {**run, **change, "reward.reward_manager.name": "hdpoo", f"{ROLLOUT}.name": "hf"})
+    subjects = ["rollout engine", "tool parser", "tools", "reward manager", "reward function"]
+    assert [finding.subject for finding in found] == subjects
+
+
 def test_what_separate_async_demands_is_told_at_once(run):
     run |= {"trainer.v1.trainer_mode": "separate_async", "trainer.v1.separate_async.parameter_sync_step": 4}
     found = "\n".join(finding.found for finding in marked("FAIL", run))

@@ -49,10 +49,10 @@ def missing_files(get: Lookup) -> Iterator[Finding]:
     for name, what in CONFIG_FILES.items():
         if (path := get(name)) and config_file(str(path)) is None:
             yield _missing(name, str(path), what)
-    for name, what in CODE_FILES.items():
+    for name in CODE_FILES:
         path = str(get(name) or "").removeprefix("file://")
         if path and not REMOTE.match(path) and not os.path.isfile(path):
-            yield _missing(name, path, what)
+            yield missing_code(name, path)
     if (path := get(MODEL)) and (problem := model_problem(str(path))):
         yield problem
 
@@ -88,6 +88,11 @@ def model(path: str) -> Finding:
         set_to = os.environ.get("HF_HUB_OFFLINE", "1" if on_cpu else "0").lower()
         told += f": taken as a name on the hub{'' if set_to in ('', '0', 'false', 'no', 'off') else OFFLINE}"
     return Finding(FILES, "ok", "model", told)
+
+
+def missing_code(name: str, path: str) -> Finding:
+    """What to say of a Python file, the value of the setting ``name``, that does not exist."""
+    return _missing(name, path.removeprefix("file://"), CODE_FILES[name])
 
 
 def _missing(name: str, path: str, what: str) -> Finding:

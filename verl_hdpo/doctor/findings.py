@@ -30,10 +30,12 @@ def _in_order(
     from verl_hdpo.doctor.command_line import at_a_glance
 
     yield from at_a_glance(overrides)
-    from verl_hdpo.doctor.environment import packages, plugin_policy
+    from verl_hdpo.doctor.environment import installed, packages, plugin_policy
 
     yield from packages()
     yield from plugin_policy()
+    if installed("verl") is None:  # which is told, and nothing more can be
+        return
     yield from probe(config, runs, doing)
 
 

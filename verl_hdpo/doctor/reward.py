@@ -17,6 +17,7 @@ from verl_hdpo.adapters.run_settings import HDPO, RunSettings
 from verl_hdpo.adapters.user_code import find_modules_here, in_words
 from verl_hdpo.doctor.answers import FORMS, right_text, wrong_text
 from verl_hdpo.doctor.data import Rows
+from verl_hdpo.doctor.files import missing_code
 from verl_hdpo.doctor.ground_truths import incomparable
 from verl_hdpo.doctor.progress import doing
 from verl_hdpo.doctor.sections import REWARD
@@ -39,26 +40,10 @@ def check_reward(
     """
     find_modules_here()
     doing("loading the reward")
-    manager, function = config.reward.reward_manager.name, config.reward.custom_reward_function
-    try:
-        with redirect_stdout(StringIO()):
-            resolve_reward_manager_cls(config)
-    except Exception as error:  # whatever the owner's file raises
-        advice = f"for example reward.reward_manager.name={REWARD_MANAGER}"
-        yield Finding(REWARD, "FAIL", "reward manager", in_words(error), (advice,))
+    loaded = list(_loaded(config))
+    yield from loaded
+    if any(finding.mark == "FAIL" for finding in loaded):
         return
-    try:
-        with redirect_stdout(StringIO()):
-            get_custom_reward_fn(config)
-    except Exception as error:  # whatever the owner's file raises
-        found = f"{function.path}: {in_words(error)}"
-        advice = f"the file must exist, import, and define {function.name}"
-        if not isinstance(error, FileNotFoundError):  # which is told among the files
-            yield Finding(REWARD, "FAIL", "reward function", found, (advice,))
-        return
-    yield Finding(REWARD, "ok", "reward manager", manager)
-    if function.path:
-        yield Finding(REWARD, "ok", "reward function", f"{function.path}: {function.name}")
     if config.reward.reward_model.enable:
         yield Finding(REWARD, "warn", "reward", "not tried: it asks a reward model, which only a run starts")
         return
@@ -73,6 +58,29 @@ def check_reward(
         yield from _try(config, run, loops, source, row)
     if left := list(samples)[MOST_SOURCES:]:
         yield Finding(REWARD, "warn", "reward", f"not tried for {', '.join(left)}: a few sources stand for all")
+
+
+def _loaded(config: DictConfig) -> Iterator[Finding]:
+    manager, function = config.reward.reward_manager.name, config.reward.custom_reward_function
+    try:
+        with redirect_stdout(StringIO()):
+            resolve_reward_manager_cls(config)
+        yield Finding(REWARD, "ok", "reward manager", manager)
+    except Exception as error:  # whatever the owner's file raises
+        advice = f"for example reward.reward_manager.name={REWARD_MANAGER}"
+        yield Finding(REWARD, "FAIL", "reward manager", in_words(error), (advice,))
+    if not function.path:
+        return
+    try:
+        with redirect_stdout(StringIO()):
+            get_custom_reward_fn(config)
+        yield Finding(REWARD, "ok", "reward function", f"{function.path}: {function.name}")
+    except FileNotFoundError:
+        yield missing_code("reward.custom_reward_function.path", function.path)
+    except Exception as error:  # whatever the owner's file raises
+        found = f"{function.path}: {in_words(error)}"
+        advice = f"the file must exist, import, and define {function.name}"
+        yield Finding(REWARD, "FAIL", "reward function", found, (advice,))
 
 
 def judged_by_rules(config: DictConfig) -> bool:

@@ -40,18 +40,17 @@ def check_tools(config: DictConfig, loops: tuple[str, ...], data: Mapping[str, R
     given = tool_paths(config)
     if not given:
         return
+    yield from _parser(config)
     doing("loading the tools")
     tools, wrong = _loaded(**given)
     if isinstance(wrong, NoToolFileError):  # which is told among the files
         return
     if wrong is not None:
-        yield Finding(
-            TOOLS, "FAIL", "tools", str(wrong), ("each tool must be found, and be made, before a run starts",)
-        )
+        advice = "each tool must be found, and be made, before a run starts"
+        yield Finding(TOOLS, "FAIL", "tools", str(wrong), (advice,))
         return
     names = [tool.name for tool in tools]
     yield Finding(TOOLS, "ok", "tools", ", ".join(names))
-    yield from _parser(config)
     yield from _settings(config, tools)
     yield from _selections(names, data)
     yield from _tools_kwargs(names, loops, data)
