@@ -123,5 +123,6 @@ def test_its_runs_compose(parts, tokenizer, tmp_path, cpu):
         pandas.DataFrame(rows).to_parquet(tmp_path / f"{name}.parquet")
     overrides = parts["pipeline"].pipeline(tmp_path, QUICKSTART / "tools.py", 16, cpu)
     base = cpu_overrides() if cpu else []
-    findings = run_findings([*base, *overrides, "algorithm.adv_estimator=hdpo"])
+    longer = "data.max_prompt_length=1000"  # this tokenizer has a token per byte
+    findings = run_findings([*base, *overrides, longer, "algorithm.adv_estimator=hdpo"])
     assert [finding for finding in findings if finding.mark != "ok"] == []
