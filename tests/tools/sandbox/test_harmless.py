@@ -1,8 +1,8 @@
-"""What models write when they mean well works, behind the strongest walls there are here."""
+"""What models write when they mean well works, behind all walls there are here."""
 
 import pytest
 from PIL import Image
-from pools import open_pool, wait
+from pools import HERE, open_pool, wait
 
 from verl_hdpo.tools.sandbox.display import pixels_of_image
 from verl_hdpo.tools.sandbox.limits import Limits
@@ -133,9 +133,9 @@ SNIPPETS = {
 PICTURES = {"matplotlib": (300, 200), "matplotlib_imshow": (640, 480)}
 
 
-@pytest.fixture(scope="module")
-def pool():
-    with open_pool("auto", modules=DEFAULT_MODULES, limits=Limits(), spare_sessions=2) as pool:
+@pytest.fixture(scope="module", params=HERE)
+def pool(request):
+    with open_pool(request.param, modules=DEFAULT_MODULES, limits=Limits(), spare_sessions=2) as pool:
         yield pool
 
 

@@ -73,15 +73,16 @@ def test_deleted_files_that_are_open_count(tmp_path):
         assert scratch.used_bytes(str(tmp_path), None) == 0
 
 
-def test_a_deleted_file_that_only_a_mapping_holds_has_no_size(tmp_path):
+@pytest.mark.parametrize("name", ["file", "line\rbreak", "line\nbreak", "half \udcff", "with (deleted)"])
+def test_a_deleted_file_that_only_a_mapping_holds_has_no_size(name, tmp_path):
     libc = ctypes.CDLL(None)
     libc.mmap.restype = ctypes.c_void_p
     size = ctypes.c_size_t(4096)
-    with open(tmp_path / "file", "w+b") as file:
+    with open(tmp_path / name, "w+b") as file:
         file.write(bytes(4096))
         file.flush()
         mapping = libc.mmap(None, size, 1, 1, file.fileno(), ctypes.c_long(0))
-        os.unlink(tmp_path / "file")
+        os.unlink(tmp_path / name)
         assert scratch.used_bytes(str(tmp_path), "/proc/self") == 4096
     assert scratch.used_bytes(str(tmp_path), "/proc/self") == math.inf
     libc.munmap(ctypes.c_void_p(mapping), size)

@@ -13,7 +13,7 @@ import pytest
 from pools import open_pool, wait
 
 from verl_hdpo.tools.failures import ToolUnavailable
-from verl_hdpo.tools.sandbox import launcher, lockdown
+from verl_hdpo.tools.sandbox import lockdown
 from verl_hdpo.tools.sandbox.limits import Limits
 from verl_hdpo.tools.sandbox.session_process import Usage, own_seconds
 
@@ -136,7 +136,7 @@ def test_sessions_give_way_to_training_in_processor_time_and_memory(pool):
     session = wait(pool.session())
     own, zygote = session.process.pid, psutil.Process(session.process.pid).ppid()
     score = {pid: int(Path(f"/proc/{pid}/oom_score_adj").read_text()) for pid in (own, zygote)}
-    assert score == {own: 1000, zygote: launcher.ZYGOTE_SCORE}
+    assert score == {own: 1000, zygote: lockdown.ZYGOTE_SCORE}
     assert psutil.Process(own).nice() == min(19, psutil.Process().nice() + lockdown.NICENESS)
     assert psutil.Process(zygote).nice() == psutil.Process().nice()
     session.close()

@@ -90,3 +90,7 @@ def log_isolation(in_force: dict[str, Any]) -> None:
         "bounded by a control group" if in_force["memory"] == "cgroup" else "looked at twice a second",
         missing,
     )
+    if not in_force["ends_first"]:
+        logger.warning(
+            "oom_score_adj cannot be set here: short of memory, the kernel may end training before a session"
+        )

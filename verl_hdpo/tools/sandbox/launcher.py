@@ -18,9 +18,6 @@ from pathlib import Path
 from verl_hdpo.tools.sandbox import bubblewrap, cgroup, kernel, lockdown, namespaces, scratch, zygote
 from verl_hdpo.tools.sandbox.zygote_settings import ZygoteSettings
 
-ZYGOTE_SCORE = 900
-"""``oom_score_adj`` of what all sessions depend on: before training, after sessions."""
-
 _PACKAGE_ROOT = str(Path(__file__).resolve().parents[3])
 # -I keeps the caller's directory and environment out; the package may not be installed.
 _BOOT = (
@@ -91,7 +88,7 @@ def main() -> None:
 
 def _stand_back() -> None:
     """Sessions, and before them nothing but those, give way to training: in memory, and in processor time."""
-    lockdown.prefer_to_end("/proc/self", ZYGOTE_SCORE)
+    lockdown.prefer_to_end("/proc/self", lockdown.ZYGOTE_SCORE)
     # Where the kernel groups processes by session, it compares the niceness of groups.
     with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as group:
         group.write(str(lockdown.NICENESS))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import resource
 import signal
@@ -11,6 +10,10 @@ from dataclasses import dataclass
 
 from verl_hdpo.tools.sandbox import kernel, landlock, namespaces, seccomp
 from verl_hdpo.tools.sandbox.limits import Limits
+
+FIRST_TO_END = 1000
+ZYGOTE_SCORE = 900
+"""``oom_score_adj`` of sessions, and of what all of them depend on."""
 
 NICENESS = 5
 """A third of the processor time that training gets where both want it; training waits for calls, too."""
@@ -42,7 +45,7 @@ def lock_down(walls: Walls, scratch: str) -> None:
         OSError: a wall could not be put up; nothing hostile may run in this process.
     """
     limits = walls.limits
-    prefer_to_end("self", 1000, walls.proc_fd)
+    prefer_to_end("self", FIRST_TO_END, walls.proc_fd)
     os.nice(NICENESS)
     mapped_pages = int(_read("self/statm", walls.proc_fd).split()[0])
     if walls.own_mounts:
@@ -60,17 +63,21 @@ def lock_down(walls: Walls, scratch: str) -> None:
     seccomp.restrict(os.getpid(), threads=walls.own_mounts)
 
 
-def prefer_to_end(process: str, score: int, proc_fd: int | None = None) -> None:
+def prefer_to_end(process: str, score: int, proc_fd: int | None = None) -> bool:
     """When memory is short, have the kernel kill this process before others; 1000 is the first choice.
 
-    Where /proc is read-only it chooses by size alone.
+    Returns:
+        Whether it will: not where /proc is read-only.
     """
-    with contextlib.suppress(OSError):
+    try:
         handle = os.open(f"{process}/oom_score_adj", os.O_WRONLY, dir_fd=proc_fd)
-        try:
-            os.write(handle, str(score).encode())
-        finally:
-            os.close(handle)
+    except OSError:
+        return False
+    try:
+        os.write(handle, str(score).encode())
+    finally:
+        os.close(handle)
+    return True
 
 
 def _read(path: str, dir_fd: int) -> bytes:

@@ -76,10 +76,10 @@ def _deleted_bytes(root: str, process: str) -> float:
     mapped, sizes = set(), {}
     with contextlib.suppress(OSError):
         # Mappings first: a file that is mapped and open then is still open when descriptors are looked at.
-        with open(f"{process}/maps", errors="replace") as lines:
+        with open(f"{process}/maps", "rb") as lines:
             for line in lines:
                 _, _, _, _, inode, *path = line.split(maxsplit=5)
-                if path and path[0].startswith(f"{root}/") and path[0].endswith(" (deleted)\n"):
+                if path and path[0].startswith(os.fsencode(f"{root}/")) and path[0].endswith(b" (deleted)\n"):
                     mapped.add(int(inode))
         for entry in _entries(f"{process}/fd"):
             with contextlib.suppress(FileNotFoundError):

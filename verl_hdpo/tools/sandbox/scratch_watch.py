@@ -7,12 +7,17 @@ the watch which there are.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
+import re
 import secrets
 import signal
 import time
+import traceback
 
 from verl_hdpo.tools.sandbox import kernel, scratch
+
+_HOME = re.compile(r"[0-9a-f]{16}\.[0-9]+")
 
 SECONDS = 0.5
 """Between two looks."""
@@ -49,6 +54,8 @@ def start(root: str, limit: int, not_for_it: int) -> tuple[int, int]:
             os.close(reader)
             if os.getppid() == owner:
                 _watch(root, limit, writer)
+        except Exception:
+            traceback.print_exc()  # where the owner of the zygote can read it
         finally:
             os._exit(0)
     os.close(writer)
@@ -59,17 +66,24 @@ def start(root: str, limit: int, not_for_it: int) -> tuple[int, int]:
 def _watch(root: str, limit: int, writer: int) -> None:
     seen_at_rest: dict[str, bytes | None] = {}
     while True:
-        names = os.listdir(root)
+        names = [name for name in os.listdir(root) if _HOME.fullmatch(name)]  # matplotlib keeps a cache there, too
         seen_at_rest = {name: seen_at_rest.get(name) for name in names}
         for name in names:
             process = f"/proc/{name.rpartition('.')[2]}"
             rest = _rest(process)
             if rest is None or rest != seen_at_rest[name]:
-                has_proc = os.path.exists(f"{process}/fd")  # a process namespace may have no /proc of its own
-                if scratch.used_bytes(os.path.join(root, name), process if has_proc else None) > limit:
+                if _used(os.path.join(root, name), process) > limit:
                     os.write(writer, f"{name}\n".encode())
                 seen_at_rest[name] = rest
         time.sleep(SECONDS)
+
+
+def _used(home: str, process: str) -> float:
+    has_proc = os.path.exists(f"{process}/fd")  # a process namespace may have no /proc of its own
+    try:
+        return scratch.used_bytes(home, process if has_proc else None)
+    except Exception:  # whatever breaks the looking at a session's files ends that session, not the watch
+        return math.inf
 
 
 def _rest(process: str) -> bytes | None:

@@ -162,8 +162,9 @@ class Session:
         latest = asyncio.get_running_loop().time() + MOST_GRACE * GRACE_SECONDS
         self._deadline = Deadline(self.process, GRACE_SECONDS, latest, self._stop)
 
-    def _stop(self, was_starved: bool) -> None:
-        self.process.kill("busy" if was_starved or self._was_starved else "time")
+    def _stop(self, _: bool) -> None:
+        # Kept from stopping or not: it has had its time, if it was not kept from that.
+        self.process.kill("busy" if self._was_starved else "time")
 
     async def _call(self, code: str, images: Mapping[str, Pixels]) -> Result:
         pixels = list(images.values())

@@ -55,6 +55,7 @@ def set_up(settings: ZygoteSettings) -> tuple[lockdown.Walls, dict[str, Any]]:
         "landlock": landlock.abi() if readable is not None else 0,
         "seccomp": sealed,
         "own_mounts": own_mounts,
+        "ends_first": lockdown.prefer_to_end("self", lockdown.ZYGOTE_SCORE, proc_fd),
         "missing": missing,
     }
     return walls, in_force
