@@ -281,7 +281,7 @@ def test_a_custom_function_that_raises_or_hangs_makes_it_unknown(caplog):
     start = time.monotonic()
     for function in (raises, hangs, lambda **_: time.sleep(60)):
         data = rollout(RIGHT, ledger=ToolLedger())
-        assert unknown(score(data, function, reward_kwargs={"check_timeout": 0.2}))
+        assert unknown(score(data, function, reward_kwargs={"function_timeout": 0.2}))
     assert time.monotonic() - start < 30
     assert "judge is down" in caplog.text and "limit 0.2 s" in caplog.text
 

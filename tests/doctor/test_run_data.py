@@ -146,28 +146,26 @@ def test_a_data_set_class_that_cannot_be_loaded(run, tmp_path, code, text):
     assert (finding.subject, text in finding.found) == ("data.custom_cls", True), finding
 
 
-@pytest.mark.parametrize("value", [{"target": ["4"]}, "", [], ["4", ["5"]], 0.10000000149011612], ids=str)
+@pytest.mark.parametrize("value", [{"answer": ["4"]}, "", [], ["4", ["5"]], 0.10000000149011612], ids=str)
 def test_a_ground_truth_that_no_answer_equals_is_named_with_its_row(val_rows, value):
     finding = only(marked("FAIL", val_rows({}, truth(value), truth(value), **RULES)))
     assert "rows.jsonl, row 1 and 1 more: the ground truth" in finding.found
     assert "write reward_model.ground_truth as a text, a number, or a list" in finding.advice[0]
 
 
-@pytest.mark.parametrize("value", ["4", 4, 0.1, 0.5, ["4", "four"], "Paris", "\\frac{1}{2}", 1e300])
+@pytest.mark.parametrize("value", ["4", 4, 0.1, 0.5, ["4", "four"], {"target": ["4"]}, "Paris", "\\frac{1}{2}", 1e300])
 def test_a_ground_truth_that_can_be_compared(val_rows, value):
     assert not marked("FAIL", val_rows(truth(value), **RULES))
 
 
-def test_bytes_are_no_ground_truth(run, tmp_path):
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([{**ROW, **truth(b"4")}] * 8), tmp_path / "b.parquet")
-    assert (
-        "is or holds a bytes"
-        in only(marked("FAIL", {**run, **RULES, "data.train_files": tmp_path / "b.parquet"})).found
-    )
+def test_bytes_that_are_no_text_are_no_ground_truth(run, tmp_path):
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([{**ROW, **truth(b"\xff")}] * 8), tmp_path / "b.parquet")
+    finding = only(marked("FAIL", {**run, **RULES, "data.train_files": tmp_path / "b.parquet"}))
+    assert "bytes that are not UTF-8" in finding.found
 
 
 def test_many_rows_of_one_kind_are_one_finding(val_rows):
-    rows = [truth({"target": [str(n)]}) for n in range(500)]
+    rows = [truth({"answer": [str(n)]}) for n in range(500)]
     assert "row 0 and 499 more" in only(marked("FAIL", val_rows(*rows, **RULES))).found
 
 

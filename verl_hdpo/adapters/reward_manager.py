@@ -16,9 +16,10 @@ from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 from verl.experimental.reward_loop.reward_manager.registry import register
 
 from verl_hdpo.adapters.run_settings import hdpo_settings, reward_settings, run_settings
-from verl_hdpo.grading.answers import AnswerChecker, extract_answer, follows_format
+from verl_hdpo.grading.extract import extract_answer, follows_format
 from verl_hdpo.grading.grader import Grader
 from verl_hdpo.grading.question import Question
+from verl_hdpo.grading.rules import AnswerChecker
 from verl_hdpo.outcomes.calls import count_calls
 from verl_hdpo.outcomes.ledger import LEDGER_KEY, LOST_KEY, MODEL_SPANS_KEY, ToolLedger
 from verl_hdpo.outcomes.outcome import Outcome
@@ -141,7 +142,7 @@ class HDPORewardManager(RewardManagerBase):
             "extra_info": extra_info,
             **self.router_kwargs,
         }
-        timeout = self.settings.check_timeout
+        timeout = self.settings.function_timeout
         try:
             async with self._slots:
                 if inspect.iscoroutinefunction(function):

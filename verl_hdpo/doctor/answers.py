@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from verl_hdpo.grading.answers import ground_truths
+from verl_hdpo.grading.references import UnusableReference, references
 
 FORMS = ("<answer>{}</answer>", "#### {}", "\\boxed{{{}}}", "Answer: {}", "The answer is {}.", "{}")
 """How graders want an answer written: this package's, and those for the data sets that verl knows."""
@@ -15,11 +14,9 @@ _WORDS = ("wombat", "cassowary")
 
 def right_text(ground_truth: Any) -> str | None:
     """An answer that ``ground_truth`` accepts; None where it is something else, such as test cases."""
-    if isinstance(ground_truth, Mapping):  # as verl's searchR1 data has it
-        ground_truth = ground_truth.get("target")
     try:
-        return next(iter(ground_truths(ground_truth)), None)
-    except (TypeError, ValueError):
+        return references(ground_truth)[0]
+    except UnusableReference:
         return None
 
 

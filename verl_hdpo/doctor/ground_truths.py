@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Mapping
 from typing import Any
 
-from verl_hdpo.grading.answers import ground_truths, normalize
+from verl_hdpo.grading.references import UnusableReference, references
 
 
 def incomparable(ground_truth: Any) -> str | None:
     """Why no answer can be found equal to ``ground_truth``; None where one can."""
     try:
-        accepted = ground_truths(ground_truth)
-    except (TypeError, ValueError) as error:
-        return f"cannot be compared: {error}"
+        references(ground_truth)
+    except UnusableReference as error:
+        return str(error)
     several = ground_truth if isinstance(ground_truth, list | tuple) else [ground_truth]
-    for one in several:
-        if isinstance(one, bytes | Mapping | list | tuple) and str(one) in accepted:
-            return f"is or holds a {type(one).__name__}, which would be compared as the text of it"
-        if isinstance(one, float) and _is_single_precision(one):
-            return "is a number of single precision, which no answer will equal"
-    return None if any(normalize(text) for text in accepted) else "is empty"
+    if any(isinstance(one, float) and _is_single_precision(one) for one in several):
+        return "is a number of single precision, which no answer will equal"
+    return None
 
 
 def _is_single_precision(value: float) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from verl_hdpo.grading.answers import AnswerChecker, RuleChecker, ground_truths
 from verl_hdpo.grading.question import Question
+from verl_hdpo.grading.references import references
+from verl_hdpo.grading.rules import AnswerChecker, RuleChecker
 from verl_hdpo.outcomes.outcome import Outcome
 from verl_hdpo.settings.group import SettingsError
 from verl_hdpo.settings.reward import RewardSettings
@@ -36,9 +37,9 @@ class Grader:
         Raises:
             SettingsError: the judge lacks something.
         """
-        rules = RuleChecker(settings.check, settings.check_timeout)
         if settings.judge is None or settings.judge.when == "never":
-            return cls(rules)
+            return cls(RuleChecker(settings.check, settings.check_timeout))
+        rules = RuleChecker(settings.check, settings.check_timeout, undecided=Outcome.unknown("undecided"))
         try:
             from verl_hdpo.grading.judge.judge import Judge
         except ModuleNotFoundError as error:
@@ -52,4 +53,4 @@ class Grader:
             outcome = await self.rules(answer, ground_truth, question, extra_info)
             if outcome.known or self.judge is None:
                 return outcome
-        return await self.judge(answer, ground_truths(ground_truth), question.text, question.images)
+        return await self.judge(answer, references(ground_truth), question.text, question.images)

@@ -44,8 +44,10 @@ class RewardSettings(StrictSettings):
         str, AfterValidator(_one_group), Wanted("a regular expression with exactly one group")
     ] = ANSWER_PATTERN
     """Regular expression with one group, the answer; it is searched in what the model wrote only."""
-    check_timeout: Annotated[float, Field(gt=0), Wanted("a number of seconds > 0")] = 30.0
-    """Seconds of processor time for a check, or by the clock for a call of a custom reward function."""
+    check_timeout: Annotated[float, Field(gt=0), Wanted("a number of seconds > 0")] = 5.0
+    """Seconds of processor time for a check by the rules."""
+    function_timeout: Annotated[float, Field(gt=0), Wanted("a number of seconds > 0")] = 30.0
+    """Seconds by the clock for a call of a custom reward function."""
     judge: Annotated[JudgeSettings | None, BeforeValidator(_group)] = None
     """The judge for answers that the rules cannot decide: `when_undecided`, `always` or `never`, or a group of
     settings, for which see [judge.md](judge.md)."""

@@ -1,4 +1,4 @@
-"""Find the answer in what the model wrote, and decide whether it is right: CORRECT, WRONG or UNKNOWN.
+"""``RuleChecker``: whether an extracted answer is right, by rules.
 
 UNKNOWN is for a check that failed to run. What the model can bring about by itself, such as no answer, an
 endless one or one that explodes when evaluated, is WRONG: otherwise it could buy itself out of the loss.
@@ -7,27 +7,20 @@ endless one or one that explodes when evaluated, is WRONG: otherwise it could bu
 from __future__ import annotations
 
 import asyncio
-import enum
 import logging
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from verl_hdpo.grading import math_process
 from verl_hdpo.grading import notation as answer_text
 from verl_hdpo.grading.question import Question
+from verl_hdpo.grading.references import references
 from verl_hdpo.outcomes.outcome import Outcome
-from verl_hdpo.settings.reward import ANSWER_PATTERN, Check
+from verl_hdpo.settings.reward import Check
 
 logger = logging.getLogger(__name__)
 
-
-class Verdict(enum.Enum):
-    """Of one comparison."""
-
-    CORRECT = "correct"
-    WRONG = "wrong"
-    UNKNOWN = "unknown"
+WRONG = Outcome.wrong("undecided")
 
 
 class AnswerChecker(Protocol):
@@ -36,29 +29,6 @@ class AnswerChecker(Protocol):
     async def __call__(
         self, answer: str, ground_truth: Any, question: Question, extra_info: Mapping[str, Any]
     ) -> Outcome: ...
-
-
-def extract_answer(turns: Sequence[str], pattern: str = ANSWER_PATTERN) -> str | None:
-    """The last match of ``pattern`` that lies within one of the model's ``turns``; None without any.
-
-    A match cannot span two turns, so what a tool printed between them can neither supply nor complete it.
-    """
-    for turn in reversed(turns):
-        if matches := re.findall(pattern, turn, re.DOTALL):
-            return matches[-1].strip()
-    return None
-
-
-def follows_format(turns: Sequence[str], pattern: str = ANSWER_PATTERN) -> bool:
-    """Whether the last turn ends with an answer and holds no other, whole or broken.
-
-    Free text, or a ``<reason>`` block, may come before it; only white space may follow.
-    """
-    matches = list(re.finditer(pattern, turns[-1], re.DOTALL)) if turns else []
-    if len(matches) != 1 or turns[-1][matches[0].end() :].strip():
-        return False
-    before = turns[-1][: matches[0].start()]
-    return "<answer>" not in before and "</answer>" not in before
 
 
 def normalize(text: str) -> str:
@@ -79,57 +49,61 @@ class RuleChecker:
     Args:
         check: one of the three.
         timeout: seconds of processor time that math-verify may work on one comparison.
+        undecided: the outcome where the rules find neither that the answer is right nor that it is wrong, as with
+            other words than the reference's. Wrong, unless somebody else is to be asked then.
     """
 
-    def __init__(self, check: Check = "auto", timeout: float = 30.0) -> None:
+    def __init__(self, check: Check = "auto", timeout: float = 5.0, undecided: Outcome = WRONG) -> None:
         self.check = check
         self.timeout = timeout
+        self.undecided = undecided
 
     async def __call__(
         self, answer: str, ground_truth: Any, question: Question, extra_info: Mapping[str, Any]
     ) -> Outcome:
-        verdicts = set()
-        for gold in ground_truths(ground_truth):
-            verdicts.add(verdict := await self._compare(answer, gold))
-            if verdict is Verdict.CORRECT:
-                return Outcome.right("rules")
-        return Outcome.wrong("rules") if verdicts == {Verdict.WRONG} else Outcome.unknown("rules")
+        """
+        Raises:
+            UnusableReference: nothing can be compared with the ground truth.
+        """
+        found = [await self._compare(answer, reference) for reference in references(ground_truth)]
+        return max(found, key=lambda one: (one.acc, not one.known))
 
-    async def _compare(self, answer: str, gold: str) -> Verdict:
+    async def _compare(self, answer: str, gold: str) -> Outcome:
+        wrong = Outcome.wrong("rules")
         if self.check != "math" and normalize(answer) == normalize(gold) != "":
-            return Verdict.CORRECT
+            return Outcome.right("exact")
         if self.check == "exact":
-            return Verdict.WRONG
+            return Outcome.wrong("exact")
         answer, gold = answer_text.tidy(answer), answer_text.tidy(gold)
         if not answer_text.is_mathematics(gold):
             if self.check == "auto":
-                return Verdict.WRONG
+                return self.undecided
             logger.warning("ground truth %.80r is no mathematics: use reward.reward_kwargs.check=auto", gold)
-            return Verdict.UNKNOWN
+            return Outcome.unknown("no_mathematics")
         if len(answer) > answer_text.MAX_CHARS or answer_text.depth(answer) > answer_text.MAX_DEPTH:
-            return Verdict.WRONG
+            return wrong
         gold_number = answer_text.plain_number(gold)
         if gold_number is not None:
             answer = answer_text.without_unit(answer)
             number = answer_text.plain_number(answer)
             if number is not None:
-                return Verdict.CORRECT if number == gold_number else Verdict.WRONG
+                return Outcome.graded(float(number == gold_number), "number")
             if answer_text.is_unevaluated(answer, whole=gold_number.denominator == 1):
-                return Verdict.WRONG
+                return wrong
         if answer_text.is_explosive(answer) and not answer_text.is_explosive(gold):
-            return Verdict.WRONG
+            return wrong
         if "=" not in gold and answer_text.is_several(answer):
-            return Verdict.WRONG
+            return wrong
         try:
             same = await self._equal(gold, answer)
         except math_process.MathProcessError as error:
             if not isinstance(error, math_process.MathProcessStalled) and await self._can_check(gold):
-                return Verdict.WRONG  # it was the answer's doing
+                return wrong  # it was the answer's doing
             logger.warning("no verdict on answer %.80r for ground truth %.80r: %s", answer, gold, error)
-            return Verdict.UNKNOWN
+            return Outcome.unknown("math_verify")
         if same is None:
-            return Verdict.WRONG if self.check == "auto" else Verdict.UNKNOWN
-        return Verdict.CORRECT if same else Verdict.WRONG
+            return self.undecided if self.check == "auto" else Outcome.unknown("no_mathematics")
+        return Outcome.graded(float(same), "math_verify")
 
     async def _can_check(self, gold: str) -> bool:
         """Whether math-verify gets through with an answer that is no trouble."""
@@ -141,12 +115,3 @@ class RuleChecker:
     async def _equal(self, gold: str, answer: str) -> bool | None:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(math_process.executor(), math_process.equal, gold, answer, self.timeout)
-
-
-def ground_truths(ground_truth: Any) -> list[str]:
-    """The accepted answers as text; a list, tuple or array (as parquet gives it) holds several."""
-    if hasattr(ground_truth, "tolist"):
-        ground_truth = ground_truth.tolist()
-    several = ground_truth if isinstance(ground_truth, list | tuple) else [ground_truth]
-    # A missing one is None, or NaN as pandas has it.
-    return [answer_text.as_text(one) for one in several if one is not None and one == one]
