@@ -121,6 +121,22 @@ REFUSED = {
         "single_turn_agent, verl's default, calls no tools",
         f"{LOOP}=hdpo_tool_agent",
     ),
+    "a policy loss that is not there": (
+        {"actor_rollout_ref.actor.policy_loss.loss_mode": "vanila"},
+        "loss_mode=vanila is not registered",
+        "vanilla",
+    ),
+    "a logger that is not there": ({"trainer.logger": "[console,wandbb]"}, "names wandbb", "wandb"),
+    "a tokenizer that is not there": (
+        {"actor_rollout_ref.model.tokenizer_path": "/no/tokenizer"},
+        "/no/tokenizer does not exist",
+        "set actor_rollout_ref.model.tokenizer_path",
+    ),
+    "a checkpoint that is not there": (
+        {"trainer.resume_mode": "resume_path", "trainer.resume_from_path": "/no/global_step_3"},
+        "/no/global_step_3 does not exist",
+        "set trainer.resume_from_path",
+    ),
     "a library that is not there": (
         {"actor_rollout_ref.model.external_lib": "my_patches"},
         "external_lib=my_patches: there is no module my_patches in",

@@ -68,6 +68,11 @@ def test_a_run_without_data_is_told_so(run, files):
     assert only(marked("FAIL", {**run, "data.train_files": files})).subject == "data.train_files"
 
 
+def test_remote_files_are_not_counted(run):
+    found = only(marked("warn", {**run, "data.train_files": "hdfs://a/b.parquet"}))
+    assert "hdfs://a/b.parquet: remote, not looked into" in found.found
+
+
 def test_too_few_rows(run):
     assert "8 rows do not fill one batch" in only(marked("FAIL", {**run, "data.train_batch_size": 16})).found
 

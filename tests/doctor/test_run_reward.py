@@ -105,12 +105,12 @@ def test_a_function_that_raises_where_there_is_no_answer(with_reward):
     finding = only(marked("warn", with_reward(body, head="import re")))
     assert "empty answer: unknown" in finding.found and "let it return 0" in finding.advice[0]
     finding = only(marked("FAIL", with_reward(body, "naive", head="import re")))
-    assert "answer '': the reward raised AttributeError" in finding.found
+    assert "the reward raised AttributeError" in finding.found and "(answer '')" in finding.found
 
 
 def test_a_right_answer_that_is_never_right_is_warned_of_with_the_forms_that_were_tried(with_reward):
     finding = only(marked("warn", with_reward("return 0.0")))
-    assert "wrong in every form that was tried: '<answer>4</answer>', '#### 4'" in finding.found
+    assert "is wrong in every form that was tried: '<answer>4</answer>', '#### 4'" in finding.found
 
 
 @pytest.mark.parametrize(
@@ -142,6 +142,38 @@ def test_a_data_source_that_verl_cannot_score_is_named(run, write_rows):
     finding = only(marked("FAIL", run))
     assert "'mine'" in finding.found and "Reward function is not implemented" in finding.found
     assert "'openai/gsm8k': answer '#### 4': correct" in told(findings(run), "reward")
+
+
+def test_a_mistake_on_several_data_sources_is_told_once(with_reward, write_rows):
+    run = with_reward("return 'yes'")
+    run["data.val_files"] = write_rows("val", {"data_source": "a"}, {"data_source": "b"})
+    assert only(marked("FAIL", run)).found.startswith("'toy', 'a', 'b': ")
+    run[PATH].write_text("def compute_score(**_): return 0.0")
+    assert only(marked("warn", run)).found.startswith("'toy', 'a', 'b': a right answer is wrong in every form")
+
+
+MANAGER_OF_ONE_S_OWN = """
+class Mine:
+    def __init__(self, config, tokenizer, compute_score, **_):
+        {made}
+
+    async def run_single(self, data):
+        return {{"reward_score": 1.0, "reward_extra_info": {{"acc": 1.0}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("made", "text"),
+    [
+        ("raise OSError('no licence')", "the reward manager cannot be made: OSError: no licence"),
+        ("pass", "every answer counts as correct"),
+    ],
+)
+def test_a_manager_of_the_owner_s_own_is_made_and_tried(run, tmp_path, made, text):
+    (tmp_path / "manager.py").write_text(MANAGER_OF_ONE_S_OWN.format(made=made))
+    own = {"source": "importlib", "name": "Mine", "module.path": tmp_path / "manager.py"}
+    run |= {f"reward.reward_manager.{key}": value for key, value in own.items()}
+    assert text in only(marked("FAIL", run)).found
 
 
 def test_the_metric_that_groups_are_filtered_by_must_be_reported(with_reward):

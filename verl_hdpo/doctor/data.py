@@ -172,7 +172,8 @@ def _findings(config: DictConfig, split: str, name: str, rows: Rows) -> Iterator
         advice = "verl fills what is missing with null; give all rows the same columns if that is not meant"
         yield Finding(DATA, "warn", name, found, (advice,))
     wanted = config.data.get("gen_batch_size") or config.data.train_batch_size
-    if split == "train" and rows.count < wanted and not rows.broken:
+    unread = rows.broken or any(map(REMOTE.match, listed(_plain(config.data[f"{split}_files"]))))
+    if split == "train" and rows.count < wanted and not unread:
         found = f"{rows.count} rows do not fill one batch of data.train_batch_size={wanted}, and verl drops the last"
         yield Finding(DATA, "FAIL", name, found, ("lower data.train_batch_size or give more data",))
 

@@ -20,7 +20,14 @@ HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 REMOTE = re.compile(r"\w+://")
 OFFLINE = " (offline: it must be in the cache; HF_HUB_OFFLINE=0 lets a run get it, on the CPU too)"
 
+RESUME = "trainer.resume_from_path"
 MODEL = "actor_rollout_ref.model.path"
+MODEL_FILES = (
+    "actor_rollout_ref.model.tokenizer_path",
+    "actor_rollout_ref.model.hf_config_path",
+    "actor_rollout_ref.model.lora_adapter_path",
+)
+"""Folders, or names on the hub; unset, verl takes the first two from the model's."""
 DATA_FILES = ("data.train_files", "data.val_files")
 CONFIG_FILES = {
     "actor_rollout_ref.rollout.multi_turn.tool_config_path": "a tool yaml",
@@ -53,6 +60,12 @@ def missing_files(get: Lookup) -> Iterator[Finding]:
         path = str(get(name) or "").removeprefix("file://")
         if path and not REMOTE.match(path) and not os.path.isfile(path):
             yield missing_code(name, path)
+    for name in MODEL_FILES:
+        path = str(get(name) or "")
+        if path and path != str(get(MODEL)) and not (Path(path).expanduser().exists() or _elsewhere(path)):
+            yield _missing(name, path, "a folder, or owner/name")
+    if get("trainer.resume_mode") == "resume_path" and not Path(str(get(RESUME))).expanduser().exists():
+        yield _missing(RESUME, str(get(RESUME)), "the folder global_step_... of a checkpoint")
     if (path := get(MODEL)) and (problem := model_problem(str(path))):
         yield problem
 
@@ -70,10 +83,15 @@ def model_problem(path: str) -> Finding | None:
         if (local / "config.json").is_file():
             return None
         return Finding(FILES, "FAIL", "model", f"{path} has no config.json", (f"set {MODEL} to a Hugging Face model",))
-    if REMOTE.match(path) or (HUB_ID.fullmatch(path) and not path.startswith(".")):
+    if _elsewhere(path):
         return None
     advice = f"set {MODEL} to a folder with a Hugging Face model, or to owner/name"
     return Finding(FILES, "FAIL", "model", f"{path} does not exist", (advice,))
+
+
+def _elsewhere(path: str) -> bool:
+    """Whether a path is a remote one, or a name on the hub."""
+    return bool(REMOTE.match(path) or (HUB_ID.fullmatch(path) and not path.startswith(".")))
 
 
 def model(path: str) -> Finding:

@@ -10,14 +10,17 @@ from io import StringIO
 
 from omegaconf import DictConfig
 from verl.trainer import main_ppo
-from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
+from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY, POLICY_LOSS_REGISTRY
 from verl.trainer.ppo.v1 import get_trainer_cls
+from verl.utils.tracking import Tracking
 
 from verl_hdpo.adapters.check import no_tool_calls, problems, unused_groups, warnings
 from verl_hdpo.adapters.problem import AgentLoops, Problem
 from verl_hdpo.adapters.run_settings import HDPO, RunSettings
 from verl_hdpo.adapters.user_code import in_words
+from verl_hdpo.doctor.config import lookup_in
 from verl_hdpo.doctor.estimator_names import unknown_estimator
+from verl_hdpo.doctor.files import listed
 from verl_hdpo.doctor.logged import logged
 from verl_hdpo.doctor.sections import RUN
 from verl_hdpo.runs.finding import Finding, Mark
@@ -37,6 +40,7 @@ def check_run_config(config: DictConfig, run: RunSettings | None, loops: AgentLo
     # A critic is refused by this package's checks, and then its settings are of no interest.
     critic = algorithm.mark != "FAIL" and (run is None or run.algorithm is None)
     found = list(_verls_checks(config, critic))
+    found += _named_parts(config)
     if run is not None:
         found += _told("FAIL", "config", problems(config, run, loops))
         # Nothing is left to learn: that is not what someone means who chose an algorithm of this package.
@@ -47,6 +51,19 @@ def check_run_config(config: DictConfig, run: RunSettings | None, loops: AgentLo
     if not any(finding.mark == "FAIL" for finding in found):
         found += _trainer(config)
     yield from found or [Finding(RUN, "ok", "config", "verl's checks and HDPO's pass")]
+
+
+def _named_parts(config: DictConfig) -> Iterator[Finding]:
+    """Parts of verl that a run names, and misses after its model is loaded."""
+    loss = config.actor_rollout_ref.actor.policy_loss.get("loss_mode", "vanilla")
+    if loss not in POLICY_LOSS_REGISTRY:
+        found = f"actor_rollout_ref.actor.policy_loss.loss_mode={loss} is not registered"
+        yield Finding(RUN, "FAIL", "policy loss", found, (f"use one of {', '.join(sorted(POLICY_LOSS_REGISTRY))}",))
+    for name in listed(lookup_in(config)("trainer.logger")):
+        if name not in (*Tracking.supported_backend, "tracking"):
+            found = f"trainer.logger names {name}, which verl does not have"
+            advice = f"use {', '.join(Tracking.supported_backend)}"
+            yield Finding(RUN, "FAIL", "logger", found, (advice,))
 
 
 def describe(config: DictConfig, run: RunSettings | None) -> Finding:

@@ -27,7 +27,6 @@ from verl_hdpo.outcomes.ledger import LEDGER_KEY, MODEL_SPANS_KEY, ToolLedger
 from verl_hdpo.outcomes.numbers import as_number
 from verl_hdpo.outcomes.outcome import Outcome, OutcomeError
 from verl_hdpo.outcomes.report import read_outcome
-from verl_hdpo.settings.group import SettingsError
 
 RETURN = "return a number, or a dict with 'score' and 'acc' (1 or 0), for every answer"
 SIGNATURE = "verl calls it with data_source, solution_str, ground_truth and extra_info, as keywords"
@@ -80,8 +79,9 @@ def try_answer(
     with logged() as warnings:
         try:
             result = asyncio.run(_score(config, AGENT_LOOP in loops, row, answer))
-        except SettingsError as error:
-            return Tried(answer, wrong=(str(error), RETURN))
+        except _NotMadeError as error:
+            told = f"the reward manager cannot be made: {in_words(error.__cause__ or error)}"
+            return Tried(answer, wrong=(told, "mend it, or the settings that it reads"))
         except (Exception, SystemExit) as error:  # whatever the owner's function raises
             return Tried(answer, wrong=(f"the reward raised {in_words(error)}", _mend(error)))
     score, info = result["reward_score"], dict(result.get("reward_extra_info") or {})
@@ -94,10 +94,14 @@ def try_answer(
         return Tried(
             answer, score, info=info, wrong=(f"the score must be a finite number, found {score!r:.60}", RETURN)
         )
-    if told := info.get("error"):  # of verl's rate_limited manager
-        warnings.append(f"the reward function raised {told}")
+    if raised := info.get("error"):  # of verl's rate_limited manager
+        warnings.append(f"the reward function raised {raised}")
     correct = run is not None and outcome is not None and outcome.known and outcome.acc > run.hdpo.correct_threshold
     return Tried(answer, number, outcome, correct, info, warnings=tuple(warnings))
+
+
+class _NotMadeError(Exception):
+    pass
 
 
 def _mend(error: BaseException) -> str:
@@ -116,7 +120,10 @@ async def _score(config: DictConfig, with_ledger: bool, row: Mapping[str, Any], 
         config.reward.reward_manager.name = "naive"
     tokenizer = tokenizer_of(config) or _Characters()
     with redirect_stdout(StringIO()):
-        manager = load_reward_manager(config, tokenizer)
+        try:
+            manager = load_reward_manager(config, tokenizer)
+        except Exception as error:  # whatever the owner's file raises
+            raise _NotMadeError from error
         return await manager.run_single(_rollout(row, tokenizer.encode(answer, add_special_tokens=False), with_ledger))
 
 
