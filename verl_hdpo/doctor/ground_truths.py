@@ -17,7 +17,7 @@ def incomparable(ground_truth: Any) -> str | None:
         return str(error)
     several = ground_truth if isinstance(ground_truth, list | tuple) else [ground_truth]
     if any(isinstance(one, float) and _is_single_precision(one) for one in several):
-        return "is a number of single precision, which no answer will equal"
+        return "the ground truth is a number of single precision, which no answer will equal"
     return None
 
 

@@ -62,6 +62,6 @@ def _ground_truths(data: dict[str, Rows]) -> Iterator[Finding]:
     """Those that the ``hdpo`` reward manager cannot compare answers with."""
     for split, rows in data.items():
         for why, tally in rows.incomparable.items():
-            found = f"{tally}: the ground truth {why}, such as {tally.example}"
+            found = f"{tally}: {why}, such as {tally.example}"
             advice = "write reward_model.ground_truth as a text, a number, or a list of those"
             yield Finding(DATA, "FAIL", f"data.{split}_files", found, (advice,))
