@@ -7,6 +7,7 @@ import time
 import pytest
 from local_service import Answer, serving
 
+from verl_hdpo.tools.backoff import retry_after
 from verl_hdpo.tools.io_loop import wait_on_io_loop
 from verl_hdpo.tools.search import web_request
 from verl_hdpo.tools.search.brave import Brave
@@ -176,12 +177,12 @@ def test_no_key_in_any_log(caplog):
 
 
 def test_retry_after_is_a_number_or_a_date():
-    assert web_request.retry_after(None) is None
-    assert web_request.retry_after("3") == 3.0
-    assert web_request.retry_after("-3") == 0.0
-    assert web_request.retry_after("soon") is None
+    assert retry_after(None) is None
+    assert retry_after("3") == 3.0
+    assert retry_after("-3") == 0.0
+    assert retry_after("soon") is None
     later = email.utils.formatdate(time.time() + 60, usegmt=True)
-    assert 55 < web_request.retry_after(later) <= 60
+    assert 55 < retry_after(later) <= 60
 
 
 def test_what_the_model_reads():

@@ -23,7 +23,8 @@ from verl_hdpo.tools.search.searcher import Searcher
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch):
-    monkeypatch.setattr(searcher_module, "_backoff", lambda state: 0.01)
+    monkeypatch.setattr(searcher_module, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(searcher_module, "LONGEST_WAIT", 0.01)
 
 
 def found(text):

@@ -186,7 +186,7 @@ class HDPOToolAgentLoop(ToolAgentLoop):
             if call.unavailable:
                 self.ledger.unavailable += 1
             else:
-                outcome = "executed" if call.returned else "failed"
+                outcome: CallOutcome = "executed" if call.returned else "failed"
                 self._record(tool_call, agent_data, outcome, time.monotonic() - start)
             return self._without_unwanted_images(response), *result
         self._record(tool_call, agent_data, "timed_out", time.monotonic() - start)

@@ -61,7 +61,7 @@ def _value(node: ast.expr, text: str) -> Fraction:
         case ast.Constant(value=int(number)) if not isinstance(number, bool):
             return Fraction(number)
         case ast.Constant(value=float()):
-            return _decimal(ast.get_source_segment(text, node))
+            return _decimal(ast.get_source_segment(text, node) or "")
         case ast.UnaryOp(op=ast.UAdd(), operand=operand):
             return _value(operand, text)
         case ast.UnaryOp(op=ast.USub(), operand=operand):

@@ -11,6 +11,7 @@ import tenacity
 from mcp import Client, MCPError, Tool
 from mcp_types import CONNECTION_CLOSED, INVALID_REQUEST, CallToolResult
 
+from verl_hdpo.tools.backoff import Backoff
 from verl_hdpo.tools.failures import BadCall, ToolUnavailable
 from verl_hdpo.tools.mcp_servers.server import Server
 
@@ -39,8 +40,7 @@ class Connection:
 
     def __init__(self, server: Server):
         self._server = server
-        self._owner: asyncio.Task[None] | None = None
-        self._client: asyncio.Future[Client] | None = None
+        self._session_now: tuple[asyncio.Future[Client], asyncio.Task[None]] | None = None
         self._problem = ""
 
     async def tools(self) -> dict[str, Tool]:
@@ -89,11 +89,9 @@ class Connection:
         raise ToolUnavailable(f"MCP server {self._server.label}, tool {tool}: {problem}")
 
     async def _call(self, tool: str, arguments: dict[str, Any]) -> CallToolResult:
-        tries = tenacity.AsyncRetrying(
-            wait=tenacity.wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT),
-            reraise=True,
-        )
-        client, owner = await tries(self._session)
+        tries = tenacity.AsyncRetrying(wait=Backoff(FIRST_WAIT, LONGEST_WAIT), reraise=True)
+        session: tuple[Client, asyncio.Task[None]] = await tries(self._session)
+        client, owner = session
         try:
             return await _unless_lost(client.call_tool(tool, arguments), owner)
         except MCPError as error:
@@ -114,15 +112,16 @@ class Connection:
 
     async def _session(self) -> tuple[Client, asyncio.Task[None]]:
         """The session there is, or a new one; callers at the same time wait for the same one."""
-        if self._owner is None or self._owner.done():
-            self._client = asyncio.get_running_loop().create_future()
-            self._owner = asyncio.ensure_future(self._own(self._client))
-        owner = self._owner
-        return await asyncio.shield(self._client), owner
+        if self._session_now is None or self._session_now[1].done():
+            ready: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
+            self._session_now = ready, asyncio.ensure_future(self._own(ready))
+        client, owner = self._session_now
+        return await asyncio.shield(client), owner
 
     async def _own(self, ready: asyncio.Future[Client]) -> None:
         """Hold a session open in a task of its own, as its cancel scopes ask for."""
-        timer = asyncio.get_running_loop().call_later(START_SECONDS, asyncio.current_task().cancel)
+        this: Any = asyncio.current_task()
+        timer = asyncio.get_running_loop().call_later(START_SECONDS, this.cancel)
         try:
             async with self._server.client() as client:
                 timer.cancel()
@@ -141,8 +140,8 @@ class Connection:
     def _drop(self, owner: asyncio.Task[None]) -> None:
         """End a session that is of no more use; the next call makes another."""
         owner.cancel()
-        if self._owner is owner:
-            self._owner = None
+        if self._session_now is not None and self._session_now[1] is owner:
+            self._session_now = None
 
 
 @functools.cache

@@ -69,7 +69,7 @@ class Server(Settings):
             headers = {header: os.environ[name] for header, name in self.headers_env.items()}
             return Client(_http_transport(self.url, headers))
         env = {name: os.environ[name] for name in self.pass_env}
-        tethered = ["-I", "-S", str(TETHER), self.command, *self.args]
+        tethered = ["-I", "-S", str(TETHER), str(self.command), *self.args]
         return Client(stdio_client(StdioServerParameters(command=sys.executable, args=tethered, env=env, cwd=self.cwd)))
 
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import tenacity
 
+from verl_hdpo.tools.backoff import Backoff
 from verl_hdpo.tools.failures import ToolUnavailable
 from verl_hdpo.tools.search.passage import Passage
 from verl_hdpo.tools.search.provider import Provider, TransientError
@@ -84,7 +85,7 @@ class Searcher:
         last: Exception | None = None
         tries = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(TransientError),
-            wait=_wait,
+            wait=Backoff(FIRST_WAIT, LONGEST_WAIT),
             stop=tenacity.stop_before_delay(self._deadline),
             reraise=True,
         )
@@ -117,11 +118,3 @@ class Searcher:
 
 async def _in_thread(work: Callable[..., T], *args: Any) -> T:
     return await asyncio.get_running_loop().run_in_executor(_THREADS, work, *args)
-
-
-_backoff = tenacity.wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT)
-
-
-def _wait(state: tenacity.RetryCallState) -> float:
-    error = state.outcome.exception()
-    return max(_backoff(state), getattr(error, "retry_after", None) or 0.0)

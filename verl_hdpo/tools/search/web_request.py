@@ -6,15 +6,13 @@ No message holds the URL's query: some services take their key there.
 from __future__ import annotations
 
 import asyncio
-import email.utils
 import functools
 import json
-import time
-from datetime import timezone
 from typing import Any
 
 import httpx
 
+from verl_hdpo.tools.backoff import retry_after
 from verl_hdpo.tools.search.provider import ProviderError, TransientError
 
 CONNECT_SECONDS, READ_SECONDS = 5.0, 20.0
@@ -64,18 +62,3 @@ async def request_json(method: str, url: str, **request: Any) -> Any:
 
 def _excerpt(body: bytes) -> str:
     return " ".join(body[:200].decode("utf-8", "replace").split())
-
-
-def retry_after(header: str | None) -> float | None:
-    """Seconds in a ``Retry-After`` header, given as a number or as a date (RFC 9110, 10.2.3)."""
-    if header is None:
-        return None
-    try:
-        return max(0.0, float(header))
-    except ValueError:
-        pass
-    try:
-        when = email.utils.parsedate_to_datetime(header)
-    except (TypeError, ValueError):
-        return None
-    return max(0.0, when.replace(tzinfo=when.tzinfo or timezone.utc).timestamp() - time.time())

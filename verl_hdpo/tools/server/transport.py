@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import httpx
 import tenacity
 
+from verl_hdpo.tools.backoff import Backoff, error_of, retry_after
 from verl_hdpo.tools.failures import ToolUnavailable
-from verl_hdpo.tools.search.web_request import retry_after
 
 CONNECT_SECONDS, READ_SECONDS = 5.0, 60.0
 FIRST_WAIT, LONGEST_WAIT = 0.2, 5.0
@@ -24,11 +22,11 @@ class Unreachable(Exception):
 
 
 class Busy(Exception):
-    """The server has no room; ``seconds`` after which to ask again, if it named any."""
+    """The server has no room; ``retry_after`` seconds it may have, if it named any."""
 
-    def __init__(self, text: str, seconds: float | None):
+    def __init__(self, text: str, retry_after: float | None):
         super().__init__(text)
-        self.seconds = seconds
+        self.retry_after = retry_after
 
 
 class Transport:
@@ -56,7 +54,7 @@ class Transport:
         """
         tries = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type((Unreachable, Busy)),
-            wait=_wait,
+            wait=Backoff(FIRST_WAIT, LONGEST_WAIT),
             stop=self._is_over,
             reraise=True,
         )
@@ -95,16 +93,8 @@ class Transport:
         raise ToolUnavailable(f"the tool server refuses the request: {said}")
 
     def _is_over(self, state: tenacity.RetryCallState) -> bool:
-        is_busy = isinstance(state.outcome.exception(), Busy)  # then the call's own deadline ends it
-        return not is_busy and state.seconds_since_start + state.upcoming_sleep > self._reconnect_seconds
-
-
-_random_wait = tenacity.wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT)
-
-
-def _wait(state: tenacity.RetryCallState) -> float:
-    error: Any = state.outcome.exception()
-    return max(_random_wait(state), getattr(error, "seconds", None) or 0.0)
+        is_busy = isinstance(error_of(state), Busy)  # then the call's own deadline ends it
+        return not is_busy and (state.seconds_since_start or 0) + state.upcoming_sleep > self._reconnect_seconds
 
 
 def _origin(url: str) -> str:
