@@ -67,20 +67,21 @@ def _reward_manager(_: ModuleType) -> None:
 @part("reward worker", after="verl.experimental.reward_loop.reward_loop")
 def _reward_worker(module: ModuleType) -> None:
     """verl asks a reward model for a score, and never the reward manager, unless there is a reward function."""
-    stock = module.RewardLoopWorker.compute_score
+    worker: Any = module.RewardLoopWorker
+    stock = worker.compute_score
     if getattr(stock, "_hdpo", False):
         return
 
     @functools.wraps(stock)
-    async def compute_score(self, data):
+    async def compute_score(self: Any, data: Any) -> Any:
         from verl_hdpo.adapters.reward_manager import HDPORewardManager
 
         if isinstance(self.reward_manager, HDPORewardManager):
             return await self.reward_manager.run_single(data)
         return await stock(self, data)
 
-    compute_score._hdpo = True
-    module.RewardLoopWorker.compute_score = compute_score
+    vars(compute_score)["_hdpo"] = True
+    worker.compute_score = compute_score
 
 
 @part("config check", after="verl.utils.config")
