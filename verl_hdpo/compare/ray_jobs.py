@@ -50,13 +50,6 @@ def submission_of(run: PlannedRun) -> Submission:
     return Submission(**json.loads((run.folder / SUBMITTED).read_text()))
 
 
-def last_submission(run: PlannedRun) -> Submission:
-    """The last job of a run that had one."""
-    found = submission_of(run)
-    assert found is not None, f"{run.label} was not submitted"
-    return found
-
-
 class RayJobs:
     """The jobs of runs on a cluster; which is a run's is kept in its folder.
 
@@ -105,14 +98,14 @@ class RayJobs:
         """How the job of ``run`` ended; None while it goes on."""
         if (told := _told(run)) is not None:
             return told
-        info = self._dashboard.info(last_submission(run).submission_id)
+        info = self._dashboard.info(submission_of(run).submission_id)
         if info is not None and not info.status.is_terminal():
             return None
         return _told(run) or Ended(1, 0.0, None)  # it may have ended while the cluster was asked
 
     def message(self, run: PlannedRun) -> str:
         """What Ray says of the job of ``run``, and what it printed before its log was open."""
-        job = last_submission(run).submission_id
+        job = submission_of(run).submission_id
         if (info := self._dashboard.info(job)) is None:
             return f"the cluster does not know its job {job} any more"
         return f"{self._dashboard.printed(job)}Ray job {job}, {info.status.value}: {info.message}"

@@ -108,7 +108,7 @@ def as_ray_jobs(todo: Sequence[PlannedRun], logbook: Logbook, jobs: RayJobs, at_
                 going[run] = Steps(run, partial(logbook.step, run))
                 if not left_going[run]:
                     jobs.submit(run, resumed)
-                last = last_submission(run)
+                last = submission_of(run)
                 how = "its job goes on" if left_going[run] else _how(resumed)
                 logbook.begin(run, f"{how}, Ray job {last.submission_id}", time.time() - last.submitted)
             time.sleep(training_run.POLL_SECONDS)
@@ -119,7 +119,7 @@ def as_ray_jobs(todo: Sequence[PlannedRun], logbook: Logbook, jobs: RayJobs, at_
                     del going[run]
                     message = jobs.message(run) if ended.code else ""
                     facts = {
-                        "resumed": last_submission(run).resumed,
+                        "resumed": submission_of(run).resumed,
                         "seconds": ended.seconds,
                         "made_with": ended.made_with,
                     }

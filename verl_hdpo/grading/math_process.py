@@ -23,6 +23,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def equal(gold: str, answer: str, seconds: float) -> bool | None:
         MathProcessError: no verdict within ``seconds`` of processor time.
         MathProcessStalled: nor that much of it within ``START_SECONDS + STALLED * seconds``.
     """
-    worker = getattr(_LOCAL, "worker", None)
+    worker: Any = getattr(_LOCAL, "worker", None)
     if worker is None or worker.poll() is not None:
         worker = _LOCAL.worker = _start()
     try:
@@ -60,7 +61,7 @@ def equal(gold: str, answer: str, seconds: float) -> bool | None:
         if not select.select([worker.stdout], [], [], START_SECONDS + STALLED * seconds)[0]:
             worker.kill()
             worker.wait()
-            raise MathProcessStalled("the math-verify process did not get on, and was killed")
+            raise MathProcessStalled("the math-verify process made no progress and was killed")
         line = worker.stdout.readline()
     except OSError as error:
         raise MathProcessError(f"the math-verify process is gone: {error}") from error
@@ -68,7 +69,7 @@ def equal(gold: str, answer: str, seconds: float) -> bool | None:
         status = worker.wait()
         why = f"found no verdict in {seconds:g} s" if status == -signal.SIGPROF else f"ended with status {status}"
         raise MathProcessError(f"the math-verify process {why}")
-    verdict = json.loads(line)
+    verdict: bool | str | None = json.loads(line)
     if isinstance(verdict, str):
         raise MathProcessError(f"math-verify raised {verdict}")
     return verdict
@@ -83,7 +84,7 @@ def executor() -> ThreadPoolExecutor:
 _LOCAL = threading.local()
 
 
-def _start() -> subprocess.Popen:
+def _start() -> subprocess.Popen[str]:
     package_root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH")]))
     return subprocess.Popen(
@@ -104,10 +105,10 @@ def _serve() -> None:
     from math_verify import parse, verify
     from sympy import Expr, UnevaluatedExpr
 
-    def numbers(parsed: list) -> list[Expr]:
+    def numbers(parsed: list[Any]) -> list[Expr]:
         return [one for one in parsed if isinstance(one, Expr) and one.is_number]
 
-    def near(gold: list, answer: list) -> bool:
+    def near(gold: list[Any], answer: list[Any]) -> bool:
         """math-verify rounds to six decimals, which makes 0.0 equal to 1/10000000."""
         found = [one.doit().evalf() for one in numbers(answer)]
         # 5% is 0.05 or 5 to it: that has an UnevaluatedExpr.
@@ -115,10 +116,11 @@ def _serve() -> None:
         small = [one for one in sought if 0 < abs(one) < SMALL]
         return not (found and small) or any(abs(a - b) <= RELATIVE * abs(b) for a in found for b in small)
 
-    def read(text: str) -> list:
+    def read(text: str) -> list[Any]:
         # LaTeX between dollars is all it reads as an expression; Python's power is not LaTeX.
         text = re.sub(r"\*\*\s*(-?\w+)", r"^{\1}", text).replace("**", "^").replace("\\%", "%")
-        return parse(text if "$" in text or "\\boxed" in text else f"${text}$", parsing_timeout=None)
+        found: list[Any] = parse(text if "$" in text or "\\boxed" in text else f"${text}$", parsing_timeout=None)
+        return found
 
     for line in sys.stdin:
         gold_text, answer_text, seconds = json.loads(line)

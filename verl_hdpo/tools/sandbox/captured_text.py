@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 
 class _Kept(io.RawIOBase):
@@ -25,7 +26,8 @@ class CapturedText(io.TextIOWrapper):
 
     def __init__(self, limit: int):
         self._kept = _Kept(limit)
-        super().__init__(self._kept, encoding="utf-8", errors="replace", write_through=True)
+        buffer: Any = self._kept  # typeshed wants a name of it
+        super().__init__(buffer, encoding="utf-8", errors="replace", write_through=True)
 
     def taken(self) -> bytes:
         """What was written, and how much is missing."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from verl_hdpo.tools.sandbox.frames import BYTES_PER_PIXEL, Pixels
@@ -38,14 +39,14 @@ class Display:
             elif len(self.shown) >= self.limits.images:
                 self.notes.append("an image is not shown: the limit is reached")
             elif isinstance(picture, _image_class() or ()):
-                self._add(picture.size, lambda picture=picture: pixels_of_image(picture))
+                self._add(picture.size, partial(pixels_of_image, picture))
             else:
-                size = tuple(int(side) for side in picture.get_size_inches() * picture.dpi)
-                self._add(size, lambda picture=picture: _pixels_of_figure(picture))
+                width, height = (int(side) for side in picture.get_size_inches() * picture.dpi)
+                self._add((width, height), partial(_pixels_of_figure, picture))
 
     def show_open_figures(self) -> None:
         """Show and close pyplot's open figures."""
-        pyplot = sys.modules.get("matplotlib.pyplot")
+        pyplot: Any = sys.modules.get("matplotlib.pyplot")
         numbers = pyplot.get_fignums() if pyplot else []
         for number in numbers:
             self.show(pyplot.figure(number))
@@ -56,7 +57,8 @@ class Display:
         """Make ``Image.show`` and ``pyplot.show`` end up here."""
         if image := _image_class():
             image.show = lambda picture, *args, **kwargs: self.show(picture)
-        if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot: Any = sys.modules.get("matplotlib.pyplot")
+        if pyplot:
             pyplot.show = lambda *args, **kwargs: self.show_open_figures()
 
     def _add(self, size: tuple[int, int], pixels: Callable[[], Pixels]) -> None:
@@ -67,12 +69,14 @@ class Display:
         self.pixels_left -= size[0] * size[1]
 
 
-def _image_class() -> type | None:
+def _image_class() -> Any:
+    """Pillow's, if it was imported."""
     module = sys.modules.get("PIL.Image")
     return module and module.Image
 
 
-def _figure_class() -> type | None:
+def _figure_class() -> Any:
+    """matplotlib's, if it was imported."""
     module = sys.modules.get("matplotlib.figure")
     return module and module.Figure
 
@@ -81,7 +85,8 @@ def pixels_of_image(image: Any) -> Pixels:
     """A PIL image at its size; a mode that frames do not carry is converted."""
     if image.mode not in BYTES_PER_PIXEL:
         image = image.convert(_CONVERTED_TO.get(image.mode, "RGB"))
-    return Pixels(image.mode, *image.size, image.tobytes())
+    width, height = image.size
+    return Pixels(image.mode, width, height, image.tobytes())
 
 
 def _pixels_of_figure(figure: Any) -> Pixels:
@@ -89,4 +94,5 @@ def _pixels_of_figure(figure: Any) -> Pixels:
 
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    return Pixels("RGBA", *canvas.get_width_height(), bytes(canvas.buffer_rgba()))
+    width, height = canvas.get_width_height()
+    return Pixels("RGBA", width, height, bytes(canvas.buffer_rgba()))

@@ -91,10 +91,12 @@ class Interpreter:
     def _execute(self, code: str, name: str) -> Any:
         linecache.cache[name] = (len(code), None, f"{code}\n".splitlines(keepends=True), name)
         tree = ast.parse(code, name)
-        last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+        last = tree.body[-1] if tree.body else None
+        if isinstance(last, ast.Expr):
+            tree.body.pop()
         if tree.body:
             exec(compile(tree, name, "exec"), self.namespace)
-        if last is None:
+        if not isinstance(last, ast.Expr):
             return None
         return eval(compile(ast.Expression(last.value), name, "eval"), self.namespace)
 

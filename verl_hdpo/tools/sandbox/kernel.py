@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from typing import Any
 
 from verl_hdpo.tools.sandbox.machine import this_machine
 
@@ -39,8 +40,8 @@ def _checked(name: str, result: int) -> int:
     return result
 
 
-def syscall(name: str, *args: int | bytes | ctypes._SimpleCData | None) -> int:
-    """``syscall(2)``; integers are passed as long.
+def syscall(name: str, *args: Any) -> int:
+    """``syscall(2)``; integers are passed as long, the rest as ctypes takes it.
 
     Raises:
         OSError: it failed; the message starts with ``name``.

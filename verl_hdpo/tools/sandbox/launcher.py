@@ -71,7 +71,6 @@ def main() -> None:
     except OSError as error:
         with socket.socket(fileno=control) as own:
             zygote.tell(own, event="failed", error=str(error))
-        child = None
     else:
         os.close(control)
         child_handle = os.pidfd_open(child)

@@ -97,6 +97,7 @@ class SandboxPool:
             self._starting = asyncio.ensure_future(self._start_zygote())
         if self._starting is not None:
             await asyncio.shield(self._starting)  # whoever gives up leaves it to the others
+        assert self._zygote is not None
         return self._zygote
 
     async def close(self) -> None:

@@ -34,7 +34,7 @@ def preload(modules: Iterable[str]) -> list[str]:
         _draw_once()
     if "cv2" in modules and "cv2" not in missing:
         importlib.import_module("cv2").setNumThreads(1)
-    selectors.DefaultSelector = selectors.PollSelector  # asyncio's; sessions have no epoll
+    vars(selectors)["DefaultSelector"] = selectors.PollSelector  # asyncio's; sessions have no epoll
     gc.collect()
     gc.freeze()  # a collection in a session must not write to shared pages
     return missing

@@ -170,6 +170,7 @@ class Session:
         pixels = list(images.values())
         header = {"call": self._calls, "names": list(images), "images": frames.image_headers(pixels)}
         blobs = [code.encode("utf-8", "replace"), *(image.data for image in pixels)]
+        assert self._writer is not None, "open comes first"
         self._writer.write(frames.pack(header, blobs))
         await self._writer.drain()
         return await self._answer()
@@ -189,7 +190,9 @@ class Session:
         if not _TEXTS <= len(blobs) <= _TEXTS + self._limits.images or max(map(len, blobs[:_TEXTS])) > longest:
             raise FrameError("more than was asked for")
         shown = frames.images(answer.get("images"), blobs[_TEXTS:], self._limits.image_pixels)
-        return Result(answer["status"], *(text.decode("utf-8", "replace") for text in blobs[:_TEXTS]), images=shown)
+        texts = [text.decode("utf-8", "replace") for text in blobs[:_TEXTS]]
+        stdout, stderr, value, error = texts
+        return Result(answer["status"], stdout, stderr, value, error, shown)
 
     async def _receive(self) -> tuple[dict, list[bytes]]:
         length = frames.header_length(await self._reader.readexactly(frames.LENGTH.size))

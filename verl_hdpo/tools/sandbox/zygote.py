@@ -79,7 +79,8 @@ class Zygote:
         self._start(json.loads(message)["id"], handles)
 
     def _start(self, number: int, handles: list[int]) -> None:
-        pid = handle = None
+        pid: int | None = None
+        handle: int | None = None
         token = scratch_watch.new_token()
         try:
             if not handles:
@@ -99,12 +100,12 @@ class Zygote:
             _be_session(self.walls, handles[0], self._home(token, os.getpid()))
         for connection in handles:
             os.close(connection)
-        if handle is not None:
+        if pid is not None and handle is not None:
             self.sessions[number] = _Session(pid, handle, self._home(token, pid))
             tell(self.control, [handle], event="started", id=number)
             self._when_ended(handle, functools.partial(self._reap, number))
 
-    def _when_ended(self, handle: int, then: Callable[[], None]) -> None:
+    def _when_ended(self, handle: int, then: Callable[[], object]) -> None:
         def call() -> None:
             self.selector.unregister(handle)
             os.close(handle)
@@ -143,7 +144,7 @@ class Zygote:
                 scratch.remove_for_good(home)
             finally:
                 os._exit(0)
-        self._when_ended(os.pidfd_open(pid), lambda: os.waitpid(pid, 0))
+        self._when_ended(os.pidfd_open(pid), functools.partial(os.waitpid, pid, 0))
 
     def _kill_full(self) -> None:
         names = os.read(self._full, 1 << 16).decode().split()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from verl_hdpo.tools.sandbox.limits import Limits
 from verl_hdpo.tools.sandbox.readable import Shown
@@ -38,6 +39,7 @@ class ZygoteSettings:
 
     @classmethod
     def from_json(cls, text: str) -> ZygoteSettings:
-        fields = json.loads(text)
+        fields: dict[str, Any] = json.loads(text)
         limits, view = Limits(**fields.pop("limits")), tuple(Shown(*shown) for shown in fields.pop("view"))
-        return cls(limits=limits, view=view, **{k: v if isinstance(v, str) else tuple(v) for k, v in fields.items()})
+        others: dict[str, Any] = {k: v if isinstance(v, str) else tuple(v) for k, v in fields.items()}
+        return cls(limits=limits, view=view, **others)
