@@ -15,8 +15,9 @@ from typing import Any
 
 import httpx
 from PIL import Image
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_random_exponential
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay
 
+from verl_hdpo.tools.backoff import Backoff
 from verl_hdpo.tools.failures import ToolUnavailable
 from verl_hdpo.tools.io_loop import in_thread
 from verl_hdpo.tools.sandbox.captured_text import cut, cut_head
@@ -123,7 +124,7 @@ class SandboxFusion:
         tries = AsyncRetrying(
             retry=retry_if_exception_type(TransientError),
             stop=stop_after_delay(patience),
-            wait=_between_tries,
+            wait=Backoff(0.5, 10.0),
             reraise=True,
         )
         timeout = httpx.Timeout(seconds + EXTRA_SECONDS)
@@ -139,7 +140,7 @@ class SandboxFusion:
                     raise
 
         try:
-            found = await asyncio.wait_for(tries(ask), patience + seconds + EXTRA_SECONDS)
+            found: Any = await asyncio.wait_for(tries(ask), patience + seconds + EXTRA_SECONDS)
         except (TransientError, ProviderError, asyncio.TimeoutError) as error:
             reason = last if isinstance(error, asyncio.TimeoutError) else error
             raise ToolUnavailable(f"the service that runs code gave no answer: {reason or 'no place'}") from error
@@ -170,10 +171,3 @@ def _png(image: ImageSource) -> str:
     encoded = io.BytesIO()
     Image.frombytes(mode, (width, height), data).save(encoded, "PNG")
     return base64.b64encode(encoded.getvalue()).decode()
-
-
-_backoff = wait_random_exponential(multiplier=0.5, max=10.0)
-
-
-def _between_tries(state: RetryCallState) -> float:
-    return max(_backoff(state), getattr(state.outcome.exception(), "retry_after", None) or 0.0)
