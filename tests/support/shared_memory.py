@@ -16,7 +16,7 @@ def unused(found: set[Path]) -> set[Path]:
     """Those that are still there and that no process has mapped; the others belong to programs at work."""
     for maps in Path("/proc").glob("[0-9]*/maps") if found else ():
         with contextlib.suppress(OSError):
-            text = maps.read_text()
+            text = maps.read_text(errors="surrogateescape")
             found = {segment for segment in found if f"{segment}\n" not in text}
     return {segment for segment in found if segment.exists()}
 

@@ -89,7 +89,8 @@ class ProcessTree:
 def _shared_memory(pid: int) -> set[Path]:
     """POSIX shared memory and semaphores that the process has mapped."""
     try:
-        return {Path(path) for path in _SEGMENT.findall(Path(f"/proc/{pid}/maps").read_text())}
+        maps = Path(f"/proc/{pid}/maps").read_text(errors="surrogateescape")  # file names are bytes
+        return {Path(path) for path in _SEGMENT.findall(maps)}
     except OSError:
         return set()
 
