@@ -1,8 +1,8 @@
 """``hdpo_tool_agent``: verl's tool loop with every tool call accounted for, timed and capped.
 
-The tokens are the stock loop's: no call is added, removed or retried. Three texts are new, each in the place of
+The tokens are the stock loop's: no call is added, removed or retried. Four texts are new, each in the place of
 a tool's answer: one when ``algorithm.hdpo.tool_timeout`` is over, one past ``algorithm.hdpo.max_tool_calls``, one
-for images that the model does not take.
+for images that the model does not take, and one for a call that verl's parser cannot read, which ends the stock loop.
 """
 
 from __future__ import annotations
@@ -10,29 +10,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-import wrapt
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput, register
 from verl.experimental.agent_loop.tool_agent_loop import AgentData, AgentState, ToolAgentLoop
 from verl.experimental.agent_loop.tool_parser import FunctionCall
-from verl.tools.function_tool import normalize_function_tool_return
 from verl.tools.schemas import ToolResponse
 
-from verl_hdpo.adapters.run_settings import hdpo_settings
-from verl_hdpo.outcomes.ledger import (
-    LEDGER_KEY,
-    MODEL_SPANS_KEY,
-    UNKNOWN_TOOL,
-    CallOutcome,
-    ToolLedger,
-)
-from verl_hdpo.tools.failures import ToolUnavailable
+from verl_hdpo.adapters.call_reader import CallReader
+from verl_hdpo.adapters.lost_rollout import EndsRun, lost_rollout
+from verl_hdpo.adapters.run_settings import hdpo_settings, run_settings
+from verl_hdpo.adapters.tools_kwargs import tools_kwargs_of
+from verl_hdpo.adapters.unreadable_calls import UnreadableCall
+from verl_hdpo.adapters.watched_tool import NOTES, CallNotes, WatchedTool
+from verl_hdpo.outcomes.ledger import LEDGER_KEY, MODEL_SPANS_KEY, UNKNOWN_TOOL, CallOutcome, ToolLedger
+from verl_hdpo.tools.valid_text import valid_text, valid_texts
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +42,10 @@ LONGEST_TO_SHORTEST = 200
 """Sides of an image; Qwen-VL's processors raise on more (``smart_resize``)."""
 
 
+RAISES: ContextVar[bool] = ContextVar("verl_hdpo_loop_raises", default=False)
+"""Whether exceptions go to the caller, as an evaluation wants: it asks again, and has no groups to be unfair to."""
+
+
 def model_spans(response_mask: list[int]) -> list[list[int]]:
     """``[start, end)`` of each stretch of tokens that the model wrote: the runs of 1 in ``response_mask``."""
     spans, start = [], 0
@@ -57,49 +55,6 @@ def model_spans(response_mask: list[int]) -> list[list[int]]:
             spans.append([start, end])
         start = end
     return spans
-
-
-@dataclass
-class _Call:
-    returned: bool = False
-    unavailable: bool = False
-
-
-# Calls of one turn run concurrently, each in the context of its own task (asyncio.gather in verl's
-# _handle_processing_tools_state), so a tool shared by all of them can still tell whose call it is serving.
-_CALL: ContextVar[_Call] = ContextVar("verl_hdpo_tool_call")
-
-
-@contextmanager
-def _noted(returned: bool) -> Iterator[None]:
-    call = _CALL.get(_Call())
-    try:
-        yield
-    except ToolUnavailable:
-        call.unavailable = True
-        raise
-    call.returned = returned
-
-
-class _WatchedTool(wrapt.ObjectProxy):
-    """The same tool, noting what verl's ``_call_tool`` hides: whether the call returned or raised.
-
-    A transparent proxy: state stays in the tool, and ``isinstance(tool, FunctionTool)`` holds as before.
-    Results are unpacked here because verl swallows the error of a malformed one in the same ``except``.
-    """
-
-    async def call(self, parameters: dict[str, Any]) -> Any:
-        with _noted(returned=True):
-            return normalize_function_tool_return(await self.__wrapped__.call(parameters))
-
-    async def create(self, *args: Any, **kwargs: Any) -> Any:
-        with _noted(returned=False):
-            return await self.__wrapped__.create(*args, **kwargs)
-
-    async def execute(self, *args: Any, **kwargs: Any) -> Any:
-        with _noted(returned=True):
-            response, reward, metrics = await self.__wrapped__.execute(*args, **kwargs)
-            return response, reward, metrics
 
 
 @register("hdpo_tool_agent")
@@ -117,21 +72,46 @@ class HDPOToolAgentLoop(ToolAgentLoop):
         settings = hdpo_settings(self.config)
         self.max_tool_calls = settings.max_tool_calls
         self.tool_timeout = settings.tool_timeout
+        self.tool_parser = CallReader(self.tool_parser, self.tool_parser_name)
         self.ledger = ToolLedger()
+        self._run = run_settings(self.config)
+        self._agent_data: AgentData | None = None
         self._dispatched = 0
 
     async def run(self, sampling_params: dict[str, Any], **kwargs: Any) -> AgentLoopOutput:
+        """The trajectory; one that an exception ended comes as a lost rollout (``verl_hdpo.adapters.lost_rollout``).
+
+        Raises:
+            Exception: as in verl's own loop, where no trainer of this package reads what is lost, or ``RAISES``.
+        """
         # verl makes one agent loop per trajectory (AgentLoopWorker._run_agent_loop); reuse starts anew.
-        self.ledger, self._dispatched = ToolLedger(), 0
-        output = await super().run(sampling_params, **kwargs)
+        self.ledger, self._dispatched, self._agent_data = ToolLedger(), 0, None
+        try:
+            kwargs["tools_kwargs"] = tools_kwargs_of(kwargs.get("tools_kwargs"))
+            output = await super().run(sampling_params, **kwargs)
+        except Exception as error:
+            if not self._is_told(error):
+                raise
+            logger.exception("a rollout is lost")
+            filler = next(i for i in (self.tokenizer.eos_token_id, self.tokenizer.pad_token_id, 0) if i is not None)
+            with_logprobs = bool(sampling_params.get("logprobs"))
+            output = lost_rollout(error, self._agent_data, filler, with_logprobs, kwargs)
         # Only now: _handle_generating_state takes the server's step stamps while extra_fields is still empty.
         output.extra_fields[LEDGER_KEY] = self.ledger.to_dict()
         output.extra_fields[MODEL_SPANS_KEY] = model_spans(output.response_mask)
         return output
 
+    def _is_told(self, error: Exception) -> bool:
+        """Whether the trainer reads that a rollout is lost, and why. verl's estimators know no unknown outcome."""
+        if self._run is None or RAISES.get():
+            return False
+        return self._run.algorithm is not None or isinstance(error, EndsRun)
+
     async def _handle_pending_state(self, agent_data: AgentData, sampling_params: dict[str, Any]) -> AgentState:
+        self._agent_data = agent_data
         tools = agent_data._active_tools
-        agent_data._active_tools = {name: _WatchedTool(tool) for name, tool in tools.items()}
+        agent_data._active_tools = {name: WatchedTool(tool) for name, tool in tools.items()}
+        agent_data._active_tool_schemas = valid_texts(agent_data._active_tool_schemas)
         return await super()._handle_pending_state(agent_data, sampling_params)
 
     async def _handle_generating_state(
@@ -148,14 +128,14 @@ class HDPOToolAgentLoop(ToolAgentLoop):
 
     def _build_assistant_message(self, content: str, agent_data: AgentData) -> dict[str, Any]:
         try:
-            return super()._build_assistant_message(content, agent_data)
+            return valid_texts(super()._build_assistant_message(content, agent_data))
         except ValueError:
             # verl 0.9.0 fails the prompt's whole group when a model writes arguments that are no JSON object;
             # 0.9.1 keeps them as written, and so does this. The call itself then fails like any bad call.
             calls = agent_data.tool_calls[: self.max_parallel_calls]
             functions = [{"name": call.name, "arguments": call.arguments} for call in calls]
             tool_calls = [{"type": "function", "function": function} for function in functions]
-            return {"role": "assistant", "content": content or "", "tool_calls": tool_calls}
+            return valid_texts({"role": "assistant", "content": content or "", "tool_calls": tool_calls})
 
     async def _handle_processing_tools_state(self, agent_data: AgentData) -> AgentState:
         for tool_call in agent_data.tool_calls[self.max_parallel_calls :]:
@@ -171,8 +151,11 @@ class HDPOToolAgentLoop(ToolAgentLoop):
             self._record(tool_call, agent_data, "dropped")
             return ToolResponse(text=LIMIT_TEXT.format(limit=self.max_tool_calls)), 0.0, {}
         self._dispatched += 1
-        call = _Call()
-        _CALL.set(call)
+        if isinstance(tool_call, UnreadableCall):
+            self._record(tool_call, agent_data, "failed")
+            return ToolResponse(text=tool_call.answer), 0.0, {}
+        call = CallNotes()
+        NOTES.set(call)
         start = time.monotonic()
         task = asyncio.ensure_future(super()._call_tool(tool_call, tools_kwargs, agent_data))
         try:
@@ -180,19 +163,25 @@ class HDPOToolAgentLoop(ToolAgentLoop):
             # that ignores its cancellation.
             done, _ = await asyncio.wait({task}, timeout=self.tool_timeout)
         finally:
+            call.stopped = True
             task.cancel()
-        if done:
-            response, *result = task.result()
-            if call.unavailable:
-                self.ledger.unavailable += 1
-            else:
-                outcome: CallOutcome = "executed" if call.returned else "failed"
-                self._record(tool_call, agent_data, outcome, time.monotonic() - start)
-            return self._without_unwanted_images(response), *result
-        self._record(tool_call, agent_data, "timed_out", time.monotonic() - start)
-        await asyncio.wait({task}, timeout=CLEANUP_SECONDS)
-        text = TIMEOUT_TEXT.format(name=tool_call.name, seconds=self.tool_timeout)
-        return ToolResponse(text=text), 0.0, {}
+        seconds = time.monotonic() - start
+        if not done:
+            await asyncio.wait({task}, timeout=CLEANUP_SECONDS)
+        self.ledger.release_failed += call.release_failed
+        if call.broken:
+            raise call.broken
+        if not done:
+            self._record(tool_call, agent_data, "timed_out", seconds)
+            text = TIMEOUT_TEXT.format(name=tool_call.name, seconds=self.tool_timeout)
+            return ToolResponse(text=text), 0.0, {}
+        if call.unavailable:
+            self.ledger.unavailable += 1
+        else:
+            outcome: CallOutcome = "executed" if call.returned else "failed"
+            self._record(tool_call, agent_data, outcome, seconds)
+        response, *result = task.result()
+        return self._without_unwanted_images(_in_valid_text(response)), *result
 
     def _without_unwanted_images(self, response: ToolResponse) -> ToolResponse:
         """verl fails the prompt's whole group when a tool hands an image to a model that cannot take it."""
@@ -218,10 +207,15 @@ class HDPOToolAgentLoop(ToolAgentLoop):
     async def _unread_calls(self, agent_data: AgentData) -> list[FunctionCall]:
         schemas = [tool.tool_schema for tool in agent_data._active_tools.values()]
         try:
-            return (await self.tool_parser.extract_tool_calls(agent_data.response_ids, schemas))[1]
+            return (await self.tool_parser.extract_tool_calls(agent_data.response_ids, schemas, finished=False))[1]
         except Exception:  # a cut-off response that the parser cannot read holds no whole call
             logger.warning("could not look for tool calls in a response that was cut off", exc_info=True)
             return []
+
+
+def _in_valid_text(response: ToolResponse) -> ToolResponse:
+    """The one place for every tool's answers and errors: a tokenizer raises on what ``valid_text`` replaces."""
+    return response.model_copy(update={"text": valid_text(response.text)}) if response.text else response
 
 
 def _fits(image: Any) -> bool:

@@ -21,8 +21,8 @@ from verl_hdpo.grading.grader import Grader
 from verl_hdpo.grading.question import Question
 from verl_hdpo.grading.rules import AnswerChecker
 from verl_hdpo.outcomes.calls import count_calls
-from verl_hdpo.outcomes.ledger import LEDGER_KEY, LOST_KEY, MODEL_SPANS_KEY, ToolLedger
-from verl_hdpo.outcomes.outcome import Outcome
+from verl_hdpo.outcomes.ledger import LEDGER_KEY, LOST_KEY, MODEL_SPANS_KEY, RUN_ERROR_KEY, ToolLedger
+from verl_hdpo.outcomes.outcome import Outcome, OutcomeError
 from verl_hdpo.outcomes.report import write_error, write_outcome
 from verl_hdpo.outcomes.result import RESULT_KEYS, outcome_of_result
 
@@ -91,6 +91,8 @@ class HDPORewardManager(RewardManagerBase):
         item = data[-1:][0]  # of a trajectory with several outputs, the last holds the answer
         row = item.non_tensor_batch
         fields = row.get("tool_extra_fields") or {}
+        if RUN_ERROR_KEY in fields:
+            raise OutcomeError(fields[RUN_ERROR_KEY])
         num_turns = int(row.get("__num_turns__", 0) or 0)
         ledger = ToolLedger.from_dict(fields[LEDGER_KEY]) if LEDGER_KEY in fields else None
         calls = count_calls(ledger, None, num_turns, self.hdpo)

@@ -20,6 +20,7 @@ from verl.experimental.agent_loop.tool_parser import ToolParser
 from verl.experimental.reward_loop.reward_loop import RewardLoopWorker
 from verl.trainer.ppo.utils import create_rl_dataset
 
+from verl_hdpo.adapters.agent_loop import RAISES
 from verl_hdpo.adapters.run_settings import hdpo_settings
 from verl_hdpo.adapters.tool_loading import read_tool_yaml
 from verl_hdpo.adapters.tool_prompt import shows_tools
@@ -110,6 +111,7 @@ class Rollouts:
     async def run(self, arm: Arm, question: int, rollout: int, row: Mapping[str, Any]) -> Record:
         """One rollout of a row of :meth:`questions`."""
         TRAJECTORY.set(Trajectory(f"{arm}/{question}/{rollout}"))
+        RAISES.set(True)
         config = self._config.actor_rollout_ref.rollout
         fields = {key: value for key, value in row.items() if key != "dummy_tensor"}
         values = config.val_kwargs

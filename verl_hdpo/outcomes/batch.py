@@ -11,8 +11,8 @@ from torch import Tensor
 
 from verl_hdpo.outcomes.calls import cost_of_calls, count_calls
 from verl_hdpo.outcomes.judge_use import JudgeUse
-from verl_hdpo.outcomes.ledger import LEDGER_KEY, LOST_KEY, ToolLedger
-from verl_hdpo.outcomes.outcome import Outcome
+from verl_hdpo.outcomes.ledger import LEDGER_KEY, LOST_KEY, RUN_ERROR_KEY, ToolLedger
+from verl_hdpo.outcomes.outcome import Outcome, OutcomeError
 from verl_hdpo.outcomes.report import read_outcome
 from verl_hdpo.settings.outcomes import OutcomeSettings
 
@@ -52,8 +52,12 @@ class Outcomes:
             num_turns: verl's turn count, for loops that keep no ledger.
 
         Raises:
-            OutcomeError: a rollout reports nothing that can be read; see :func:`read_outcome` and :func:`count_calls`.
+            OutcomeError: the agent loop met a mistake in tools or data, or a rollout reports nothing that can be read;
+                see :func:`read_outcome` and :func:`count_calls`.
         """
+        for fields in extra_fields:
+            if RUN_ERROR_KEY in fields:
+                raise OutcomeError(fields[RUN_ERROR_KEY])
         infos = [fields.get("reward_extra_info") or {} for fields in extra_fields]
         ledgers = [
             ToolLedger.from_dict(fields[LEDGER_KEY]) if LEDGER_KEY in fields else None for fields in extra_fields

@@ -5,8 +5,8 @@ Every call the model issues ends in exactly one of four ways, so for each tool
     attempted = executed + failed + timed_out + dropped
 
 ``dropped`` calls never ran: over ``max_parallel_calls``, over ``max_tool_calls``, on the last allowed turn,
-or past the response length. T, the call count of the efficiency reward 1/(T + 1), is a policy over these
-counts.
+or past the response length. A call that the tool parser cannot read has ``failed``. T, the call count of the
+efficiency reward 1/(T + 1), is a policy over these counts.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ MODEL_SPANS_KEY = "model_spans"
 
 LOST_KEY = "rollout_lost"
 """Where it leaves why the trajectory could not be finished; such a rollout is of unknown outcome."""
+
+RUN_ERROR_KEY = "run_error"
+"""Where it leaves a mistake in tools or data that ends the run: raised in the loop, it would end only the rollout."""
 
 UNKNOWN_TOOL = "unknown_tool"
 """One name for every tool the model made up, so that its text never becomes a metric's name."""
@@ -57,11 +60,13 @@ class ToolLedger:
         rounds: turns in which at least one call was dispatched.
         unavailable: calls that met ``verl_hdpo.tools.failures.ToolUnavailable``; they are in no tally.
         tools: tally per tool name.
+        release_failed: calls, however they ended, after which the tool could not release its instance.
     """
 
     rounds: int = 0
     unavailable: int = 0
     tools: dict[str, ToolTally] = field(default_factory=dict)
+    release_failed: int = 0
 
     def record(self, tool: str, outcome: CallOutcome, seconds: float = 0.0) -> None:
         """Count one call of ``tool`` that ended as ``outcome`` after ``seconds``."""
@@ -99,7 +104,7 @@ class ToolLedger:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> ToolLedger:
         tools = {name: ToolTally(**tally) for name, tally in data["tools"].items()}
-        return cls(data["rounds"], data["unavailable"], tools)
+        return cls(data["rounds"], data["unavailable"], tools, data.get("release_failed", 0))
 
 
 def rounds_from_num_turns(num_turns: int) -> int:

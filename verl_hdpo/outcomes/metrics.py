@@ -71,7 +71,8 @@ def ledger_metrics(outcomes: Outcomes) -> dict[str, float]:
     if not ledgers:
         return {}
     metrics = dict.fromkeys((f"tool_calls/{how}" for how in CALL_OUTCOMES), 0.0)
-    metrics["tool_calls/unavailable"] = sum(x.unavailable for x in ledgers) / len(ledgers)
+    for how in ("unavailable", "release_failed"):
+        metrics[f"tool_calls/{how}"] = sum(getattr(x, how) for x in ledgers) / len(ledgers)
     for tool in sorted({name for x in ledgers for name in x.tools}):
         tallies = [x.tools[tool] for x in ledgers if tool in x.tools]
         calls = {how: sum(getattr(t, how) for t in tallies) for how in CALL_OUTCOMES}

@@ -1,0 +1,50 @@
+"""``CallReader``: one of verl's tool parsers, with no call left out and no value misread."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from verl.experimental.agent_loop.tool_parser import FunctionCall, ToolParser
+from verl.tools.schemas import OpenAIFunctionToolSchema
+
+from verl_hdpo.adapters.argument_types import BARE_TEXT, of_texts, parser_of_texts, typed
+from verl_hdpo.adapters.unreadable_calls import MARKUPS, unreadable_calls
+
+
+class CallReader:
+    """Stands for the parser in verl's tool loop.
+
+    The calls that verl reads come first and in their order, so none of them loses its place among
+    ``max_parallel_calls`` to one that verl would have left out.
+
+    Args:
+        parser: verl's.
+        name: of its format.
+    """
+
+    def __init__(self, parser: ToolParser, name: str):
+        self._parser, self._name = parser_of_texts(parser, name), name
+
+    @property
+    def stop_token_ids(self) -> list[int]:
+        return self._parser.stop_token_ids
+
+    async def extract_tool_calls(
+        self, responses_ids: list[int], tools: Sequence[OpenAIFunctionToolSchema] = (), finished: bool = True
+    ) -> tuple[str, list[FunctionCall]]:
+        """What the model said and the calls that it made, ``UnreadableCall``s among them.
+
+        Args:
+            finished: whether the model ended the turn itself.
+        """
+        tools = list(tools)
+        if self._name in BARE_TEXT:
+            content, calls = await self._parser.extract_tool_calls(responses_ids, [of_texts(tool) for tool in tools])
+            calls = [typed(call, tools) for call in calls]
+        else:
+            content, calls = await self._parser.extract_tool_calls(responses_ids, tools)
+        if self._name in MARKUPS:
+            text = await asyncio.to_thread(self._parser.tokenizer.decode, responses_ids)
+            calls += unreadable_calls(text, MARKUPS[self._name], calls, finished)
+        return content, calls
