@@ -1,16 +1,22 @@
 """A tool as a tool server runs it."""
 
 import asyncio
+import json
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from PIL import Image
+from verl.tools.schemas import ToolResponse
 
 from verl_hdpo.adapters.served_tools import served
 from verl_hdpo.tools.base import Answer, Tool
 from verl_hdpo.tools.calculator import CalculatorTool
+from verl_hdpo.tools.failures import BadCall, ToolUnavailable
 from verl_hdpo.tools.schema import Signature
 from verl_hdpo.tools.server.conversation import Conversation
+from verl_hdpo.tools.server.messages import CallResult
 
 
 class Blocking(Tool):
@@ -52,3 +58,64 @@ def test_tools_that_block_all_threads_of_the_loop_hold_up_no_other():
         assert [outcome.text for outcome in await asyncio.gather(*slow)] == ["at last"] * 3
 
     asyncio.run(run())
+
+
+class Misbehaving(Tool):
+    """Does what it is given: returns it, or raises it."""
+
+    kind = "misbehaving"
+    signature = Signature.of_texts("misbehaving", "half \ud83d")
+    does = release_raises = None
+
+    async def execute(self, instance_id, parameters, **kwargs):
+        if isinstance(self.does, BaseException):
+            raise self.does
+        return self.does
+
+    async def release(self, instance_id, **kwargs):
+        if self.release_raises:
+            raise self.release_raises
+
+
+@pytest.mark.parametrize(
+    ("does", "status", "text"),
+    [
+        ((ToolResponse(text="cut \ud83d"), 0.0, {}), "ok", "cut \ufffd"),
+        (BadCall("cut \ud83d"), "failed", "cut \ufffd"),
+        (ToolUnavailable("cut \ud83d"), "unavailable", "cut \ufffd"),
+        (SystemExit(1), "failed", "SystemExit 1"),
+        ("text", "ends_run", "the tool 'misbehaving' .* is broken: execute must return .*, found str"),
+        ((ToolResponse(video=[1]), 0.0, {}), "ends_run", "the tool 'misbehaving' .* is broken: it returns a video"),
+    ],
+)
+def test_what_a_tool_does_reaches_the_client_as_what_it_is(does, status, text):
+    tool = Misbehaving({})
+    tool.does = does
+    result = asyncio.run(served(tool).run(Conversation(), {}, {}))
+    assert result.status == status and re.match(text, result.text)
+    CallResult.model_validate_json(result.model_dump_json())
+    json.dumps(served(tool).schema, ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize(
+    ("does", "status"), [((ToolResponse(text="done"), 0.0, {}), "ok"), (ToolUnavailable("down"), "unavailable")]
+)
+def test_a_failed_release_changes_no_result(does, status):
+    tool = Misbehaving({})
+    tool.does, tool.release_raises = does, RuntimeError("no")
+    assert asyncio.run(served(tool).run(Conversation(), {}, {})).status == status
+
+
+def test_a_call_that_the_server_cancels_is_cancelled():
+    tool = Blocking({})
+
+    async def run():
+        call = asyncio.ensure_future(served(tool).run(Conversation(), {}, {}))
+        await tool.blocked.wait()
+        call.cancel()
+        await asyncio.wait({call})
+        return call
+
+    tool.blocked = asyncio.Event()
+    assert asyncio.run(run()).cancelled()
+    tool.let_go.set()

@@ -16,16 +16,17 @@ from typing import Any
 
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput, register
 from verl.experimental.agent_loop.tool_agent_loop import AgentData, AgentState, ToolAgentLoop
-from verl.experimental.agent_loop.tool_parser import FunctionCall
+from verl.experimental.agent_loop.tool_parser import FunctionCall, ToolParser
 from verl.tools.schemas import ToolResponse
 
 from verl_hdpo.adapters.call_reader import CallReader
-from verl_hdpo.adapters.lost_rollout import EndsRun, lost_rollout
+from verl_hdpo.adapters.lost_rollout import lost_rollout
 from verl_hdpo.adapters.run_settings import hdpo_settings, run_settings
 from verl_hdpo.adapters.tools_kwargs import tools_kwargs_of
 from verl_hdpo.adapters.unreadable_calls import UnreadableCall
 from verl_hdpo.adapters.watched_tool import NOTES, CallNotes, WatchedTool
 from verl_hdpo.outcomes.ledger import LEDGER_KEY, MODEL_SPANS_KEY, UNKNOWN_TOOL, CallOutcome, ToolLedger
+from verl_hdpo.tools.failures import EndsRun
 from verl_hdpo.tools.valid_text import valid_text, valid_texts
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,6 @@ NO_IMAGES_TEXT = "[Images are not shown to this model.]"
 THIN_IMAGES_TEXT = "[Images that are 200 times as long as wide, or more, are not shown.]"
 LONGEST_TO_SHORTEST = 200
 """Sides of an image; Qwen-VL's processors raise on more (``smart_resize``)."""
-
 
 RAISES: ContextVar[bool] = ContextVar("verl_hdpo_loop_raises", default=False)
 """Whether exceptions go to the caller, as an evaluation wants: it asks again, and has no groups to be unfair to."""
@@ -72,7 +72,8 @@ class HDPOToolAgentLoop(ToolAgentLoop):
         settings = hdpo_settings(self.config)
         self.max_tool_calls = settings.max_tool_calls
         self.tool_timeout = settings.tool_timeout
-        self.tool_parser = CallReader(self.tool_parser, self.tool_parser_name)
+        name = self.tool_parser_name
+        self.tool_parser = CallReader(ToolParser.get_tool_parser(name, self.tokenizer), name)
         self.ledger = ToolLedger()
         self._run = run_settings(self.config)
         self._agent_data: AgentData | None = None

@@ -22,8 +22,8 @@ CONVERTERS = {"glm": "_convert_arg_value", "seed": "_convert_parameter_value", "
 
 BARE_TEXT = ("qwen3_coder", *CONVERTERS)
 
-_TYPES = {
-    "string": str, "number": (int, float), "integer": int, "boolean": bool, "array": list, "object": dict,
+_TYPES: dict[str, tuple[type, ...]] = {
+    "number": (int, float), "integer": (int,), "boolean": (bool,), "array": (list,), "object": (dict,),
 }  # fmt: skip
 
 

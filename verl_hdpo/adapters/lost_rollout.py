@@ -16,10 +16,7 @@ from verl.experimental.agent_loop.agent_loop import AgentLoopMetrics, AgentLoopO
 from verl.experimental.agent_loop.tool_agent_loop import AgentData
 
 from verl_hdpo.outcomes.ledger import LOST_KEY, RUN_ERROR_KEY
-
-
-class EndsRun(Exception):
-    """A mistake in tools or data that other rollouts will meet too; its message ends the run."""
+from verl_hdpo.tools.failures import EndsRun
 
 
 def lost_rollout(

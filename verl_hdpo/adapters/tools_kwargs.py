@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from verl_hdpo.adapters.lost_rollout import EndsRun
+from verl_hdpo.tools.failures import EndsRun
 
 
 def tools_kwargs_of(found: Any) -> dict[str, Any]:

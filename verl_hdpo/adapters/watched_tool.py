@@ -17,8 +17,7 @@ import wrapt
 from verl.tools.function_tool import normalize_function_tool_return
 from verl.tools.schemas import ToolResponse
 
-from verl_hdpo.adapters.lost_rollout import EndsRun
-from verl_hdpo.tools.failures import ToolUnavailable
+from verl_hdpo.tools.failures import EndsRun, ToolUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +96,7 @@ class WatchedTool(wrapt.ObjectProxy):
             raise self._broken(f"{method} must be an async function")
         return result
 
-    def _checked(self, result: Any) -> tuple[ToolResponse, float | None, Any]:
+    def _checked(self, result: Any) -> tuple[ToolResponse, Any, Any]:
         match result:
             case (ToolResponse() as response, reward, metrics) if reward is None or isinstance(reward, Real):
                 if response.video:

@@ -15,3 +15,10 @@ class ToolUnavailable(RuntimeError):
 
     Such a call is not counted, and the trajectory's outcome is unknown rather than wrong.
     """
+
+
+class EndsRun(RuntimeError):
+    """Raised for a mistake in tools or data that other rollouts will meet too: the run ends with its message.
+
+    Taken for the model's mistake it would make wrong calls of right ones, for ever.
+    """

@@ -11,7 +11,7 @@ from verl_hdpo.settings.tool import ToolConfigError
 from verl_hdpo.tools.arguments import check_object
 from verl_hdpo.tools.base import Answer, Call, Tool
 from verl_hdpo.tools.conversation_images import ConversationImage
-from verl_hdpo.tools.failures import BadCall, ToolUnavailable
+from verl_hdpo.tools.failures import BadCall, EndsRun, ToolUnavailable
 from verl_hdpo.tools.io_loop import on_io_loop, wait_on_io_loop
 from verl_hdpo.tools.schema import Signature
 from verl_hdpo.tools.server.client import ToolClient, tool_client
@@ -48,7 +48,7 @@ class RemoteTool(Tool):
         self.signature = Signature.of_json_schema(function["name"], function["description"], parameters)
 
     async def answer(self, arguments: Any, call: Call) -> Answer:
-        """What the tool raises there is a BadCall; without an outcome it is unavailable."""
+        """What the tool raises there is a BadCall, unless it is broken; without an outcome it is unavailable."""
         check_object(arguments)
         images = call.images if self.server_needs.images else []
         sources = [functools.partial(_original, image) for image in images]
@@ -56,6 +56,8 @@ class RemoteTool(Tool):
         outcome = await on_io_loop(work)
         if outcome.status == "failed":
             raise BadCall(outcome.text)
+        if outcome.status == "ends_run":
+            raise EndsRun(f"on the tool server: {outcome.text}")
         return Answer(outcome.text, _images(outcome), outcome.reward, outcome.metrics)
 
 

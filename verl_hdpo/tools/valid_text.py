@@ -1,4 +1,4 @@
-"""Text that a tokenizer takes: web pages, files and models bring halves of surrogate pairs, which no encoder does."""
+"""Text from outside, made valid: JSON may hold half of a surrogate pair, which no tokenizer and no file takes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from typing import Any
 
 
 def valid_text(text: str) -> str:
-    """``text`` with U+FFFD for each half of a surrogate pair; halves that belong together become their character."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    """``text`` with every lone surrogate replaced by U+FFFD; both halves of a pair become their character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
 
 
 def valid_texts(value: Any) -> Any:

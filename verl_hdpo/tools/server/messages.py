@@ -86,13 +86,14 @@ class CallResult(_Message):
     """How a call ended.
 
     Attributes:
-        status: ``ok``; ``failed``: the model's mistake; ``unavailable``: not the model's, and no call.
+        status: ``ok``; ``failed``: the model's mistake; ``unavailable``: not the model's, and no call;
+            ``ends_run``: the tool's code is broken.
         text: for the model; of the error if there was one.
         images: for the model.
         reward, metrics: the tool's own.
     """
 
-    status: Literal["ok", "failed", "unavailable"]
+    status: Literal["ok", "failed", "unavailable", "ends_run"]
     text: str | None = None
     images: list[SentImage] = Field(default_factory=list)
     reward: float = 0.0
