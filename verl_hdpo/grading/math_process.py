@@ -23,7 +23,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 logger = logging.getLogger(__name__)
 
@@ -52,17 +52,18 @@ def equal(gold: str, answer: str, seconds: float) -> bool | None:
         MathProcessError: no verdict within ``seconds`` of processor time.
         MathProcessStalled: nor that much of it within ``START_SECONDS + STALLED * seconds``.
     """
-    worker: Any = getattr(_LOCAL, "worker", None)
+    worker = getattr(_LOCAL, "worker", None)
     if worker is None or worker.poll() is not None:
         worker = _LOCAL.worker = _start()
     try:
-        worker.stdin.write(json.dumps([gold, answer, seconds]) + "\n")
-        worker.stdin.flush()
-        if not select.select([worker.stdout], [], [], START_SECONDS + STALLED * seconds)[0]:
+        to_worker, from_worker = _pipes(worker)
+        to_worker.write(json.dumps([gold, answer, seconds]) + "\n")
+        to_worker.flush()
+        if not select.select([from_worker], [], [], START_SECONDS + STALLED * seconds)[0]:
             worker.kill()
             worker.wait()
             raise MathProcessStalled("the math-verify process made no progress and was killed")
-        line = worker.stdout.readline()
+        line = from_worker.readline()
     except OSError as error:
         raise MathProcessError(f"the math-verify process is gone: {error}") from error
     if not line:
@@ -82,6 +83,11 @@ def executor() -> ThreadPoolExecutor:
 
 
 _LOCAL = threading.local()
+
+
+def _pipes(worker: subprocess.Popen[str]) -> tuple[IO[str], IO[str]]:
+    assert worker.stdin and worker.stdout
+    return worker.stdin, worker.stdout
 
 
 def _start() -> subprocess.Popen[str]:
@@ -105,7 +111,7 @@ def _serve() -> None:
     from math_verify import parse, verify
     from sympy import Expr, UnevaluatedExpr
 
-    def numbers(parsed: list[Any]) -> list[Expr]:
+    def numbers(parsed: list[Any]) -> list[Any]:
         return [one for one in parsed if isinstance(one, Expr) and one.is_number]
 
     def near(gold: list[Any], answer: list[Any]) -> bool:

@@ -1,62 +1,64 @@
-"""``RuleChecker``: whether an extracted answer is right, by rules.
-
-UNKNOWN is for a check that failed to run. What the model can bring about by itself, such as no answer, an
-endless one or one that explodes when evaluated, is WRONG: otherwise it could buy itself out of the loss.
-"""
+"""``RuleChecker``: whether an extracted answer is right, by rules, and by math-verify where they do not reach."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Mapping
+from concurrent.futures import Future
+from threading import Lock
 from typing import Any, Protocol
 
 from verl_hdpo.grading import math_process
-from verl_hdpo.grading import notation as answer_text
+from verl_hdpo.grading.explosive import is_explosive
+from verl_hdpo.grading.kinds import Next, decide, fits_math_verify
+from verl_hdpo.grading.policy import Policy
 from verl_hdpo.grading.question import Question
 from verl_hdpo.grading.references import references
+from verl_hdpo.grading.spelling import MONEY
+from verl_hdpo.grading.wrappers import peel
 from verl_hdpo.outcomes.outcome import Outcome
 from verl_hdpo.settings.reward import Check
 
 logger = logging.getLogger(__name__)
 
 WRONG = Outcome.wrong("undecided")
+CACHED = 20_000
 
 
 class AnswerChecker(Protocol):
-    """Judges an extracted answer. It bounds its own time; an exception counts as UNKNOWN."""
+    """Judges an extracted answer. It bounds its own time; an exception counts as unknown."""
 
     async def __call__(
         self, answer: str, ground_truth: Any, question: Question, extra_info: Mapping[str, Any]
     ) -> Outcome: ...
 
 
-def normalize(text: str) -> str:
-    """``text`` as ``exact`` compares it: tidy, case folded, single spaces, no outer quotes, $, full stop."""
-    text = " ".join(answer_text.tidy(text).casefold().split())
-    return text.strip("\"'`$ ").removesuffix(".").rstrip()
-
-
 class RuleChecker:
     """Compares with one ground truth, or with any of several.
 
-    ``exact``: equal after ``normalize``. ``math``: equal as numbers, or by math-verify. ``auto``: exact, else
-    math where the ground truth looks like mathematics. What math-verify would let pass although it is no one
-    answer is refused: several expressions, of which it takes the last, and, where the ground truth is a plain
-    number, anything unevaluated, or ``12*34`` and even ``12 34`` would answer "what is 12*34?". An answer on
-    which it fails is wrong, unless it fails on the ground truth with an ordinary number as well.
+    Unknown is for a check that failed to run. What the model can bring about by itself, such as an answer that
+    explodes when worked out, is wrong where the reference is fine: or it could buy itself out of the loss.
 
     Args:
-        check: one of the three.
+        check: ``exact`` compares text; ``auto`` by the kind of the reference; ``math`` as mathematics, whatever it is.
         timeout: seconds of processor time that math-verify may work on one comparison.
         undecided: the outcome where the rules find neither that the answer is right nor that it is wrong, as with
             other words than the reference's. Wrong, unless somebody else is to be asked then.
     """
 
-    def __init__(self, check: Check = "auto", timeout: float = 5.0, undecided: Outcome = WRONG) -> None:
-        self.check = check
-        self.timeout = timeout
-        self.undecided = undecided
+    def __init__(
+        self,
+        check: Check = "auto",
+        timeout: float = 5.0,
+        undecided: Outcome = WRONG,
+        policy: Policy = Policy(),  # noqa: B008
+    ) -> None:
+        self.check, self.timeout, self.undecided, self.policy = check, timeout, undecided, policy
+        self.asked_math_verify = 0
+        self._verdicts: OrderedDict[tuple[str, str], Future[Outcome | Next]] = OrderedDict()
+        self._lock = Lock()
 
     async def __call__(
         self, answer: str, ground_truth: Any, question: Question, extra_info: Mapping[str, Any]
@@ -65,53 +67,56 @@ class RuleChecker:
         Raises:
             UnusableReference: nothing can be compared with the ground truth.
         """
-        found = [await self._compare(answer, reference) for reference in references(ground_truth)]
+        found: list[Outcome] = []
+        for reference in references(ground_truth):
+            found.append(await self._compare(reference, answer))
+            if found[-1].acc:
+                break
         return max(found, key=lambda one: (one.acc, not one.known))
 
-    async def _compare(self, answer: str, gold: str) -> Outcome:
-        wrong = Outcome.wrong("rules")
-        if self.check != "math" and normalize(answer) == normalize(gold) != "":
-            return Outcome.right("exact")
-        if self.check == "exact":
-            return Outcome.wrong("exact")
-        answer, gold = answer_text.tidy(answer), answer_text.tidy(gold)
-        if not answer_text.is_mathematics(gold):
-            if self.check == "auto":
-                return self.undecided
-            logger.warning("ground truth %.80r is no mathematics: use reward.reward_kwargs.check=auto", gold)
-            return Outcome.unknown("no_mathematics")
-        if len(answer) > answer_text.MAX_CHARS or answer_text.depth(answer) > answer_text.MAX_DEPTH:
-            return wrong
-        gold_number = answer_text.plain_number(gold)
-        if gold_number is not None:
-            answer = answer_text.without_unit(answer)
-            number = answer_text.plain_number(answer)
-            if number is not None:
-                return Outcome.graded(float(number == gold_number), "number")
-            if answer_text.is_unevaluated(answer, whole=gold_number.denominator == 1):
-                return wrong
-        if answer_text.is_explosive(answer) and not answer_text.is_explosive(gold):
-            return wrong
-        if "=" not in gold and answer_text.is_several(answer):
-            return wrong
-        try:
-            same = await self._equal(gold, answer)
-        except math_process.MathProcessError as error:
-            if not isinstance(error, math_process.MathProcessStalled) and await self._can_check(gold):
-                return wrong  # it was the answer's doing
-            logger.warning("no verdict on answer %.80r for ground truth %.80r: %s", answer, gold, error)
-            return Outcome.unknown("math_verify")
-        if same is None:
-            return self.undecided if self.check == "auto" else Outcome.unknown("no_mathematics")
-        return Outcome.graded(float(same), "math_verify")
+    async def _compare(self, reference: str, answer: str) -> Outcome:
+        verdict = decide(reference, answer, self.check, self.policy)
+        if verdict is Next.MATH_VERIFY:
+            verdict = await self._by_math_verify(peel(reference), peel(answer))
+        if isinstance(verdict, Next):
+            return self.undecided
+        if verdict.source == "no_mathematics":
+            logger.warning("ground truth %.80r is no mathematics: use reward.reward_kwargs.check=auto", reference)
+        return verdict
 
-    async def _can_check(self, gold: str) -> bool:
+    async def _by_math_verify(self, reference: str, answer: str) -> Outcome | Next:
+        if is_explosive(reference) or not fits_math_verify(reference):
+            return Next.NOBODY
+        if is_explosive(answer) or not fits_math_verify(answer) or ("=" not in reference and "=" in answer):
+            return Outcome.wrong("math_verify")
+        key = (reference.replace(MONEY, ""), answer.replace(MONEY, ""))
+        with self._lock:
+            asked = self._verdicts.get(key)
+            if asked is None:
+                self.asked_math_verify += 1
+                asked = self._verdicts[key] = math_process.executor().submit(self._ask, *key)
+                if len(self._verdicts) > CACHED:
+                    self._verdicts.popitem(last=False)
+            self._verdicts.move_to_end(key)
+        verdict = await asyncio.wrap_future(asked)
+        if isinstance(verdict, Outcome) and not verdict.known:
+            with self._lock:
+                self._verdicts.pop(key, None)
+        return verdict
+
+    def _ask(self, reference: str, answer: str) -> Outcome | Next:
+        try:
+            same = math_process.equal(reference, answer, self.timeout)
+        except math_process.MathProcessError as error:
+            if not isinstance(error, math_process.MathProcessStalled) and self._can_check(reference):
+                return Outcome.wrong("math_verify")  # it was the answer's doing
+            logger.warning("no verdict on answer %.80r for ground truth %.80r: %s", answer, reference, error)
+            return Outcome.unknown("math_verify")
+        return Next.NOBODY if same is None else Outcome.graded(float(same), "math_verify")
+
+    def _can_check(self, reference: str) -> bool:
         """Whether math-verify gets through with an answer that is no trouble."""
         try:
-            return await self._equal(gold, "2") is not None
+            return math_process.equal(reference, "2", self.timeout) is not None
         except math_process.MathProcessError:
             return False
-
-    async def _equal(self, gold: str, answer: str) -> bool | None:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(math_process.executor(), math_process.equal, gold, answer, self.timeout)
