@@ -42,7 +42,7 @@ def take_turns(module):
         actor = omega_conf_to_dataclass(self.config.actor_rollout_ref.actor)
         losses = {
             "grpo": partial(ppo_loss, config=actor),
-            "hdpo": partial(two_channel_loss, actor, self.hdpo.w_acc, self.hdpo.w_tool),
+            "hdpo": partial(two_channel_loss, actor, *self.hdpo.settings.loss_weights),
         }
         self.actor_rollout_wg.set_loss_fn(losses[way(step)])
 

@@ -15,6 +15,7 @@ from wrapt import register_post_import_hook
 def take_turns(module):
     import transfer_queue as tq
 
+    from verl_hdpo.adapters.run_settings import run_settings
     from verl_hdpo.algorithm.estimators import ESTIMATORS
 
     rivals = [name for name in ESTIMATORS if name != "hdpo"]
@@ -22,20 +23,21 @@ def take_turns(module):
 
     def recording(function):
         @functools.wraps(function)
-        def advantages(rollouts, settings, norm_by_std):
+        def advantages(rollouts, **settings):
             seen["rollouts"] = {name: value.tolist() for name, value in vars(rollouts).items()}
-            return function(rollouts, settings, norm_by_std)
+            return function(rollouts, **settings)
 
         return advantages
 
     for name in rivals:
-        ESTIMATORS[name] = ESTIMATORS[name]._replace(advantages=recording(ESTIMATORS[name].advantages))
+        ESTIMATORS[name] = recording(ESTIMATORS[name])
 
     compute_advantage = module._HDPOTrainer._compute_advantage
 
     def _compute_advantage(self, batch, metrics):
         name = rivals[(self.global_steps - 1) % len(rivals)]
         self.config.algorithm.adv_estimator = name
+        self.hdpo.settings = run_settings(self.config)
         batch = compute_advantage(self, batch, metrics)
         fields = ["advantages", "response_mask"]
         data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)

@@ -200,14 +200,19 @@ def _is_irrational(tree: Node) -> bool:
 
 
 def _groups(reference: Group, answer: Group, policy: Policy) -> bool:
-    bare = not reference.left or not answer.left or {reference.left, answer.left} <= {"(", "<"}
-    if not bare and (reference.left, reference.right) != (answer.left, answer.right):
+    bare = not reference.left or not answer.left
+    if not bare and _brackets(reference) != _brackets(answer):
         return False
     if len(reference.items) != len(answer.items):
         return False
     if reference.ordered or answer.ordered:
         return all(same(one, other, policy) for one, other in zip(reference.items, answer.items, strict=True))
     return _any_order(reference.items, answer.items, policy)
+
+
+def _brackets(group: Group) -> str:
+    """Both, with those of a vector as a tuple's."""
+    return (group.left + group.right).replace("<", "(").replace(">", ")")
 
 
 def _any_order(wanted: Sequence[Shape], found: Sequence[Shape], policy: Policy) -> bool:

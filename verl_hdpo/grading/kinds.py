@@ -40,6 +40,8 @@ _SOURCES: dict[type, str] = {
 }  # fmt: skip
 _TIMES_E = re.compile(r"(\d)e(?=[+-])")
 _DOTS = re.compile(r"\\[lcd]?dots\b|\.\.\.|…")
+_UNFINISHED = re.compile(r"\d\s*(?:\\[lcd]?dots\b|\.\.\.|…)|\\(?:int|sum|prod|lim)(?![a-zA-Z])")
+"""A number that goes on, or an operation that is left to do."""
 
 
 class Next(enum.Enum):
@@ -61,6 +63,8 @@ def decide(reference: str, answer: str, check: Check = "auto", policy: Policy = 
         return Outcome.graded(float(squeezed(wanted.casefold()) == squeezed(found.casefold()) != ""), "exact")
     if not found:
         return Outcome.wrong("empty")
+    if _UNFINISHED.search(answer) and not _UNFINISHED.search(reference):
+        return Outcome.wrong("unfinished")
     if check == "auto" and (outcome := _named(wanted, found)) is not None:
         return outcome
     return _shaped(wanted, found, check, policy)
