@@ -13,7 +13,8 @@ _CHANGES = frozenset(
     half halves third thirds quarter quarters fourth fourths fifth fifths tenth tenths hundredth hundredths thousandth
     thousandths twice double triple thrice percent percentage pct
     ten hundred thousand million billion trillion quadrillion hundreds thousands millions billions
-    dozen dozens gross score scores lakh lakhs crore crores myriad myriads couple couples pair pairs trio trios mil mn bn tn
+    dozen dozens gross score scores lakh lakhs crore crores myriad myriads couple couples pair pairs trio trios
+    mil mn bn tn
     greater than larger smaller fewer above below under least most minimum maximum exceeds between from until
     difference sum product ratio point and infinity pi
     """.split()
