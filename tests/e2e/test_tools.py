@@ -172,6 +172,7 @@ def test_training_goes_through_the_deaths_of_its_tools(train, tool_task, tmp_pat
                 "actor_rollout_ref.actor.optim.lr=1e-6",
                 "data.max_prompt_length=512",
                 "data.max_response_length=768",
+                "+algorithm.hdpo.max_unknown_rate=1",  # deaths without end, which would stop a run by default
                 f"trainer.total_training_steps={STEPS}",
                 after_step={step: functools.partial(deaths.after, step) for step in range(1, STEPS)},
                 env={
