@@ -114,8 +114,8 @@ def test_a_call_that_the_server_cancels_is_cancelled():
         await tool.blocked.wait()
         call.cancel()
         await asyncio.wait({call})
+        tool.let_go.set()  # the loop waits for its threads
         return call
 
     tool.blocked = asyncio.Event()
     assert asyncio.run(run()).cancelled()
-    tool.let_go.set()
