@@ -19,7 +19,7 @@ from sandbox_processes import kill, sandboxes_of, wait_until_busy
 from tool_model import GIVES_UP, HEIGHTS, PYTHON_TOOLS, SEARCH_TOOLS, questions, taught
 from tool_servers import TOKEN, as_process
 
-from verl_hdpo.outcomes.ledger import CALL_OUTCOMES
+from verl_hdpo.outcomes.ledger import CALL_STATUSES
 from verl_hdpo.tools.server import TOKEN_ENV
 
 HERE = Path(__file__).parent
@@ -214,7 +214,7 @@ def check_rollout(row):
     """Calls that met a dead tool are not counted, and whoever made one is neither right nor wrong nor trained on."""
     responses, reward, dead = RESPONSE.findall(row["text"]), row["reward"], row["ledger"]["unavailable"]
     errors = sum(response.startswith("Error executing tool") for response in responses)
-    counts = {how: sum(tally[how] for tally in row["ledger"]["tools"].values()) for how in CALL_OUTCOMES}
+    counts = {how: sum(tally[how] for tally in row["ledger"]["tools"].values()) for how in CALL_STATUSES}
     assert dead <= errors <= dead + counts["failed"], row
     assert reward["tool_calls"] == sum(counts.values()) == len(responses) - dead + counts["dropped"], row
     assert reward["outcome_known"] == (dead == 0), row

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verl_hdpo.outcomes.ledger import CALL_OUTCOMES, ToolLedger, rounds_from_num_turns
+from verl_hdpo.outcomes.ledger import CALL_STATUSES, ToolLedger, rounds_from_num_turns
 from verl_hdpo.settings.outcomes import CountPolicy
 
 COUNT_POLICIES = get_args(CountPolicy)
 
-calls = st.lists(st.tuples(st.sampled_from(["python", "search"]), st.sampled_from(CALL_OUTCOMES), st.floats(0, 9)))
+calls = st.lists(st.tuples(st.sampled_from(["python", "search"]), st.sampled_from(CALL_STATUSES), st.floats(0, 9)))
 
 
 def ledger_of(recorded, rounds=0, unavailable=0):
@@ -25,8 +25,8 @@ def ledger_of(recorded, rounds=0, unavailable=0):
 @given(recorded=calls)
 def test_every_call_ends_in_exactly_one_way(recorded):
     ledger = ledger_of(recorded)
-    assert ledger.total("attempted") == len(recorded) == sum(ledger.total(name) for name in CALL_OUTCOMES)
-    for outcome in CALL_OUTCOMES:
+    assert ledger.total("attempted") == len(recorded) == sum(ledger.total(name) for name in CALL_STATUSES)
+    for outcome in CALL_STATUSES:
         assert ledger.total(outcome) == sum(end == outcome for _, end, _ in recorded)
 
 

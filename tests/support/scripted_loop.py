@@ -13,7 +13,7 @@ from verl.utils.dataset.rl_dataset import RLHFDataset
 from verl.workers.rollout.replica import TokenOutput
 
 from verl_hdpo.adapters.agent_loop import HDPOToolAgentLoop
-from verl_hdpo.outcomes.ledger import CALL_OUTCOMES
+from verl_hdpo.outcomes.ledger import CALL_STATUSES
 
 FINAL = "<answer>4</answer>"
 
@@ -41,7 +41,7 @@ def call(name, x="1"):
 def counts(output):
     """Calls per tool and outcome, zeros left out."""
     tools = output.extra_fields["tool_ledger"]["tools"]
-    return {name: {k: t[k] for k in CALL_OUTCOMES if t[k]} for name, t in tools.items()}
+    return {name: {k: t[k] for k in CALL_STATUSES if t[k]} for name, t in tools.items()}
 
 
 def text_of(ids):

@@ -17,7 +17,7 @@ from verl.experimental.agent_loop.tool_agent_loop import AgentData, ToolAgentLoo
 from verl.tools.tool_registry import load_all_tools
 
 from verl_hdpo.adapters.agent_loop import NO_IMAGES_TEXT, HDPOToolAgentLoop
-from verl_hdpo.outcomes.ledger import CALL_OUTCOMES
+from verl_hdpo.outcomes.ledger import CALL_STATUSES
 from verl_hdpo.settings.tool import ToolConfigError
 from verl_hdpo.tools.failures import BadCall, ToolUnavailable
 from verl_hdpo.tools.io_loop import io_loop, wait_on_io_loop
@@ -62,7 +62,7 @@ def answers(text):
 def counts(output):
     ledger = output.extra_fields["tool_ledger"]
     tally = ledger["tools"].get("python", {})
-    return {k: tally[k] for k in CALL_OUTCOMES if tally.get(k)}, ledger["unavailable"]
+    return {k: tally[k] for k in CALL_STATUSES if tally.get(k)}, ledger["unavailable"]
 
 
 def open_sessions(tool):

@@ -24,7 +24,7 @@ from verl.tools.tool_registry import load_all_tools
 
 from verl_hdpo.adapters.agent_loop import HDPOToolAgentLoop
 from verl_hdpo.adapters.served_tools import load_served_tools
-from verl_hdpo.outcomes.ledger import CALL_OUTCOMES
+from verl_hdpo.outcomes.ledger import CALL_STATUSES
 from verl_hdpo.settings.tool import ToolConfigError
 from verl_hdpo.tools.failures import BadCall, ToolUnavailable
 from verl_hdpo.tools.server import TOKEN_ENV
@@ -91,7 +91,7 @@ def run(tools, cls, *turns, sample=None, **config):
 def counts(output):
     ledger = output.extra_fields["tool_ledger"]
     tools = ledger["tools"].items()
-    return {name: {k: tally[k] for k in CALL_OUTCOMES if tally[k]} for name, tally in tools}, ledger["unavailable"]
+    return {name: {k: tally[k] for k in CALL_STATUSES if tally[k]} for name, tally in tools}, ledger["unavailable"]
 
 
 def agent_data(*images):

@@ -12,7 +12,7 @@ from verl.experimental.agent_loop.tool_agent_loop import ToolAgentLoop
 from verl.tools.tool_registry import load_all_tools
 
 from verl_hdpo.adapters.agent_loop import HDPOToolAgentLoop
-from verl_hdpo.outcomes.ledger import CALL_OUTCOMES
+from verl_hdpo.outcomes.ledger import CALL_STATUSES
 from verl_hdpo.tools.images.build import build as build_images
 from verl_hdpo.tools.search.index_build import build as build_index
 from verl_hdpo.tools.search.passage import Passage
@@ -59,7 +59,7 @@ def run(tools, cls, *calls, sample=None):
 
 def counts(output):
     tools = output.extra_fields["tool_ledger"]["tools"]
-    return {name: {k: tally[k] for k in CALL_OUTCOMES if tally[k]} for name, tally in tools.items()}
+    return {name: {k: tally[k] for k in CALL_STATUSES if tally[k]} for name, tally in tools.items()}
 
 
 @LOOPS

@@ -25,7 +25,7 @@ from verl_hdpo.adapters.run_settings import hdpo_settings, run_settings
 from verl_hdpo.adapters.tools_kwargs import tools_kwargs_of
 from verl_hdpo.adapters.unreadable_calls import UnreadableCall
 from verl_hdpo.adapters.watched_tool import NOTES, CallNotes, WatchedTool
-from verl_hdpo.outcomes.ledger import LEDGER_KEY, MODEL_SPANS_KEY, UNKNOWN_TOOL, CallOutcome, ToolLedger
+from verl_hdpo.outcomes.ledger import LEDGER_KEY, MODEL_SPANS_KEY, UNKNOWN_TOOL, CallStatus, ToolLedger
 from verl_hdpo.tools.failures import EndsRun
 from verl_hdpo.tools.valid_text import valid_text, valid_texts
 
@@ -179,7 +179,7 @@ class HDPOToolAgentLoop(ToolAgentLoop):
         if call.unavailable:
             self.ledger.unavailable += 1
         else:
-            outcome: CallOutcome = "executed" if call.returned else "failed"
+            outcome: CallStatus = "executed" if call.returned else "failed"
             self._record(tool_call, agent_data, outcome, seconds)
         response, *result = task.result()
         return self._without_unwanted_images(_in_valid_text(response)), *result
@@ -200,7 +200,7 @@ class HDPOToolAgentLoop(ToolAgentLoop):
         return self.max_tool_calls is not None and self._dispatched >= self.max_tool_calls
 
     def _record(
-        self, tool_call: FunctionCall, agent_data: AgentData, outcome: CallOutcome, seconds: float = 0.0
+        self, tool_call: FunctionCall, agent_data: AgentData, outcome: CallStatus, seconds: float = 0.0
     ) -> None:
         name = tool_call.name if tool_call.name in agent_data._active_tools else UNKNOWN_TOOL
         self.ledger.record(name, outcome, seconds)

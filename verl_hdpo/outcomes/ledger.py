@@ -17,9 +17,9 @@ from typing import Any, Literal, get_args
 
 from verl_hdpo.settings.outcomes import CountPolicy
 
-CallOutcome = Literal["executed", "failed", "timed_out", "dropped"]
+CallStatus = Literal["executed", "failed", "timed_out", "dropped"]
 
-CALL_OUTCOMES: tuple[str, ...] = get_args(CallOutcome)
+CALL_STATUSES: tuple[str, ...] = get_args(CallStatus)
 
 LEDGER_KEY = "tool_ledger"
 """Where the agent loop leaves ``ToolLedger.to_dict()`` in ``AgentLoopOutput.extra_fields``."""
@@ -68,7 +68,7 @@ class ToolLedger:
     tools: dict[str, ToolTally] = field(default_factory=dict)
     release_failed: int = 0
 
-    def record(self, tool: str, outcome: CallOutcome, seconds: float = 0.0) -> None:
+    def record(self, tool: str, outcome: CallStatus, seconds: float = 0.0) -> None:
         """Count one call of ``tool`` that ended as ``outcome`` after ``seconds``."""
         tally = self.tools.setdefault(tool, ToolTally())
         setattr(tally, outcome, getattr(tally, outcome) + 1)

@@ -11,7 +11,7 @@ from torch import Tensor
 from verl_hdpo.algorithm.advantages import EPS
 from verl_hdpo.outcomes.batch import Outcomes
 from verl_hdpo.outcomes.judge_use import JudgeUse
-from verl_hdpo.outcomes.ledger import CALL_OUTCOMES
+from verl_hdpo.outcomes.ledger import CALL_STATUSES
 
 QUANTILES = (0.5, 0.9, 0.99)
 COUNTS = ("groups_incomplete", "rollouts_missing")
@@ -70,12 +70,12 @@ def ledger_metrics(outcomes: Outcomes) -> dict[str, float]:
     ledgers = [ledger for ledger in outcomes.ledgers if ledger is not None]
     if not ledgers:
         return {}
-    metrics = dict.fromkeys((f"tool_calls/{how}" for how in CALL_OUTCOMES), 0.0)
+    metrics = dict.fromkeys((f"tool_calls/{how}" for how in CALL_STATUSES), 0.0)
     for how in ("unavailable", "release_failed"):
         metrics[f"tool_calls/{how}"] = sum(getattr(x, how) for x in ledgers) / len(ledgers)
     for tool in sorted({name for x in ledgers for name in x.tools}):
         tallies = [x.tools[tool] for x in ledgers if tool in x.tools]
-        calls = {how: sum(getattr(t, how) for t in tallies) for how in CALL_OUTCOMES}
+        calls = {how: sum(getattr(t, how) for t in tallies) for how in CALL_STATUSES}
         for how, number in calls.items():
             metrics[f"tool_calls/{how}"] += number / len(ledgers)
             metrics[f"tools/{tool}/{how}"] = number / len(ledgers)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from verl_hdpo.outcomes.calls import cost_of_calls
-from verl_hdpo.outcomes.ledger import CALL_OUTCOMES, ToolLedger
+from verl_hdpo.outcomes.ledger import CALL_STATUSES, ToolLedger
 from verl_hdpo.outcomes.numbers import reported_number
 from verl_hdpo.outcomes.outcome import Outcome, OutcomeError
 from verl_hdpo.outcomes.rewards import accuracy_reward, hdpo_signal, tool_reward
@@ -82,7 +82,7 @@ def write_outcome(
         tool_used=calls > 0,
         # A channel without weight is no reason to keep a group.
         hdpo_signal=hdpo_signal(r_acc if hdpo.w_acc else 0.0, correct and hdpo.w_tool > 0, cost),
-        **{f"tool_{how}": (ledger or ToolLedger()).total(how) for how in CALL_OUTCOMES},
+        **{f"tool_{how}": (ledger or ToolLedger()).total(how) for how in CALL_STATUSES},
     )
     return _answer(r_acc, report, outcome, reward)
 
