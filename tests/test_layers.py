@@ -32,7 +32,7 @@ ARROWS: dict[str, set[str]] = {
     "evaluation": {"runs", "adapters", "outcomes"},
     "compare": {"runs", "settings"},
     "doctor": {"runs", "adapters", "grading", "outcomes", "settings", "tools", "plugin"},
-    "cli": {"doctor", "compare", "evaluation", "tools", "adapters", "runs"},
+    "cli": {"doctor", "compare", "grading", "settings", "evaluation", "tools", "adapters", "runs"},
     "plugin": {"adapters"},
     "__main__": {"cli"},
 }

@@ -8,6 +8,7 @@ from verl_hdpo import __version__
 from verl_hdpo.cli.compare import compare
 from verl_hdpo.cli.doctor import doctor
 from verl_hdpo.cli.eval import evaluate
+from verl_hdpo.cli.grade import grade
 from verl_hdpo.cli.images import images
 from verl_hdpo.cli.index import index
 from verl_hdpo.cli.mcp import mcp
@@ -27,5 +28,5 @@ def main() -> None:
     """
 
 
-for command in (compare, doctor, evaluate, images, index, mcp, tool_server):
+for command in (compare, doctor, evaluate, grade, images, index, mcp, tool_server):
     main.add_command(command)
