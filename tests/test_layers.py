@@ -28,6 +28,7 @@ ARROWS: dict[str, set[str]] = {
     "tools": {"settings", "runs"},
     "adapters": {"algorithm", "outcomes", "grading", "settings", "tools"},
     "runs": set(),
+    "rollouts": {"outcomes"},
     "cpu": set(),
     "evaluation": {"runs", "adapters", "outcomes"},
     "compare": {"runs", "settings"},
@@ -37,7 +38,7 @@ ARROWS: dict[str, set[str]] = {
     "__main__": {"cli"},
 }
 """What each folder may import of the others."""
-HOSTLESS = ("algorithm", "settings", "outcomes", "grading", "runs")
+HOSTLESS = ("algorithm", "settings", "outcomes", "grading", "runs", "rollouts")
 """Folders that know nothing of verl and what it brings."""
 TOOL_CLASSES = ("calculator", "image_search", "mcp", "python", "remote", "text_search")
 PYDANTIC = {"pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection"}
