@@ -16,6 +16,7 @@ from pathlib import Path
 from verl_hdpo.grading import math_process
 from verl_hdpo.grading.grader import Grader
 from verl_hdpo.grading.labelled import grade, read_pairs
+from verl_hdpo.grading.worker_process import WorkerError
 from verl_hdpo.settings.reward import RewardSettings
 
 FORMULAS = (
@@ -38,7 +39,7 @@ def _bare(gold: str) -> str:
 def by_math_verify(gold: str, answer: str) -> bool:
     try:
         return bool(math_process.equal(gold, answer, 5.0))
-    except math_process.MathProcessError:
+    except WorkerError:
         return False
 
 

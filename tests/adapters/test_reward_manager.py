@@ -84,6 +84,7 @@ def rollout(*pieces, ground_truth="4", ledger=None, spans=True, num_turns=None, 
 def score(data, compute_score=None, checker=None, special_tags=False, **settings):
     if compute_score is not None:
         settings["custom_path"] = "rewards.py"
+        settings["reward_kwargs"] = IN_THREADS | settings.get("reward_kwargs", {})
 
     async def run():
         manager = HDPORewardManager(config(**settings), tiny_tokenizer(special_tags), compute_score, checker=checker)
@@ -96,6 +97,8 @@ def score(data, compute_score=None, checker=None, special_tags=False, **settings
     return result["reward_score"], info
 
 
+IN_THREADS = {"function_processes": 0}
+"""For functions that are in no file, which processes would load."""
 RIGHT = "<answer>4</answer><|im_end|>"
 WRONG = "<answer>5</answer><|im_end|>"
 
@@ -291,7 +294,7 @@ def test_warnings_of_unknown_outcomes_are_rate_limited(caplog):
         raise ConnectionError("judge is down")
 
     async def run():
-        manager = HDPORewardManager(config(custom_path="r.py"), tiny_tokenizer(), raises)
+        manager = HDPORewardManager(config(IN_THREADS, custom_path="r.py"), tiny_tokenizer(), raises)
         await asyncio.gather(*(manager.run_single(rollout(RIGHT, ledger=ToolLedger())) for _ in range(5)))
 
     asyncio.run(run())
@@ -306,7 +309,7 @@ def test_a_custom_score_outside_0_to_1_is_refused(result):
 
 def test_what_cannot_be_scored_ends_the_run_in_place_of_going_missing():
     async def run(function, data):
-        settings = config(custom_path="r.py", adv_estimator="hdpo")
+        settings = config(IN_THREADS, custom_path="r.py", adv_estimator="hdpo")
         return await HDPORewardManager(settings, tiny_tokenizer(), function).run_single(data)
 
     unjudged = rollout("call", RIGHT, spans=False, num_turns=4)
@@ -320,7 +323,7 @@ def test_what_cannot_be_scored_ends_the_run_in_place_of_going_missing():
 def test_other_keys_of_a_custom_reward_are_ignored_and_named_once(caplog):
     async def run():
         result = {"score": 1.0, "judge_seconds": 2}
-        manager = HDPORewardManager(config(custom_path="r.py"), tiny_tokenizer(), lambda **_: result)
+        manager = HDPORewardManager(config(IN_THREADS, custom_path="r.py"), tiny_tokenizer(), lambda **_: result)
         for _ in range(2):
             info = (await manager.run_single(rollout(RIGHT, ledger=ToolLedger())))["reward_extra_info"]
             assert list(info) == [*KEYS, SOURCE_KEY]

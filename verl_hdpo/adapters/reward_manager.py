@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
+import functools
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -19,16 +18,15 @@ from verl_hdpo.adapters.run_settings import hdpo_settings, reward_settings, run_
 from verl_hdpo.grading.extract import extract_answer, follows_format
 from verl_hdpo.grading.grader import Grader
 from verl_hdpo.grading.question import Question
+from verl_hdpo.grading.reward_function import FunctionFile, RewardFunction, RewardFunctionError
 from verl_hdpo.grading.rules import AnswerChecker
 from verl_hdpo.outcomes.calls import count_calls
 from verl_hdpo.outcomes.ledger import LEDGER_KEY, LOST_KEY, MODEL_SPANS_KEY, RUN_ERROR_KEY, ToolLedger
 from verl_hdpo.outcomes.outcome import Outcome, OutcomeError
 from verl_hdpo.outcomes.report import write_error, write_outcome
-from verl_hdpo.outcomes.result import RESULT_KEYS, outcome_of_result
 
 logger = logging.getLogger(__name__)
 
-MAX_CONCURRENT_SCORES = 32
 WARNING_INTERVAL_SECONDS = 60.0
 
 
@@ -55,20 +53,26 @@ class HDPORewardManager(RewardManagerBase):
         super().__init__(config, tokenizer, compute_score)
         self.settings = reward_settings(config)
         self.hdpo = hdpo_settings(config)
+        router_kwargs = {}
+        if reward_router_address is not None:
+            router_kwargs["reward_router_address"] = reward_router_address
+            router_kwargs["reward_model_tokenizer"] = reward_model_tokenizer
         # compute_score is never None here: without a path verl passes its default, a table of data sets.
-        custom = config.reward.get("custom_reward_function") or {}
-        self.custom_score = compute_score if custom.get("path") else None
+        custom, self.custom_score = config.reward.get("custom_reward_function") or {}, None
+        if compute_score is not None and custom.get("path"):
+            kwargs = {**router_kwargs, **custom.get("reward_kwargs", {})}
+            self.custom_score = RewardFunction(
+                functools.partial(compute_score, **router_kwargs),
+                FunctionFile(custom["path"], custom["name"], kwargs),
+                self.settings.function_timeout,
+                self.settings.function_processes,
+            )
         if checker is None:
             model = OmegaConf.select(config, "reward.reward_model.model_path")
             workers = config.reward.get("num_workers") or 1
             checker = Grader.from_settings(self.settings, workers, reward_router_address, model)
         self.checker = checker
-        self.router_kwargs = {}
-        if reward_router_address is not None:
-            self.router_kwargs["reward_router_address"] = reward_router_address
-            self.router_kwargs["reward_model_tokenizer"] = reward_model_tokenizer
         self._is_read = run_settings(config) is not None
-        self._slots = asyncio.Semaphore(MAX_CONCURRENT_SCORES)
         self._unknown_since_warning, self._next_warning = 0, 0.0
         self._ignored_keys: set[str] = set()
         self._skipped_ids = _special_ids(tokenizer, keep=self.settings.answer_pattern)
@@ -126,7 +130,7 @@ class HDPORewardManager(RewardManagerBase):
 
     async def _custom_outcome(
         self,
-        function: Callable[..., Any],
+        function: RewardFunction,
         data_source: Any,
         turns: list[str],
         ground_truth: Any,
@@ -142,22 +146,17 @@ class HDPORewardManager(RewardManagerBase):
             "solution_str": "\n".join(turns),
             "ground_truth": ground_truth,
             "extra_info": extra_info,
-            **self.router_kwargs,
         }
-        timeout = self.settings.function_timeout
         try:
-            async with self._slots:
-                if inspect.iscoroutinefunction(function):
-                    result = await asyncio.wait_for(function(**arguments), timeout)
-                else:
-                    result = await asyncio.wait_for(_in_thread(function, arguments), timeout)
-        except Exception as error:
-            self._warn_unknown(f"the custom reward function raised {error!r} (limit {timeout:g} s)")
+            outcome, ignored = await function(arguments)
+        except RewardFunctionError as error:
+            limit = self.settings.function_timeout
+            self._warn_unknown(f"the custom reward function raised {error} (limit {limit:g} s)")
             return Outcome.unknown("reward_function_raised")
-        if isinstance(result, Mapping) and (ignored := set(result) - RESULT_KEYS - self._ignored_keys):
+        if ignored := ignored - self._ignored_keys:
             self._ignored_keys |= ignored
             logger.warning("the hdpo reward manager ignores %s of the custom reward", sorted(ignored))
-        return outcome_of_result(result)
+        return outcome
 
     def _decode(self, ids: list[int]) -> str:
         kept = [i for i in ids if i not in self._skipped_ids]
@@ -197,24 +196,3 @@ def _special_ids(tokenizer: Any, keep: str) -> frozenset[int]:
     """Tokens to leave out of the text: the special ones, but not a tag that the answer pattern needs."""
     tokens = tokenizer.added_tokens_decoder.items()
     return frozenset(i for i, token in tokens if token.special and token.content not in keep)
-
-
-async def _in_thread(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
-    """Run in a thread of its own: one that hangs must not hold a place in a pool that others wait for."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future = loop.create_future()
-
-    def settle(method: Callable[[Any], None], value: Any) -> None:
-        if not future.done():
-            method(value)
-
-    def work() -> None:
-        try:
-            outcome = (future.set_result, function(**arguments))
-        except Exception as error:
-            outcome = (future.set_exception, error)
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(settle, *outcome)
-
-    threading.Thread(target=work, name="custom-reward", daemon=True).start()
-    return await future

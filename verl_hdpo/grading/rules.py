@@ -17,6 +17,7 @@ from verl_hdpo.grading.policy import Policy
 from verl_hdpo.grading.question import Question
 from verl_hdpo.grading.references import references
 from verl_hdpo.grading.spelling import MONEY
+from verl_hdpo.grading.worker_process import WorkerError, WorkerStalled
 from verl_hdpo.grading.wrappers import peel
 from verl_hdpo.outcomes.outcome import Outcome
 from verl_hdpo.settings.reward import Check
@@ -94,7 +95,7 @@ class RuleChecker:
             asked = self._verdicts.get(key)
             if asked is None:
                 self.asked_math_verify += 1
-                asked = self._verdicts[key] = math_process.executor().submit(self._ask, *key)
+                asked = self._verdicts[key] = math_process.pool().executor.submit(self._ask, *key)
                 if len(self._verdicts) > CACHED:
                     self._verdicts.popitem(last=False)
             self._verdicts.move_to_end(key)
@@ -107,8 +108,8 @@ class RuleChecker:
     def _ask(self, reference: str, answer: str) -> Outcome | Next:
         try:
             same = math_process.equal(reference, answer, self.timeout)
-        except math_process.MathProcessError as error:
-            if not isinstance(error, math_process.MathProcessStalled) and self._can_check(reference):
+        except WorkerError as error:
+            if not isinstance(error, WorkerStalled) and self._can_check(reference):
                 return Outcome.wrong("math_verify")  # it was the answer's doing
             logger.warning("no verdict on answer %.80r for ground truth %.80r: %s", answer, reference, error)
             return Outcome.unknown("math_verify")
@@ -118,5 +119,5 @@ class RuleChecker:
         """Whether math-verify gets through with an answer that is no trouble."""
         try:
             return math_process.equal(reference, "2", self.timeout) is not None
-        except math_process.MathProcessError:
+        except WorkerError:
             return False

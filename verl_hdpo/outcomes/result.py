@@ -35,6 +35,11 @@ def outcome_of_result(result: Any) -> Outcome:
     return Outcome.unknown(SOURCE) if score is None or acc is None else Outcome.graded(acc, SOURCE, score)
 
 
+def ignored_keys(result: Any) -> frozenset[str]:
+    """The keys of a function's result that say nothing of its outcome."""
+    return frozenset(map(str, result)) - RESULT_KEYS if isinstance(result, Mapping) else frozenset()
+
+
 def _share(value: Any, found: Mapping[str, Any]) -> float | None:
     if value is None:
         return None

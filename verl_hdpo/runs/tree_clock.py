@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from verl_hdpo.runs.process_tree import ProcessTree
 
 LOOK_SECONDS = 5.0
 """Between looks at the process table, which are not free."""
+
+
+class Processes(Protocol):
+    """Those whose time counts, such as a :class:`ProcessTree`."""
+
+    def look(self) -> Sequence[int]:
+        """The ids of those that run now."""
 
 
 class TreeClock:
@@ -18,7 +27,7 @@ class TreeClock:
     others take the cores, ten seconds count as one. Without Linux's ``/proc/PID/task/TID/schedstat``, all count.
     """
 
-    def __init__(self, tree: ProcessTree):
+    def __init__(self, tree: Processes):
         self.now = 0.0
         self._tree, self._looked = tree, time.monotonic()
         self._threads: dict[Path, tuple[int, int]] = {}

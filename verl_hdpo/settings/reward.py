@@ -47,7 +47,11 @@ class RewardSettings(StrictSettings):
     check_timeout: Annotated[float, Field(gt=0), Wanted("a number of seconds > 0")] = 5.0
     """Seconds of processor time for a check by the rules."""
     function_timeout: Annotated[float, Field(gt=0), Wanted("a number of seconds > 0")] = 30.0
-    """Seconds by the clock for a call of a custom reward function."""
+    """Seconds for a call of a custom reward function. In a process, those in which it waited for a processor do not
+    count."""
+    function_processes: Annotated[int, Field(ge=0), Wanted("a whole number >= 0")] = 4
+    """Processes, per reward worker, that call a custom reward function which is not async; 0: threads of the reward
+    worker."""
     judge: Annotated[JudgeSettings | None, BeforeValidator(_group)] = None
     """The judge for answers that the rules cannot decide: `when_undecided`, `always` or `never`, or a group of
     settings, for which see [judge.md](judge.md)."""
