@@ -35,7 +35,7 @@ test: install ## all tests that need no GPU, with real training runs; 16 GiB of 
 
 test-fast: QUICK += and not slow
 test-fast: WORKERS := 3
-test-fast: test-quick ## all tests that take seconds: not doctor as a command, not the contract with verl's other releases
+test-fast: test-quick ## a test of each thing in about a minute: one sandbox mechanism of three, no killed workers, no large property tests
 
 test-quick: install
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile -m '$(QUICK)'

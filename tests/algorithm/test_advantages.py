@@ -75,6 +75,7 @@ def test_two_correct_rollouts_are_told_apart_whatever_the_gap(more_calls):
     torch.testing.assert_close(got, torch.tensor([0.5**0.5, -(0.5**0.5)]), atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 def test_against_the_plain_loop_on_hundreds_of_batches():
     for groups, tool_calls, correct, known, rewards in random_batches(500):
         for norm in (True, False):
@@ -152,6 +153,7 @@ rollouts = st.lists(
 
 @given(rollouts, st.randoms(use_true_random=False))
 @settings(max_examples=300, deadline=None)
+@pytest.mark.slow
 def test_order_does_not_matter(rows, random):
     order = list(range(len(rows)))
     random.shuffle(order)

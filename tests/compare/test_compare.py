@@ -260,6 +260,7 @@ def test_labels_are_shown_as_they_are_and_all_are_in_the_legend(tmp_path):
     figure.savefig(tmp_path / "curves.png")
 
 
+@pytest.mark.slow
 def test_the_legend_is_not_cut_off(tmp_path):
     algos = ",".join(f"grpo_penalty[a={a},gated=true]" for a in (0.1, 0.3, 0.5, 1.0, 2.0))
     runs = planned(tmp_path, algos=algos, seeds=[1])

@@ -65,6 +65,7 @@ def test_one_result_in_five_is_wrong(monkeypatch):
     assert all(result[0] == "2" and len(result) == 2 for result in results)
 
 
+@pytest.mark.slow
 def test_right_without_a_call_is_the_product_of_the_tokens_probabilities(mixed, monkeypatch):
     mixed, questions = mixed
     import direct_answers

@@ -87,6 +87,7 @@ def test_a_step_teaches_both_kinds_and_few_direct_answers(parts):
     assert {dialogue.question for dialogue in taught} == set(split.known[: recipe.known_sums])
 
 
+@pytest.mark.slow
 def test_packed_dialogues_have_the_probabilities_that_they_have_alone(parts, tokenizer, schemas, model):
     dialogues = list(parts["taught"].dialogues(parts["questions"].split(1), parts["recipe"].Recipe(), random.Random(2)))
     rows = [parts["taught"].encoded(tokenizer, schemas, *dialogue) for dialogue in dialogues[:40]]

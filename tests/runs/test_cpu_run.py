@@ -76,6 +76,7 @@ def test_of_ten_seconds_those_count_in_which_a_run_could_work(ran, waited, secon
 
 
 @pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="the kernel does not say how long threads wait")
+@pytest.mark.slow
 def test_a_run_that_other_work_starves_is_not_taken_for_stalled(run_trainer):
     """It needs 2 s of a core before its first step, may take 4, and with three others on that core takes about 8."""
     core = min(os.sched_getaffinity(0))

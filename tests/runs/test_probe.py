@@ -59,6 +59,7 @@ def test_a_process_that_makes_no_progress_is_ended(check, monkeypatch):
     assert "asking a judge: the check made no progress for 1 seconds" in last.found
 
 
+@pytest.mark.slow
 def test_a_process_that_is_slow_is_not_ended_while_it_gets_on(check, monkeypatch):
     """Three times the limit in all, and never the limit without a finding, a step or a word."""
     monkeypatch.setattr(tree_clock, "LOOK_SECONDS", 0.05)

@@ -38,6 +38,7 @@ def combined(pair):
 
 @settings(max_examples=300, deadline=None)
 @given(st.recursive(LEAVES, combined, max_leaves=8))
+@pytest.mark.slow
 def test_the_value_is_that_of_the_tree(case):
     text, value = case
     if len(text) > MAX_CHARS:

@@ -137,6 +137,7 @@ def test_a_call_that_takes_too_long_is_unavailable_and_the_session_lives_on():
     assert text(make("pid")) == before
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_is_started_again_and_no_call_runs_twice():
     async def three_at_once():
         calls = (
@@ -174,6 +175,7 @@ def test_configs_that_cannot_work():
         make("add", {**STDIO, "pass_env": ["NOT_SET_1"]})
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_yaml_that_loads(tmp_path):
     done = CliRunner().invoke(main, ["mcp", "tools", "--", STDIO["command"], SERVER])
     assert done.exit_code == 0, done.output
@@ -201,6 +203,7 @@ def http_server(port):
         process.wait()
 
 
+@pytest.mark.slow
 def test_streamable_http_down_and_up_again(monkeypatch):
     port = free_port()
     server = {"url": f"http://127.0.0.1:{port}/mcp", "headers_env": {"Authorization": "MCP_TOKEN"}}
@@ -236,6 +239,7 @@ if sys.argv[2] == "killed":
 
 
 @pytest.mark.parametrize("end", ["killed", "exits"])
+@pytest.mark.slow
 def test_no_server_process_outlives_the_worker(end):
     """Not even a child of the server's that left its session and ignores SIGTERM, as the server itself does."""
     worker = subprocess.Popen([sys.executable, "-c", WORKER, SERVER, end], stdout=subprocess.PIPE, text=True)

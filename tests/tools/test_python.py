@@ -83,6 +83,7 @@ def test_variables_live_as_long_as_the_trajectory(tool, cls):
 
 
 @LOOPS
+@pytest.mark.slow
 def test_many_trajectories_at_once_keep_apart(tool, cls):
     async def one(number):
         from scripted_loop import trainer_config

@@ -185,6 +185,7 @@ OUTAGES = {
 
 
 @pytest.mark.parametrize("name", OUTAGES)
+@pytest.mark.slow
 def test_an_outage_of_the_service_is_not_the_model_s_doing(tool, service, name):
     service[0].next[:] = OUTAGES[name]
     with pytest.raises(ToolUnavailable, match="the service that runs code"):

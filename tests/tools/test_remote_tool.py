@@ -131,6 +131,7 @@ def test_a_tool_looks_as_it_does_without_a_server(folder, url):
 
 
 @LOOPS
+@pytest.mark.slow
 def test_calls_end_as_they_do_without_a_server(folder, url, cls):
     turns = (
         [call("python", code="x = 20"), call("python", code="x += 1"), call("python", code="x *= 2")],
@@ -210,6 +211,7 @@ def test_the_loop_s_own_time_limit_ends_the_call_there(folder, url):
     assert counts(output) == ({"python": {"executed": 2, "timed_out": 1}}, 0)
 
 
+@pytest.mark.slow
 def test_a_session_is_kept_while_its_client_lives_and_closed_when_it_vanishes(folder, url):
     python, trajectory = remote(folder, url)[0], agent_data()
     execute(python, trajectory, code="x = 1")
@@ -245,6 +247,7 @@ def test_a_run_does_not_start_without_token_or_server(folder, monkeypatch):
         remote(folder, "http://127.0.0.1:10")
 
 
+@pytest.mark.slow
 def test_a_killed_server_is_no_call_of_the_model_and_leaves_nothing(folder, server):
     """The last test of this file: it ends the server that the others share."""
     process, url = server

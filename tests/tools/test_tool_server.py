@@ -303,6 +303,7 @@ def test_a_proxy_in_front_of_a_dead_server_is_an_outage_and_not_a_full_one(monke
             ask(client, Trajectory(), "gate")
 
 
+@pytest.mark.slow
 def test_what_is_sent_in_the_background_is_given_up(monkeypatch):
     def answer(asked):
         if asked.method == "DELETE":
@@ -340,6 +341,7 @@ def test_an_answer_that_is_too_long_is_an_outage(monkeypatch):
         assert metric(url, 'verl_hdpo_tool_calls_total{outcome="unavailable",tool="flood"}') == 1
 
 
+@pytest.mark.slow
 def test_a_session_ends_with_its_trajectory_or_after_a_while_without_a_call(monkeypatch):
     closed = 'verl_hdpo_tool_sessions_closed_total{reason="%s"}'
     with in_thread([plain_tool("gate", Gate(is_open=True))], idle_seconds=3) as url:
@@ -355,6 +357,7 @@ def test_a_session_ends_with_its_trajectory_or_after_a_while_without_a_call(monk
         assert metric(url, "verl_hdpo_tool_sessions") == 0
 
 
+@pytest.mark.slow
 def test_a_vanished_client_s_call_is_cancelled(pool):
     gate, cancelled = Gate(), []
 

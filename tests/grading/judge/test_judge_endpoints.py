@@ -50,6 +50,7 @@ def test_a_server_without_structured_output_is_asked_in_words(status):
     assert ["response_format" in asked.body for asked in service.asked] == [True, False, False, False]
 
 
+@pytest.mark.slow
 def test_a_refusal_of_one_question_leaves_structured_output_and_the_server_s_health_as_they_were():
     def picky(asked):
         return Answer({"error": "too long"}, 400) if "answer 0" in json.dumps(asked.body) else verdict("wrong")

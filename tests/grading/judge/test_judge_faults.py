@@ -78,6 +78,7 @@ def test_another_server_is_asked_in_its_place(fault, word):
 
 
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if "date" not in fault])
+@pytest.mark.slow
 def test_a_server_that_comes_back_is_asked_again(fault):
     answer, _ = FAULTS[fault]
     with serving(answer, answer, verdict("correct")) as (_, url):
@@ -90,6 +91,7 @@ def test_nobody_there_is_unknown(dead):
     assert outcome == Outcome.unknown("judge_unreachable")
 
 
+@pytest.mark.slow
 def test_a_third_of_faults_and_a_dead_server_change_no_verdict(dead):
     """Each answer's verdict is known beforehand; a request in three meets a fault of any kind."""
     draw, lock = random.Random(1), threading.Lock()
@@ -129,6 +131,7 @@ def test_busy_servers_cost_no_attempts():
     assert outcome == Outcome.right("judge") and outcome.judge.requests == 21
 
 
+@pytest.mark.slow
 def test_when_the_judge_is_down_the_rest_of_the_batch_does_not_wait_in_turn(dead):
     """200 answers, four at a time: one deadline, not fifty."""
     start = time.monotonic()
@@ -138,6 +141,7 @@ def test_when_the_judge_is_down_the_rest_of_the_batch_does_not_wait_in_turn(dead
     assert time.monotonic() - start < 100
 
 
+@pytest.mark.slow
 def test_the_judge_is_asked_again_when_it_is_back():
     up = threading.Event()
     with serving(lambda _: verdict("correct") if up.is_set() else Answer(None)) as (_, url):

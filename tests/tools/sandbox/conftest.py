@@ -3,7 +3,7 @@
 import contextlib
 
 import pytest
-from pools import HERE, open_pool, wait
+from pools import BY_MECHANISM, HERE, open_pool, wait
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +19,7 @@ def pools():
         yield Pools()
 
 
-@pytest.fixture(params=HERE)
+@pytest.fixture(params=BY_MECHANISM)
 def pool(request, pools):
     return pools[request.param]
 

@@ -4,6 +4,8 @@ import contextlib
 import os
 import threading
 
+import pytest
+
 from verl_hdpo.tools.io_loop import wait_on_io_loop
 from verl_hdpo.tools.sandbox.isolation import MECHANISMS, SandboxRefused, start_zygote
 from verl_hdpo.tools.sandbox.limits import Limits
@@ -47,6 +49,8 @@ def works(mechanism):
 
 HERE = [mechanism for mechanism in MECHANISMS if works(mechanism)]
 assert HERE, "no isolation mechanism works here: the python tool would refuse to start"
+BY_MECHANISM = [pytest.param(name, marks=[pytest.mark.slow] if name != HERE[0] else []) for name in HERE]
+"""`make test-fast` tries the strongest walls, `make test` all."""
 
 
 @contextlib.contextmanager

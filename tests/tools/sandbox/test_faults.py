@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from pools import HERE, SMALL, make_pool, open_pool, wait
+from pools import BY_MECHANISM, HERE, SMALL, make_pool, open_pool, wait
 from shared_memory import abandoned, segments
 
 from verl_hdpo.tools.failures import ToolUnavailable
@@ -86,7 +86,7 @@ def test_killing_an_interpreter_makes_the_outcome_unknown(pool, during):
     assert wait(neighbour.run("1", 30)).value == "1"
 
 
-@pytest.mark.parametrize("fresh", HERE, indirect=True)
+@pytest.mark.parametrize("fresh", BY_MECHANISM, indirect=True)
 @pytest.mark.parametrize("victim", ["launcher", "zygote"])
 def test_killing_the_zygote_ends_all_sessions_and_the_next_call_starts_another(fresh, victim):
     before = scratch_directories()
@@ -129,7 +129,8 @@ def test_out_of_descriptors_only_the_new_session_fails(room):
         assert wait(wait(pool.session()).run("3", 30)).value == "3"
 
 
-@pytest.mark.parametrize("mechanism", HERE)
+@pytest.mark.parametrize("mechanism", BY_MECHANISM)
+@pytest.mark.slow
 def test_killing_the_owner_leaves_nothing(mechanism, tmp_path):
     """kill -9 of the pool's process, with a call that ignores every signal it can, and a copy of its sockets abroad."""
     script = f"""
@@ -167,7 +168,7 @@ asyncio.run(main())
     assert not abandoned(shared)
 
 
-@pytest.mark.parametrize("mechanism", HERE)
+@pytest.mark.parametrize("mechanism", BY_MECHANISM)
 def test_closing_a_pool_leaves_nothing(mechanism):
     before = scratch_directories()
 
@@ -198,7 +199,7 @@ def launchers(monkeypatch):
     return found
 
 
-@pytest.mark.parametrize("mechanism", HERE)
+@pytest.mark.parametrize("mechanism", BY_MECHANISM)
 def test_calls_that_give_up_while_the_zygote_starts_leave_nothing(mechanism, launchers):
     async def run():
         pool = await make_pool(mechanism, modules=())

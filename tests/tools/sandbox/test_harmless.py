@@ -2,7 +2,7 @@
 
 import pytest
 from PIL import Image
-from pools import HERE, open_pool, wait
+from pools import BY_MECHANISM, open_pool, wait
 
 from verl_hdpo.tools.sandbox.display import pixels_of_image
 from verl_hdpo.tools.sandbox.limits import Limits
@@ -133,7 +133,7 @@ SNIPPETS = {
 PICTURES = {"matplotlib": (300, 200), "matplotlib_imshow": (640, 480)}
 
 
-@pytest.fixture(scope="module", params=HERE)
+@pytest.fixture(scope="module", params=BY_MECHANISM)
 def pool(request):
     with open_pool(request.param, modules=DEFAULT_MODULES, limits=Limits(), spare_sessions=2) as pool:
         yield pool

@@ -8,7 +8,7 @@ import sys
 import textwrap
 
 import pytest
-from pools import HERE, SMALL, make_pool, wait
+from pools import BY_MECHANISM, HERE, SMALL, make_pool, wait
 
 from verl_hdpo.tools.sandbox import bubblewrap, isolation, launcher, scratch, zygote_client
 from verl_hdpo.tools.sandbox.isolation import SandboxRefused, start_zygote
@@ -49,7 +49,7 @@ def test_runs_without_isolation_if_told_to_and_says_so(nothing_works, caplog):
     assert [(r.levelno, "NOT isolated" in r.message) for r in caplog.records] == [(logging.ERROR, True)]
 
 
-@pytest.mark.parametrize("mechanism", HERE)
+@pytest.mark.parametrize("mechanism", BY_MECHANISM)
 def test_which_isolation_is_in_force_is_logged(mechanism, caplog):
     async def run():
         pool = await make_pool(mechanism, modules=())
@@ -123,7 +123,7 @@ def test_the_view_holds_the_interpreter_and_nothing_of_its_user():
         assert private not in paths
 
 
-@pytest.mark.parametrize("mechanism", HERE)
+@pytest.mark.parametrize("mechanism", BY_MECHANISM)
 def test_packages_below_tmp_are_seen(mechanism, monkeypatch, tmp_path):
     """A virtual environment there must not be covered by what sessions may write to."""
     packages = tmp_path / "site-packages"

@@ -4,7 +4,7 @@ import asyncio
 import os
 
 import pytest
-from pools import HERE, open_pool, wait
+from pools import BY_MECHANISM, open_pool, wait
 
 from verl_hdpo.tools.failures import ToolUnavailable
 from verl_hdpo.tools.sandbox import cgroup
@@ -14,12 +14,13 @@ LIMITS = Limits(memory_mb=256, scratch_mb=64)
 FILL = "block = b'x' * ({} << 20); len(block) >> 20"
 
 
-@pytest.fixture(params=HERE)
+@pytest.fixture(params=BY_MECHANISM)
 def pool(request):
     with open_pool(request.param, limits=LIMITS, modules=("numpy",), spare_sessions=0, all_memory_mb=300) as pool:
         yield pool
 
 
+@pytest.mark.slow
 def test_of_sessions_that_together_hold_too_much_the_largest_is_ended(pool):
     async def run():
         small, large, last = [await pool.session() for _ in range(3)]
@@ -37,6 +38,7 @@ def test_of_sessions_that_together_hold_too_much_the_largest_is_ended(pool):
     wait(run())
 
 
+@pytest.mark.slow
 def test_memory_that_sessions_share_with_what_they_were_forked_from_counts_for_none(pool):
     async def run():
         sessions = [await pool.session() for _ in range(30)]

@@ -21,6 +21,7 @@ class Trajectory:
     """Stands for verl's AgentData: any object."""
 
 
+@pytest.mark.slow
 def test_sessions_beyond_the_limit_wait_until_one_closes(small):
     async def run():
         first, second = await small.session(), await small.session()
@@ -38,6 +39,7 @@ def test_sessions_beyond_the_limit_wait_until_one_closes(small):
     wait(run())
 
 
+@pytest.mark.slow
 def test_open_sessions_do_not_count_against_the_descriptors_of_another(pool):
     async def run():
         sessions = [await pool.session() for _ in range(SMALL.open_files + 10)]
@@ -72,6 +74,7 @@ def test_calls_run_in_turn_and_their_time_starts_when_they_do(small):
     wait(run())
 
 
+@pytest.mark.slow
 def test_a_call_that_never_gets_its_turn_is_an_outage(small):
     """However it waits: first for a session, then to run. The loop's own time limit would make it the model's call."""
 

@@ -91,6 +91,7 @@ def test_a_deleted_file_that_only_a_mapping_holds_has_no_size(name, tmp_path):
 
 
 @pytest.mark.parametrize("shape", ["a chain", "many", "many each in many"])
+@pytest.mark.slow
 def test_no_more_of_a_tree_is_looked_at_than_an_honest_session_makes(shape, tmp_path, monkeypatch):
     here = os.getcwd()
     os.chdir(tmp_path)

@@ -67,6 +67,7 @@ def pinned(session):
     return session
 
 
+@pytest.mark.slow
 def test_time_that_others_take_is_not_charged(pinned):
     with busy_processor(3):
         began = time.monotonic()
@@ -89,6 +90,7 @@ def test_a_call_that_never_gets_on_is_unavailable_and_its_session_lives(pinned):
     assert wait(pinned.run("x", 30)).value in ("41", "42")
 
 
+@pytest.mark.slow
 def test_a_pool_s_patience_bounds_the_wait_for_the_processor():
     with open_pool("auto", modules=(), limits=Limits(), wait_seconds=3) as pool:
         wait(pool.zygote())
