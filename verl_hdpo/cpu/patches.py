@@ -57,7 +57,7 @@ def _critic_with_sdpa(model: ModuleType) -> None:
     def load_valuehead_model(local_path: str, torch_dtype: Any, model_config: Any, trust_remote_code: bool) -> Any:
         from transformers import AutoModelForTokenClassification
 
-        return AutoModelForTokenClassification.from_pretrained(
+        return AutoModelForTokenClassification.from_pretrained(  # nosec B615
             local_path, torch_dtype=torch_dtype, config=model_config, trust_remote_code=trust_remote_code
         )
 

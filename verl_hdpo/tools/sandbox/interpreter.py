@@ -95,10 +95,10 @@ class Interpreter:
         if isinstance(last, ast.Expr):
             tree.body.pop()
         if tree.body:
-            exec(compile(tree, name, "exec"), self.namespace)
+            exec(compile(tree, name, "exec"), self.namespace)  # nosec B102
         if not isinstance(last, ast.Expr):
             return None
-        return eval(compile(ast.Expression(last.value), name, "eval"), self.namespace)
+        return eval(compile(ast.Expression(last.value), name, "eval"), self.namespace)  # nosec B307
 
     def _shown(self, value: Any) -> bytes:
         if value is None:
