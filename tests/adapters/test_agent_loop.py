@@ -314,4 +314,5 @@ def test_an_image_that_no_processor_takes_is_left_out():
     assert (kept.text, kept.image) == ("a", [wide])
     cut = loop._without_unwanted_images(ToolResponse(text="a", image=[thin, wide]))
     assert (cut.text, cut.image) == (f"a\n{THIN_IMAGES_TEXT}", [wide])
-    assert loop._without_unwanted_images(ToolResponse(image=[thin])).text == THIN_IMAGES_TEXT
+    for unfit in (thin, Image.new("L", (0, 4)), Image.new("L", (4, 0)), Image.new("L", (0, 0))):
+        assert loop._without_unwanted_images(ToolResponse(image=[unfit])).text == THIN_IMAGES_TEXT

@@ -1,6 +1,7 @@
 """Calls that verl's parsers leave out are calls that failed, and the model may try again."""
 
 import json
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -9,7 +10,7 @@ from scripted_loop import FINAL, call, counts, echo, function_tool, run_loop, to
 from verl.experimental.agent_loop.tool_parser import ToolParser
 
 from verl_hdpo.adapters.unreadable_calls import MARKUPS
-from verl_hdpo.outcomes.ledger import UNKNOWN_TOOL, ToolLedger
+from verl_hdpo.outcomes.ledger import LOST_KEY, UNKNOWN_TOOL, ToolLedger
 
 JSON = {
     "invalid": ('{"name": "echo", "arguments": {"x": 1}', "not valid JSON: Expecting ',' delimiter"),
@@ -129,6 +130,17 @@ def test_every_format_s_unreadable_calls_fail(markup, good, bad):
     output, server, _ = run_loop([bad, good, FINAL], tools, format=markup)
     assert failed(output) == 1 and counts(output)["echo"]["executed"] == 1
     assert "could not be read" in told(server)[0] and told(server)[1] == "echo 1"
+
+
+@pytest.mark.parametrize("x", ["1" * 5000, "[" * 9000 + "]" * 9000], ids=["too long a number", "too deep"])
+@pytest.mark.parametrize("name", ToolParser._registry)
+def test_what_python_cannot_read_for_its_size_loses_no_rollout(name, x):
+    """Else a model could leave the loss by writing it."""
+    good = GOOD_AND_BAD[name][0] if name in GOOD_AND_BAD else call("echo")
+    text = re.sub(r'"1"|\b1\b', x, good)
+    output, _, _ = run_loop([text, FINAL], [function_tool(echo)], format=name, response_length=99_000)
+    assert LOST_KEY not in output.extra_fields
+    assert sum(sum(tally.values()) for tally in counts(output).values()) == 1
 
 
 def test_arguments_that_are_no_json_are_a_failed_call():

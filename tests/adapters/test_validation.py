@@ -1,5 +1,8 @@
 """The trainer's validation metrics: verl's own, without unknown outcomes, and HDPO's beside them."""
 
+import math
+
+import numpy as np
 import pytest
 from bare_trainer import make_trainer
 from verl.trainer.ppo.v1.trainer_base import PPOTrainer
@@ -41,6 +44,14 @@ def test_a_timeout_of_verls_rate_limited_manager_is_that_rollouts_alone(scores):
     metrics = validated(make_trainer(), "wxyz", {"reward": [1.0, 0.0, 1.0, 0.0], **reported})
     assert metrics["val-hdpo/s/unknown_rate"] == 1 / 4
     assert metrics["val-hdpo/s/accuracy"] == metrics["val-core/s/acc/mean@1"] == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, np.float32("nan")])
+def test_no_metric_is_spoilt_by_a_value_that_is_not_finite(value):
+    reported = {"reward": [1.0, value, 0.0], "acc": [1.0, 0.0, 0.0], "mine": [value, 1.0, 1.0]}
+    metrics = validated(make_trainer(), "xyz", reported)
+    assert all(math.isfinite(found) for found in metrics.values()), metrics
+    assert metrics["val-aux/s/reward/mean@1"] == 0.5 and metrics["val-aux/s/mine/mean@1"] == 1.0
 
 
 @pytest.mark.parametrize("acc", [{"acc": [1.0, None]}, {}])

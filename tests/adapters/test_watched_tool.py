@@ -35,6 +35,15 @@ class Tool(BaseTool):
         return does(self._release)
 
 
+async def in_pieces(x):
+    yield x
+
+
+class Wordless(Exception):
+    def __str__(self):
+        raise AttributeError("message")
+
+
 class NotAsync(Tool):
     def execute(self, instance_id, parameters, **kwargs):
         return ToolResponse(text="done"), 0.0, {}
@@ -147,6 +156,12 @@ def test_a_tool_that_returns_the_wrong_thing_is_named_and_ends_the_run(returned,
         (NotAsync(), "execute must be an async function"),
         (function_tool(lambda x: (1, 2, 3, 4)), "length 4"),
         (function_tool(lambda x: ("text", "no number")), "could not convert"),
+        (function_tool(lambda x: echo(x)), "it returns a coroutine"),
+        (function_tool(lambda x: (part for part in x)), "it returns a generator"),
+        (function_tool(in_pieces), "it returns a async_generator"),
+        (Tool((ToolResponse.model_construct(text=4), 0.0, {})), "text of its ToolResponse must be a str, found int"),
+        (Tool((ToolResponse(image=["picture.png"]), 0.0, {})), "images must be PIL images or arrays, found str"),
+        (Tool((ToolResponse(image=[{"bytes": b""}]), 0.0, {})), "images must be PIL images or arrays, found dict"),
     ],
 )
 def test_so_does_one_that_is_broken_in_another_way(tool, message):
@@ -167,6 +182,12 @@ def test_what_is_no_exception_fails_the_call_like_one(error):
     output, server, _ = run(Tool(error), times=2)
     assert counts(output) == {"tool": {"failed": 2}}
     assert told(server)[0] == f"Error executing tool 'tool': {type(error).__name__} {error}"
+
+
+def test_neither_does_an_exception_without_a_text():
+    output, server, _ = run(Tool(Wordless()))
+    assert counts(output) == {"tool": {"failed": 1}} and LOST_KEY not in output.extra_fields
+    assert told(server) == ["Error executing tool 'tool': Wordless"]
 
 
 def test_a_keyboard_interrupt_in_a_thread_is_no_ctrl_c():

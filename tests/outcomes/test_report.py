@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pandas
 import pytest
 import torch
 from hypothesis import given
@@ -50,7 +51,15 @@ def test_every_kind_of_number_is_a_number(one):
     assert outcome_of_result(one).acc == outcome_of_result({"score": one}).acc == 1.0
 
 
-@pytest.mark.parametrize("value", ["True", "1", [1], np.array([1.0]), {"a": 1}, math.inf, -math.inf, b"1"])
+class NoNumber:
+    def __float__(self):
+        raise RuntimeError("boom")
+
+
+ODD = ["True", "1", [1], np.array([1.0]), {"a": 1}, math.inf, -math.inf, b"1", 10**400, 1j, NoNumber(), pandas.NA]
+
+
+@pytest.mark.parametrize("value", ODD)
 def test_what_is_no_number_is_told_plainly(value):
     with pytest.raises(OutcomeError, match=r"reward_extra_info\['acc'\] must be a finite number, found"):
         read_outcome({"acc": value}, OutcomeSettings())
@@ -69,6 +78,20 @@ def test_what_is_no_number_is_told_plainly(value):
 )
 def test_a_flag_that_is_off_is_no_failure(info, known):
     assert read_outcome(info, OutcomeSettings()).known == known
+
+
+@pytest.mark.parametrize("value", ODD)
+def test_neither_is_a_flag_that_is_no_number(value):
+    """\"False\" would be taken for true."""
+    for read, told in ((read_outcome, {"acc": 1}), (outcome_of_result, {"score": 1})):
+        with pytest.raises(OutcomeError, match=r"\['outcome_known'\] must be a finite number, found"):
+            read({**told, "outcome_known": value}, *[OutcomeSettings()][: read is read_outcome])
+
+
+@pytest.mark.parametrize(("value", "known"), [(None, True), (math.nan, True), (True, True), (2, True), (0.0, False)])
+def test_a_flag_that_is_missing_is_on(value, known):
+    assert read_outcome({"acc": 1, "outcome_known": value}, OutcomeSettings()).known == known
+    assert outcome_of_result({"score": 1, "outcome_known": value}).known == known
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ LIMIT_TEXT = "Error: the limit of {limit} tool calls is reached, this call was n
 NO_IMAGES_TEXT = "[Images are not shown to this model.]"
 THIN_IMAGES_TEXT = "[Images that are 200 times as long as wide, or more, are not shown.]"
 LONGEST_TO_SHORTEST = 200
-"""Sides of an image; Qwen-VL's processors raise on more (``smart_resize``)."""
+"""Sides of an image; Qwen-VL's processors raise on more, and on none (``smart_resize``)."""
 
 RAISES: ContextVar[bool] = ContextVar("verl_hdpo_loop_raises", default=False)
 """Whether exceptions go to the caller, as an evaluation wants: it asks again, and has no groups to be unfair to."""
@@ -222,4 +222,4 @@ def _in_valid_text(response: ToolResponse) -> ToolResponse:
 def _fits(image: Any) -> bool:
     """Whether the model's processor takes a tool's image; what has no size is left to it."""
     sides = getattr(image, "size", None)
-    return not isinstance(sides, tuple) or max(sides) < LONGEST_TO_SHORTEST * max(min(sides), 1)
+    return not isinstance(sides, tuple) or max(sides) < LONGEST_TO_SHORTEST * min(sides)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Sequence
 
 from verl.experimental.agent_loop.tool_parser import FunctionCall, ToolParser
 from verl.tools.schemas import OpenAIFunctionToolSchema
 
 from verl_hdpo.adapters.argument_types import BARE_TEXT, of_texts, parser_of_texts, typed
-from verl_hdpo.adapters.unreadable_calls import MARKUPS, unreadable_calls
+from verl_hdpo.adapters.unreadable_calls import MARKUPS, UnreadableCall, unreadable_call, unreadable_calls
 
 
 class CallReader:
@@ -47,4 +48,16 @@ class CallReader:
         if self._name in MARKUPS:
             text = await asyncio.to_thread(self._parser.tokenizer.decode, responses_ids)
             calls += unreadable_calls(text, MARKUPS[self._name], calls, finished)
-        return content, calls
+        return content, [_readable(call) for call in calls]
+
+
+def _readable(call: FunctionCall) -> FunctionCall:
+    """``call``, unless Python cannot read its arguments for their size: verl's loop would lose the rollout to that."""
+    if not isinstance(call, UnreadableCall):
+        try:
+            json.loads(call.arguments)
+        except json.JSONDecodeError:
+            pass  # verl tells the model
+        except (ValueError, RecursionError) as error:
+            return unreadable_call(call.name, str(error))
+    return call

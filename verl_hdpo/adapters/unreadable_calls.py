@@ -121,6 +121,10 @@ def unreadable_calls(text: str, markup: Markup, read: Sequence[FunctionCall], fi
     names = [*(Counter(names) - Counter(call.name for call in read)).elements(), *[UNKNOWN_TOOL] * missing]
     problems += ["it has another form"] * missing
     return [
-        UnreadableCall(name=name, arguments="{}", answer=TEXT.format(problem=problem, shape=markup.shape))
+        unreadable_call(name, problem, markup.shape)
         for name, problem in zip(names[:missing], problems[:missing], strict=True)
     ]
+
+
+def unreadable_call(name: str, problem: str, shape: str = Markup.shape) -> UnreadableCall:
+    return UnreadableCall(name=name, arguments="{}", answer=TEXT.format(problem=problem, shape=shape))

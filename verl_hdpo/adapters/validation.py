@@ -5,7 +5,9 @@ verl hands on what the reward manager reported and no ledger: T is what that rep
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import Any
 
 from omegaconf import DictConfig
@@ -56,6 +58,8 @@ def validation_metrics(
         expected_counts[str(data_sources[i]), str(sample_uids[i])] -= 1
     sources = [data_sources[i] for i in known]
     kept = {key: [values[i] for i in known] for key, values in columns.items()}
+    if settings.algorithm is not None:
+        kept = {key: [None if _is_spoilt(value) else value for value in values] for key, values in kept.items()}
     reported = {}
     if config.reward.reward_manager.name == REWARD_MANAGER:
         reported = {key: kept.pop(key) for key in REPORTED_MEANS if key in kept}
@@ -67,3 +71,8 @@ def validation_metrics(
         del values["ledger_rate"]
         metrics.update(prefixed(f"val-hdpo/{source}/", values))
     return metrics
+
+
+def _is_spoilt(value: Any) -> bool:
+    """Whether a mean with ``value`` would be NaN or infinite; verl leaves out None."""
+    return isinstance(value, Real) and not math.isfinite(value)

@@ -13,13 +13,19 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
+import numpy as np
 import wrapt
+from PIL import Image
+from torch import Tensor
 from verl.tools.function_tool import normalize_function_tool_return
 from verl.tools.schemas import ToolResponse
 
 from verl_hdpo.tools.failures import EndsRun, ToolUnavailable
 
 logger = logging.getLogger(__name__)
+
+IMAGES = (Image.Image, np.ndarray, Tensor, type(None))
+"""What processors take of a tool's images; a path or a URL they would open. verl leaves out None."""
 
 
 @dataclass
@@ -65,6 +71,8 @@ class WatchedTool(wrapt.ObjectProxy):
     async def call(self, parameters: dict[str, Any]) -> Any:
         with _noted(returned=True):
             result = await self.__wrapped__.call(parameters)
+            if any(is_unrun(result) for is_unrun in (inspect.isawaitable, inspect.isgenerator, inspect.isasyncgen)):
+                raise self._broken(f"it returns a {_described(result)}, which verl would show to the model as it is")
             try:
                 return self._checked(normalize_function_tool_return(result))
             except (TypeError, ValueError) as error:
@@ -101,6 +109,11 @@ class WatchedTool(wrapt.ObjectProxy):
             case (ToolResponse() as response, reward, metrics) if reward is None or isinstance(reward, Real):
                 if response.video:
                     raise self._broken("it returns a video, and verl's tool loop takes only texts and images")
+                if not isinstance(response.text, str | None):
+                    raise self._broken(f"the text of its ToolResponse must be a str, found {_described(response.text)}")
+                for image in response.image or ():
+                    if not isinstance(image, IMAGES):
+                        raise self._broken(f"its images must be PIL images or arrays, found {_described(image)}")
                 return response, reward, metrics
         raise self._broken(f"execute must return (ToolResponse, reward, metrics), found {_described(result)}")
 
@@ -132,7 +145,13 @@ def _contained(notes: CallNotes) -> Iterator[None]:
         if notes.stopped:
             raise
         raise ToolUnavailable("the call was cancelled from within the tool") from None
-    except (Exception, GeneratorExit):
+    except GeneratorExit:
+        raise
+    except Exception as error:
+        try:
+            str(error)  # verl does so where nothing catches what that raises
+        except Exception:
+            raise RuntimeError(type(error).__name__) from error
         raise
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():

@@ -14,7 +14,7 @@ def as_number(value: Any) -> float | None:
         return None
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except Exception:  # whatever a class of the user's own raises
         return None
 
 
@@ -30,3 +30,14 @@ def reported_number(value: Any, key: str, advice: str) -> float:
             f"reward_extra_info[{key!r}] must be a finite number, found {value!r} ({type(value).__name__}); {advice}"
         )
     return found
+
+
+def reported_flag(value: Any, key: str) -> bool:
+    """Whether a flag is on, as it is where it is missing: None, or NaN in a data frame.
+
+    Raises:
+        OutcomeError: it is not a number.
+    """
+    if value is None:
+        return True
+    return reported_number(value, key, "return 1 or 0") != 0

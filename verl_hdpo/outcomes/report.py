@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from verl_hdpo.outcomes.calls import cost_of_calls
 from verl_hdpo.outcomes.ledger import CALL_STATUSES, ToolLedger
-from verl_hdpo.outcomes.numbers import reported_number
+from verl_hdpo.outcomes.numbers import reported_flag, reported_number
 from verl_hdpo.outcomes.outcome import Outcome, OutcomeError
 from verl_hdpo.outcomes.rewards import accuracy_reward, hdpo_signal, tool_reward
 from verl_hdpo.settings.algorithms import HDPOSettings
@@ -110,8 +110,7 @@ def read_outcome(info: Mapping[str, Any], settings: OutcomeSettings) -> Outcome:
     if REWARD_ERROR in info:
         raise OutcomeError(f"the reward manager could not score a rollout: {info[REWARD_ERROR]}")
     source = str(info.get(SOURCE_KEY) or "")
-    known = info.get(settings.known_key)
-    if known is not None and not known:
+    if not reported_flag(info.get(settings.known_key), settings.known_key):
         return Outcome.unknown(source)
     # What verl's rate_limited manager (reward_manager/limited.py) reports with acc=0 when the reward function raised or
     # ran out of time; with a dict of the function's own there is a score.

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from verl_hdpo.outcomes.numbers import as_number
+from verl_hdpo.outcomes.numbers import as_number, reported_flag
 from verl_hdpo.outcomes.outcome import Outcome, OutcomeError
 
 SOURCE = "reward_function"
@@ -26,8 +26,7 @@ def outcome_of_result(result: Any) -> Outcome:
         OutcomeError: anything else, with what was found and what to return.
     """
     found = result if isinstance(result, Mapping) else {"score": result}
-    known = found.get("outcome_known", True)
-    if known is not None and not known:
+    if not reported_flag(found.get("outcome_known"), "outcome_known"):
         return Outcome.unknown(SOURCE)
     if "score" not in found:
         raise OutcomeError(f"the custom reward function returned {dict(found)!r}, which has no 'score'; {ADVICE}")

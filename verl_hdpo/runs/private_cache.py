@@ -13,7 +13,7 @@ import diskcache
 from diskcache.core import MODE_RAW, UNKNOWN
 
 LOCK_SECONDS = 10.0
-FAULTS = (OSError, sqlite3.Error, diskcache.Timeout, ValueError, TypeError)
+FAULTS = (OSError, sqlite3.Error, diskcache.Timeout, ValueError, TypeError, RecursionError)
 """What reading or writing may raise; a cache that fails is a cache without the entry."""
 
 

@@ -9,7 +9,7 @@ from verl_hdpo.tools.arguments import check_object
 from verl_hdpo.tools.base import Answer, Call, Tool
 from verl_hdpo.tools.failures import BadCall
 from verl_hdpo.tools.io_loop import on_io_loop, wait_on_io_loop
-from verl_hdpo.tools.mcp_servers.connection import START_SECONDS, connection
+from verl_hdpo.tools.mcp_servers.connection import PING_SECONDS, START_SECONDS, connection
 from verl_hdpo.tools.mcp_servers.content import content_of
 from verl_hdpo.tools.mcp_servers.settings import MCPSettings
 from verl_hdpo.tools.schema import Signature
@@ -27,7 +27,7 @@ class MCPTool(Tool):
     settings_class = MCPSettings
 
     def prepare(self, settings: MCPSettings) -> None:
-        self._settings, self.ends_within = settings, settings.deadline
+        self._settings, self.ends_within = settings, settings.deadline + PING_SECONDS
         settings.server.prepare()
         self._connection = connection(settings.server.model_dump_json())
         tools = wait_on_io_loop(self._connection.tools(), 2 * START_SECONDS)
@@ -45,5 +45,5 @@ class MCPTool(Tool):
         result = await on_io_loop(self._connection.call(settings.tool, arguments, settings.deadline))
         text, images = content_of(result, settings.images)
         if result.is_error:
-            raise BadCall(text)
+            raise BadCall(text or "the server does not say why")
         return Answer(text, images)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
+
+_PAIR = r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_HALF = r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+_ESCAPES = re.compile(rf"{_PAIR}|(?P<half>{_HALF})|\\.", re.DOTALL)
 
 
 def valid_text(text: str) -> str:
@@ -22,3 +27,8 @@ def valid_texts(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {valid_texts(key): valid_texts(inner) for key, inner in value.items()}
     return [valid_texts(inner) for inner in value] if isinstance(value, list) else value
+
+
+def valid_json(text: str) -> str:
+    """JSON that strict parsers take: every escape of a lone surrogate is one of U+FFFD."""
+    return _ESCAPES.sub(lambda found: r"\ufffd" if found["half"] else found[0], text)

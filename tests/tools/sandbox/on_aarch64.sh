@@ -38,12 +38,13 @@ python3 -m pip download --quiet --quiet --dest "$cache/wheels" --only-binary=:al
   --platform "manylinux_2_28_$wheels" --platform "manylinux2014_$wheels" --platform "manylinux_2_17_$wheels" \
   numpy pandas pillow matplotlib sympy pydantic pytest pytest-timeout hypothesis psutil
 packages=$root/usr/local/lib/python3.$minor/dist-packages
-mkdir -p "$packages" "$root"/{new,proc,sys,dev,tmp,run,work/tests/tools,root}
+mkdir -p "$packages" "$root"/{new,proc,sys,dev,tmp,run,work/tests/tools,work/docs,root}
 for wheel in "$cache"/wheels/*.whl; do
   python3 -m zipfile -e "$wheel" "$packages"
 done
 cp "$root/usr/share/base-passwd/passwd.master" "$root/etc/passwd"
 cp -r "$repository/verl_hdpo" "$repository/pyproject.toml" "$root/work"
+cp -r "$repository/docs/tools" "$root/work/docs"
 cp -r "$repository/tests/support" "$root/work/tests"
 cp -r "$repository/tests/tools/sandbox" "$root/work/tests/tools"
 
@@ -79,6 +80,6 @@ INIT
 chmod +x "$root/init"
 (cd "$root" && find . | cpio --quiet -o -H newc --owner=+0:+0) > "$cache/initrd"
 
-"${qemu[@]}" -smp 2 -m "${MEMORY:-6G}" -nographic -no-reboot -kernel "$cache/kernel" -initrd "$cache/initrd" \
+"${qemu[@]}" -smp 2 -m "${MEMORY:-6G}" -nographic -nic none -no-reboot -kernel "$cache/kernel" -initrd "$cache/initrd" \
   -append "console=$console quiet panic=-1 rdinit=/init" | tee "$cache/log"
 grep -q "pytest ended with 0" "$cache/log"

@@ -26,7 +26,7 @@ START_SECONDS = 120.0
 MAX_PAGES = 100
 
 PING_SECONDS = 10.0
-"""How long a server may take to show that it lives."""
+"""How long a server that has answered with an error is given to show that it is gone."""
 
 
 class Connection:
@@ -72,14 +72,20 @@ class Connection:
         Args:
             tool: a name from ``tools``.
             arguments: as the model wrote them.
-            deadline: seconds, connecting included.
+            deadline: seconds, connecting included; after an error ``PING_SECONDS`` may be added.
 
         Raises:
             BadCall: the server answers with an error, and lives.
             ToolUnavailable: no session, the session broke, or no answer in time.
         """
         try:
-            return await asyncio.wait_for(self._call(tool, arguments), deadline)
+            answer, client, owner = await asyncio.wait_for(self._call(tool, arguments), deadline)
+            if not isinstance(answer, MCPError):
+                return answer
+            if await self._lives(client, owner):
+                raise BadCall(str(answer))
+            self._drop(owner)
+            problem = _reason(answer)
         except BadCall:
             raise
         except asyncio.TimeoutError:
@@ -88,25 +94,30 @@ class Connection:
             problem = _reason(error)
         raise ToolUnavailable(f"MCP server {self._server.label}, tool {tool}: {problem}")
 
-    async def _call(self, tool: str, arguments: dict[str, Any]) -> CallToolResult:
+    async def _call(
+        self, tool: str, arguments: dict[str, Any]
+    ) -> tuple[CallToolResult | MCPError, Client, asyncio.Task[None]]:
+        """The result, or the error that was answered, and the session that it came by."""
         tries = tenacity.AsyncRetrying(wait=Backoff(FIRST_WAIT, LONGEST_WAIT), reraise=True)
-        session: tuple[Client, asyncio.Task[None]] = await tries(self._session)
-        client, owner = session
+        client, owner = await tries(self._session)
         try:
-            return await _unless_lost(client.call_tool(tool, arguments), owner)
+            return await _unless_lost(client.call_tool(tool, arguments), owner), client, owner
         except MCPError as error:
-            if await self._lives(client, owner):
-                raise BadCall(str(error)) from None
-            self._drop(owner)
-            raise
+            return error, client, owner
 
     async def _lives(self, client: Client, owner: asyncio.Task[None]) -> bool:
-        """Whether the session still works: an HTTP server that has forgotten it answers each request with an error."""
+        """Whether the session still works: an HTTP server that has forgotten it answers each request with an error.
+
+        A server that knows no ping lives, and so does one that takes its time: it has just answered, and may be busy
+        with another's call.
+        """
         try:
             await asyncio.wait_for(_unless_lost(client.send_ping(), owner), PING_SECONDS)
-        except MCPError as error:  # a server that knows no ping lives; INVALID_REQUEST: it has forgotten the session
-            return error.code not in (CONNECTION_CLOSED, INVALID_REQUEST)
-        except (OSError, asyncio.TimeoutError):
+        except MCPError as error:
+            return error.code != CONNECTION_CLOSED and (error.code != INVALID_REQUEST or self._server.url is None)
+        except asyncio.TimeoutError:
+            return True
+        except OSError:
             return False
         return True
 

@@ -15,11 +15,15 @@ from mcp.client.streamable_http import streamable_http_client
 from pydantic import Field, model_validator
 
 from verl_hdpo.settings.tool import Settings, ToolConfigError
+from verl_hdpo.tools.mcp_servers.valid_messages import make_body_valid, with_valid_messages
 
 TETHER = Path(__file__).with_name("tether.py")
 
 CONNECT_SECONDS = 10.0
 """How long an HTTP connection may take; how long a call may take is the caller's deadline."""
+
+MAX_EVENT_BYTES = 64 << 20
+"""Of an answer over HTTP; the SDK's own limit of 1 MiB would be the model's mistake."""
 
 
 class Server(Settings):
@@ -70,12 +74,17 @@ class Server(Settings):
             return Client(_http_transport(self.url, headers))
         env = {name: os.environ[name] for name in self.pass_env}
         tethered = ["-I", "-S", str(TETHER), str(self.command), *self.args]
-        return Client(stdio_client(StdioServerParameters(command=sys.executable, args=tethered, env=env, cwd=self.cwd)))
+        parameters = StdioServerParameters(
+            command=sys.executable, args=tethered, env=env, cwd=self.cwd, encoding_error_handler="replace"
+        )
+        return Client(with_valid_messages(stdio_client(parameters)))
 
 
 @asynccontextmanager
 async def _http_transport(url: str, headers: dict[str, str]) -> AsyncIterator[Any]:
     timeout = httpx2.Timeout(CONNECT_SECONDS, read=None)
-    http = httpx2.AsyncClient(headers=headers, timeout=timeout)
-    async with http, streamable_http_client(url, http_client=http) as streams:
+    headers = {"Accept-Encoding": "identity", **headers}
+    http = httpx2.AsyncClient(headers=headers, timeout=timeout, event_hooks={"response": [make_body_valid]})
+    client = streamable_http_client(url, http_client=http, max_sse_event_size=MAX_EVENT_BYTES)
+    async with http, client as streams:
         yield streams

@@ -9,6 +9,9 @@ from pathlib import Path
 from verl_hdpo.runs.private_cache import private_cache
 from verl_hdpo.tools.search.provider import ProviderError
 
+FARTHEST_SECONDS = 3600.0
+"""A slot further ahead was written by something else, or before the clock was set back: it is free."""
+
 
 class RateLimit:
     """Slots ``1 / per_second`` apart, handed out in order of asking; the state is one number in SQLite.
@@ -32,7 +35,7 @@ class RateLimit:
         """
         now = time.time()
         with self._cache.transact(retry=True):
-            slot = max(now, self._cache.get(self._key, 0.0))
+            slot = max(now, self._stored())
             if slot - now > longest:
                 raise ProviderError(f"the next free slot is {slot - now:.0f} s away, over the rate limit")
             self._cache[self._key] = slot + self._interval
@@ -42,4 +45,11 @@ class RateLimit:
         """Hand out no slot for ``seconds``, in any process: the provider asked for it."""
         until = time.time() + seconds
         with self._cache.transact(retry=True):
-            self._cache[self._key] = max(until, self._cache.get(self._key, 0.0))
+            self._cache[self._key] = max(until, self._stored())
+
+    def _stored(self) -> float:
+        try:
+            found = self._cache.get(self._key, 0.0)
+        except (ValueError, RecursionError):  # no JSON
+            return 0.0
+        return found if isinstance(found, float) and found <= time.time() + FARTHEST_SECONDS else 0.0
