@@ -99,7 +99,8 @@ class Connection:
     ) -> tuple[CallToolResult | MCPError, Client, asyncio.Task[None]]:
         """The result, or the error that was answered, and the session that it came by."""
         tries = tenacity.AsyncRetrying(wait=Backoff(FIRST_WAIT, LONGEST_WAIT), reraise=True)
-        client, owner = await tries(self._session)
+        session: tuple[Client, asyncio.Task[None]] = await tries(self._session)
+        client, owner = session
         try:
             return await _unless_lost(client.call_tool(tool, arguments), owner), client, owner
         except MCPError as error:
