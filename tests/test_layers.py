@@ -32,13 +32,14 @@ ARROWS: dict[str, set[str]] = {
     "cpu": set(),
     "evaluation": {"runs", "adapters", "outcomes"},
     "compare": {"runs", "settings"},
-    "doctor": {"runs", "adapters", "grading", "outcomes", "settings", "tools", "plugin"},
-    "cli": {"doctor", "compare", "grading", "settings", "evaluation", "tools", "adapters", "runs"},
+    "pricing": {"algorithm", "compare", "settings"},
+    "doctor": {"runs", "adapters", "grading", "outcomes", "pricing", "settings", "tools", "plugin"},
+    "cli": {"doctor", "compare", "grading", "pricing", "settings", "evaluation", "tools", "adapters", "runs"},
     "plugin": {"adapters"},
     "__main__": {"cli"},
 }
 """What each folder may import of the others."""
-HOSTLESS = ("algorithm", "settings", "outcomes", "grading", "runs", "rollouts")
+HOSTLESS = ("algorithm", "settings", "outcomes", "grading", "pricing", "runs", "rollouts")
 """Folders that know nothing of verl and what it brings."""
 TOOL_CLASSES = ("calculator", "image_search", "mcp", "python", "remote", "text_search")
 PYDANTIC = {"pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection"}

@@ -42,7 +42,8 @@ def group(correct, calls, number=0, **fields) -> list[Row]:
 def test_the_names_are_these():
     """Frozen: a name is what users put into their commands."""
     assert list(ESTIMATORS) == [
-        "hdpo", "grpo_penalty", "tool_gdpo", "gdpo_conditioned", "otc", "ikea", "slimsearcher_style", "adatir_style",
+        "hdpo", "priced", "grpo_penalty", "tool_gdpo", "gdpo_conditioned", "otc", "ikea", "slimsearcher_style",
+        "adatir_style", "dvao", "sa_mrpo", "eapo_style", "turn_penalty",
     ]  # fmt: skip
     assert list(ALGORITHMS) == list(ESTIMATORS)
     assert set(PLAIN) == set(RIVALS)
@@ -90,6 +91,16 @@ ONE_AND_A_HALF = [1.3056, 0.2611, -0.7833, -0.7833]  # R = (1, 1/2, 0, 0): mean 
         ("adatir_style", group([1, 1, 1, 1], [0, 5, 0, 5]), {"penalty": 1}, [0.8660, 0, 0.8660, 0]),
         # Half of the answers are wrong: not easy, so GRPO
         ("adatir_style", HALF_RIGHT, {"penalty": 1}, [0.8660, 0.8660, -0.8660, -0.8660]),
+        # r_acc and r_tool deviate by (+,+,-,-) .5 and (+,-,+,-) .25; stds .5774 and .2887: sums over .8660
+        ("dvao", HALF_RIGHT, {}, [0.8660, 0.2887, -0.2887, -0.8660]),
+        # s_acc = .5, s_tool = .75: weights .5 and .25 on A of +-.8660: (.6495, .2165, ...), a spread of SPREAD_EVENLY
+        ("sa_mrpo", HALF_RIGHT, {"gamma": 1}, SPREAD_EVENLY),
+        # d = .5: R = (1, .5 + .5 / e = .6839, 0, 0): mean .4210, std .5029
+        ("eapo_style", HALF_RIGHT, {}, [1.1513, 0.5228, -0.8371, -0.8371]),
+        # no correct rollout: d = 1, no penalty
+        ("eapo_style", group([0, 0], [0, 3]), {}, [0.0, 0.0]),
+        # mean .5, turns (1, 2) over 2: R = (1 - .25 a, 1 - .5 a, -.25 a, -.5 a) with a = 1: less mean .125
+        ("turn_penalty", HALF_RIGHT, {"weight": 1}, [0.625, 0.375, -0.375, -0.625]),
     ],
 )  # fmt: skip
 def test_worked_by_hand(name, rows, knobs, expected):
@@ -120,6 +131,17 @@ KNOBS = {
     "ikea": [{}, {"bonus": 1.0, "max_calls": 2.5, "search_reward": 0.3, "format_reward": None}],
     "slimsearcher_style": [{}, {"floor": 0.1}],
     "adatir_style": [{}, {"penalty": 0.9, "easy_below": 1.0, "max_calls": 2}],
+    "dvao": [{}, {"w_tool": 0.15}, {"w_acc": 0.0}],
+    "sa_mrpo": [{}, {"gamma": 1.0, "w_tool": 0.3}, {"gamma": 0.0}],
+    "eapo_style": [{}, {"beta": 0.2}],
+    "turn_penalty": [{}, {"weight": 0.7}],
+    "priced": [
+        {},
+        {"price": 0.0},
+        {"price": 0.8, "gated": True},
+        {"price": 2.0, "accuracy_per_unit": 0.1},
+        {"gated": True, "answer_weight": 0.875},
+    ],
 }
 CASES = [(name, knobs) for name, choices in KNOBS.items() for knobs in choices]
 
@@ -201,6 +223,11 @@ def test_of_two_right_answers_of_a_prompt_the_dearer_never_gains_more(name, rows
         ("otc", False),
         ("slimsearcher_style", False),
         ("adatir_style", False),
+        ("priced", True),
+        ("dvao", True),
+        ("sa_mrpo", True),
+        ("eapo_style", False),
+        ("turn_penalty", False),
     ],
 )
 def test_whether_tool_use_counts_among_wrong_answers(name, wrong_count):
@@ -227,7 +254,8 @@ def test_all_correct_groups_have_a_signal(name):
 @pytest.mark.parametrize("name", RIVALS)
 def test_where_nobody_calls_a_tool_only_correctness_counts(name):
     got = advantages(name, group([1, 1, 0, 0], [0] * 4))
-    torch.testing.assert_close(got, torch.tensor([0.8660, 0.8660, -0.8660, -0.8660]), atol=1e-4, rtol=0)
+    size = 0.5 if name == "turn_penalty" else 0.8660  # the only one without a division by std
+    torch.testing.assert_close(got, torch.tensor([size, size, -size, -size]), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("name", RIVALS)

@@ -18,6 +18,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 KEYWORD_ONLY = Parameter.KEYWORD_ONLY
 
 DEFAULTS = {
+    "priced": {"price": 0.1, "accuracy_per_unit": 1.0, "gated": False, "answer_weight": None},
     "grpo_penalty": {"a": 0.15, "form": "inverse", "gated": False},
     "tool_gdpo": {"w_acc": 1.0, "w_tool": 1.0},
     "gdpo_conditioned": {"w_acc": 1.0, "w_tool": 1.0},
@@ -25,6 +26,10 @@ DEFAULTS = {
     "ikea": {"bonus": 0.6, "max_calls": 3, "search_reward": 0.05, "format_reward": -1.0},
     "slimsearcher_style": {"floor": 1.0},
     "adatir_style": {"penalty": 0.15, "easy_below": 0.5, "max_calls": 5},
+    "dvao": {"w_acc": 1.0, "w_tool": 1.0},
+    "sa_mrpo": {"w_acc": 1.0, "w_tool": 1.0, "gamma": 0.25},
+    "eapo_style": {"beta": 1.0},
+    "turn_penalty": {"weight": 0.1},
 }
 
 
@@ -60,6 +65,13 @@ def test_settings_are_the_arguments_of_the_estimator(name):
         ("slimsearcher_style", {"floor": 0}, "algorithm.slimsearcher_style.floor must be a finite number > 0, found 0"),
         ("adatir_style", {"penalty": -1}, "algorithm.adatir_style.penalty must be a finite number >= 0, found -1"),
         ("adatir_style", {"easy_below": 1.5}, "easy_below must be a number in [0, 1], found 1.5"),
+        ("priced", {"price": -1}, "algorithm.priced.price must be a finite number >= 0, found -1"),
+        ("priced", {"accuracy_per_unit": 0}, "accuracy_per_unit must be a finite number > 0, found 0"),
+        ("priced", {"answer_weight": 0}, "answer_weight must be null or a finite number > 0, found 0"),
+        ("dvao", {"w_acc": 0, "w_tool": 0}, "w_acc must be greater than 0 when w_tool is 0, found 0"),
+        ("sa_mrpo", {"gamma": -1}, "algorithm.sa_mrpo.gamma must be a finite number >= 0, found -1"),
+        ("eapo_style", {"beta": None}, "algorithm.eapo_style.beta must be a finite number >= 0, found None"),
+        ("turn_penalty", {"weight": -1}, "algorithm.turn_penalty.weight must be a finite number >= 0, found -1"),
         ("adatir_style", {"max_calls": -2}, "max_calls must be a finite number > 0, found -2"),
     ],
 )

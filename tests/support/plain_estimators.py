@@ -116,6 +116,88 @@ def adatir_style(rows, penalty=0.15, easy_below=0.5, max_calls=5):
     return [max(a, 0.0) if row.correct else a for row, a in zip(rows, grpo(rows, rewards), strict=True)]
 
 
+def known_peers(rows: list[Row], row: Row) -> list[Row]:
+    return [other for other in rows if other.group == row.group and other.known]
+
+
+def dvao(rows, w_acc=1.0, w_tool=1.0):
+    advantages = []
+    for row in rows:
+        peers = known_peers(rows, row)
+        acc, acc_std = mean_and_std([other.reward for other in peers]) if peers else (0.0, 0.0)
+        tool, tool_std = mean_and_std([1 / (other.cost + 1) for other in peers]) if peers else (0.0, 0.0)
+        below = w_acc * acc_std + w_tool * tool_std
+        above = w_acc * (row.reward - acc) + w_tool * (1 / (row.cost + 1) - tool)
+        advantages.append(above / (below + EPS) if row.known and below >= EPS else 0.0)
+    return advantages
+
+
+def sa_mrpo(rows, w_acc=1.0, w_tool=1.0, gamma=0.25):
+    known = [row for row in rows if row.known]
+    if not known:
+        return [0.0] * len(rows)
+    s_acc = min(max(sum(row.reward for row in known) / len(known), 0.0), 1.0)
+    s_tool = sum(1 / (row.cost + 1) for row in known) / len(known)
+    return tool_gdpo(rows, w_acc * (1 - s_acc) ** gamma, w_tool * (1 - s_tool) ** gamma)
+
+
+def eapo_style(rows, beta=1.0):
+    rewards = []
+    for row in rows:
+        peers = known_peers(rows, row)
+        easy = sum(other.correct for other in peers) / len(peers) if peers else 0.0
+        cheapest = min(correct_costs(rows, row), default=0.0)
+        efficiency = math.exp(-beta * (row.cost - cheapest)) if row.cost else 1.0
+        rewards.append((1 - easy + easy * efficiency) * row.reward)
+    return grpo(rows, rewards)
+
+
+def turn_penalty(rows, weight=0.1):
+    rewards = []
+    for row in rows:
+        peers = known_peers(rows, row)
+        mean = sum(other.reward for other in peers) / len(peers) if peers else 0.0
+        longest = max((other.cost + 1 for other in peers), default=1.0)
+        rewards.append(row.reward - weight * mean * (row.cost + 1) / longest)
+    advantages = []
+    for row, reward in zip(rows, rewards, strict=True):
+        peers = [r for other, r in zip(rows, rewards, strict=True) if other.group == row.group and other.known]
+        advantages.append(reward - sum(peers) / len(peers) if row.known else 0.0)
+    return advantages
+
+
+def priced(rows, price=0.1, accuracy_per_unit=1.0, gated=False, answer_weight=1.0):
+    advantages = []
+    for row in rows:
+        peers = known_peers(rows, row)
+        if not row.known or len(peers) == 1:
+            advantages.append(0.0)
+            continue
+        paid = row.cost - sum(other.cost for other in peers) / len(peers)
+        if gated:
+            alike = [other.correct for other in peers if abs(other.cost - row.cost) < EPS]
+            paid *= len(alike) / sum(alike) if row.correct else 0.0
+        gain = row.reward - sum(other.reward for other in peers) / len(peers)
+        others = [other.reward for other in peers if other is not row]
+        scale = max(mean_and_std(others)[1], answer_weight / math.sqrt(len(peers)))
+        advantages.append((gain - answer_weight * price * accuracy_per_unit * paid) / scale)
+    return advantages
+
+
 PLAIN = {
-    f.__name__: f for f in (grpo_penalty, tool_gdpo, gdpo_conditioned, otc, ikea, slimsearcher_style, adatir_style)
+    f.__name__: f
+    for f in (
+        priced,
+        grpo_penalty,
+        tool_gdpo,
+        gdpo_conditioned,
+        otc,
+        ikea,
+        slimsearcher_style,
+        adatir_style,
+        dvao,
+        sa_mrpo,
+        eapo_style,
+        turn_penalty,
+    )
 }

@@ -7,7 +7,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from verl_hdpo.settings.algorithms import ALGORITHMS, AlgorithmSettings, HDPOSettings
+from verl_hdpo.adapters.names import REWARD_MANAGER
+from verl_hdpo.settings.algorithms import ALGORITHMS, AlgorithmSettings, HDPOSettings, PricedSettings
 from verl_hdpo.settings.reward import RewardSettings
 
 HDPO = HDPOSettings.NAME
@@ -53,7 +54,12 @@ def run_settings(config: DictConfig) -> RunSettings | None:
     norm_by_std = hdpo.norm_by_std
     if norm_by_std is None:
         norm_by_std = bool(config.algorithm.get("norm_adv_by_std_in_grpo", True))
-    return RunSettings(name, hdpo, group_settings(config, name) if name in ALGORITHMS else None, norm_by_std)
+    algorithm = group_settings(config, name) if name in ALGORITHMS else None
+    if isinstance(algorithm, PricedSettings) and algorithm.answer_weight is None:
+        own = config.reward.reward_manager.name == REWARD_MANAGER
+        weight = reward_settings(config).answer_weight if own else 1.0
+        algorithm = algorithm.model_copy(update={"answer_weight": weight})
+    return RunSettings(name, hdpo, algorithm, norm_by_std)
 
 
 def hdpo_settings(config: DictConfig) -> HDPOSettings:

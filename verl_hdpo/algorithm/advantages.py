@@ -47,7 +47,7 @@ def accuracy_advantages(
     """
     _check_shapes(rewards_B, groups_B, known_B)
     advantages_B = torch.zeros_like(rewards_B)
-    for rows_NG in _groups_by_size(groups_B, known_B):
+    for rows_NG in groups_by_size(groups_B, known_B):
         rewards_NG = rewards_B[rows_NG]
         if rows_NG.shape[1] == 1:
             continue
@@ -78,7 +78,7 @@ def efficiency_advantages(
     _check_shapes(tool_rewards_B, groups_B, qualifying_B)
     tool_rewards_B = tool_rewards_B.double()
     advantages_B = torch.zeros_like(tool_rewards_B)
-    for rows_NG in _groups_by_size(groups_B, qualifying_B):
+    for rows_NG in groups_by_size(groups_B, qualifying_B):
         if rows_NG.shape[1] < 2:
             continue
         rewards_NG = tool_rewards_B[rows_NG]
@@ -96,7 +96,7 @@ def _std(values_NG: Tensor, mean_N1: Tensor) -> Tensor:
     return (squares_NG.sum(dim=1, keepdim=True) / (values_NG.shape[1] - 1)).sqrt().to(values_NG.dtype)
 
 
-def _groups_by_size(groups_B: Tensor, members_B: Tensor) -> Iterator[Tensor]:
+def groups_by_size(groups_B: Tensor, members_B: Tensor) -> Iterator[Tensor]:
     """Row numbers of the members of each group, as one dense (N groups, G members) matrix per distinct size G."""
     rows = members_B.nonzero().squeeze(1)
     rows = rows[torch.argsort(groups_B[rows], stable=True)]

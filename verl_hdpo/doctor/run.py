@@ -23,11 +23,16 @@ from verl_hdpo.doctor.estimator_names import unknown_estimator
 from verl_hdpo.doctor.files import listed
 from verl_hdpo.doctor.logged import logged
 from verl_hdpo.doctor.sections import RUN
+from verl_hdpo.pricing.algorithm import price_of
+from verl_hdpo.pricing.report import in_points
 from verl_hdpo.runs.finding import Finding, Mark
 from verl_hdpo.runs.verl_command import STEPS
 
 NO_VLLM = "vllm version None"
 """In what verl raises where vLLM is missing (verl/third_party/vllm/__init__.py)."""
+
+TYPICAL = ((0.5, 0.5), (0.8, 0.1), (0.8, 0.9), (0.95, 0.5))
+"""Share right with a call, and share of rollouts with one, for which doctor tells the price."""
 
 HDPO_OWN = ("w_acc", "w_tool", "combine", "tool_loss_norm")
 
@@ -37,6 +42,8 @@ def check_run_config(config: DictConfig, run: RunSettings | None, loops: AgentLo
     if steps := config.trainer.get("total_training_steps"):
         yield Finding(RUN, "ok", STEPS, str(steps))
     yield (algorithm := describe(config, run))
+    if run is not None and run.algorithm is not None and config.actor_rollout_ref.rollout.n > 1:
+        yield price_of_run(run, config.actor_rollout_ref.rollout.n)
     # A critic is refused by this package's checks, and then its settings are of no interest.
     critic = algorithm.mark != "FAIL" and (run is None or run.algorithm is None)
     found = list(_verls_checks(config, critic))
@@ -89,6 +96,17 @@ def describe(config: DictConfig, run: RunSettings | None) -> Finding:
     if estimator == "gdpo":
         advice = "verl's gdpo cannot run on its V1 trainer; algorithm.adv_estimator=tool_gdpo is GDPO that can"
     return Finding(RUN, "warn", "algorithm", f"stock {estimator}: HDPO not chosen", (advice,))
+
+
+def price_of_run(run: RunSettings, size: int) -> Finding:
+    """The price of a call of its setting in a few typical cases, in points."""
+    settings = run.hdpo if run.name == HDPO else run.algorithm
+    assert settings is not None
+    told = ", ".join(
+        f"{in_points(price_of(run.name, settings, right, use, size, run.norm_by_std))} ({use:.0%} call, {right:.0%} right)"
+        for right, use in TYPICAL
+    )
+    return Finding(RUN, "ok", "price of a call", f"points of accuracy that a call must gain: {told}")
 
 
 def _told(mark: Mark, subject: str, found: Iterator[Problem]) -> list[Finding]:

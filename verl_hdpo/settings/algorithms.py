@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from verl_hdpo.settings.agent_loop import AgentLoopSettings
@@ -86,6 +86,31 @@ class HDPOSettings(AgentLoopSettings, OutcomeSettings, ChannelSettings):
     observe: Flag = False
     """Log the `hdpo/` metrics of a run with one of verl's own estimators, and change nothing else. Its rewards must
     tell outcomes, as HDPO's."""
+
+
+class PricedSettings(AlgorithmSettings):
+    """``priced``: a call must gain its price."""
+
+    NAME: ClassVar[str] = "priced"
+    EXAMPLE: ClassVar[str] = "price=0.1"
+
+    price: NonNegative = 0.1
+    """Accuracy that one unit of cost must gain to be taught: 0.1 is 10 points for a call of cost 1, and 30 for one that
+    `algorithm.hdpo.tool_costs` gives the cost 3. 0: accuracy alone."""
+    accuracy_per_unit: Positive = 1.0
+    """Exchange rate for a `price` in another unit, such as dollars or seconds: the accuracy that one of it is worth. A
+    call then must gain `price * accuracy_per_unit` per unit of cost."""
+    gated: Flag = False
+    """Charge correct rollouts only, so that tool use plays no part among wrong answers. The price is then at most the
+    one asked for, and lower where few answers are right."""
+    answer_weight: Annotated[float | None, Field(gt=0), Wanted("null or a finite number > 0")] = None
+    """What a right answer adds to the reward. null: `reward.reward_kwargs.answer_weight` where the reward manager is
+    `hdpo`, else 1."""
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        weight = 1.0 if self.answer_weight is None else self.answer_weight
+        return {"price": self.price * self.accuracy_per_unit, "gated": self.gated, "answer_weight": weight}
 
 
 class GRPOPenaltySettings(AlgorithmSettings):
@@ -179,10 +204,58 @@ class AdaTIRSettings(AlgorithmSettings):
     """N_max, calls (or cost) at which the penalty is full."""
 
 
+class DVAOSettings(AlgorithmSettings):
+    """``dvao``: two advantages, weighted by the deviation of their rewards in the group."""
+
+    NAME: ClassVar[str] = "dvao"
+    EXAMPLE: ClassVar[str] = "w_tool=0.15"
+
+    w_acc: NonNegative = 1.0
+    """Weight of r_acc before its deviation; only the ratio of both weights matters."""
+    w_tool: NonNegative = 1.0
+    """Weight of r_tool before its deviation."""
+
+    @model_validator(mode="after")
+    def _a_channel_has_weight(self) -> Self:
+        _one_weight(self.w_acc, self.w_tool)
+        return self
+
+
+class SAMRPOSettings(ToolGDPOSettings):
+    """``sa_mrpo``: GDPO with weights that fall as a reward nears its ceiling."""
+
+    NAME: ClassVar[str] = "sa_mrpo"
+    EXAMPLE: ClassVar[str] = "gamma=0.5"
+
+    gamma: NonNegative = 0.25
+    """Exponent of what a reward has left to gain; 0 is `tool_gdpo`."""
+
+
+class EAPOSettings(AlgorithmSettings):
+    """``eapo_style``: the reward falls with needless calls, the more the easier the prompt."""
+
+    NAME: ClassVar[str] = "eapo_style"
+    EXAMPLE: ClassVar[str] = "beta=1"
+
+    beta: NonNegative = 1.0
+    """Decay of the reward per unit of cost beyond the cheapest correct rollout."""
+
+
+class TurnPenaltySettings(AlgorithmSettings):
+    """``turn_penalty``: prime-rl's linear penalty on turns."""
+
+    NAME: ClassVar[str] = "turn_penalty"
+    EXAMPLE: ClassVar[str] = "weight=0.1"
+
+    weight: NonNegative = 0.1
+    """Share of the group's mean reward that the rollout with the most turns loses."""
+
+
 ALGORITHMS: dict[str, type[AlgorithmSettings]] = {
     settings.NAME: settings
     for settings in (
         HDPOSettings,
+        PricedSettings,
         GRPOPenaltySettings,
         ToolGDPOSettings,
         GDPOConditionedSettings,
@@ -190,6 +263,10 @@ ALGORITHMS: dict[str, type[AlgorithmSettings]] = {
         IKEASettings,
         SlimSearcherSettings,
         AdaTIRSettings,
+        DVAOSettings,
+        SAMRPOSettings,
+        EAPOSettings,
+        TurnPenaltySettings,
     )
 }
 """The names that ``algorithm.adv_estimator`` takes from this package -> the settings under ``algorithm.<name>``."""

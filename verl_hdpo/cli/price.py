@@ -1,0 +1,39 @@
+"""``verl-hdpo price``: what accuracy a call must gain for an algorithm to teach it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+SHARE = click.FloatRange(0, 1)
+INNER = click.FloatRange(0, 1, min_open=True, max_open=True)
+
+
+@click.command(short_help="The accuracy that a call must gain to be taught, by algorithm.")
+@click.option("--algos", required=True, metavar="LIST", help="Algorithms, with knobs in brackets.")
+@click.option("--right", type=SHARE, default=0.8, show_default=True, help="Share right with a call.")
+@click.option("--use", "uses", type=INNER, multiple=True, metavar="U...",
+              help="Shares of rollouts with a call.  [default: 0.5 0.95]")  # fmt: skip
+@click.option("-n", "size", type=click.IntRange(2, 1024), default=16, show_default=True, help="Rollouts of a prompt.")
+@click.option("--run", type=click.Path(exists=True, path_type=Path),
+              help="Read right, use and -n of a run: its metrics (JSON lines of verl's file logger) or rollout dump.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: algo, and prices in points, one per --use.")
+@click.argument("more", type=INNER, nargs=-1, metavar="")
+def price(
+    algos: str, right: float, uses: tuple[float, ...], size: int, run: Path | None, as_json: bool,
+    more: tuple[float, ...],
+) -> None:  # fmt: skip
+    """Print the price of a call of each algorithm, in points of accuracy.
+
+    \b
+        verl-hdpo price --algos 'hdpo,priced[price=0.1],grpo_penalty[a=0.3]' --right 0.8 --use 0.1 0.5 0.9 -n 8
+        verl-hdpo price --algos hdpo,priced --run logs/my_run.jsonl -n 16
+
+    A call that gains less than its price is unlearned, one that gains more is kept. How it is computed:
+    docs/algorithms.md.
+    """
+    from verl_hdpo.pricing.report import lines
+
+    for line in lines(algos, right, [*uses, *more] or [0.5, 0.95], size, run, as_json):
+        click.echo(line)
