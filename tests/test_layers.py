@@ -32,7 +32,7 @@ ARROWS: dict[str, set[str]] = {
     "cpu": set(),
     "evaluation": {"runs", "adapters", "outcomes"},
     "compare": {"runs", "settings"},
-    "pricing": {"algorithm", "compare", "settings"},
+    "pricing": {"algorithm", "compare", "rollouts", "settings"},
     "doctor": {"runs", "adapters", "grading", "outcomes", "pricing", "settings", "tools", "plugin"},
     "cli": {"doctor", "compare", "grading", "pricing", "settings", "evaluation", "tools", "adapters", "runs"},
     "plugin": {"adapters"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -57,8 +58,8 @@ def test_worked_by_hand(correct, cost, knobs, expected):
 @pytest.mark.parametrize("price", [0.0, 0.05, 0.15, 0.3])
 @pytest.mark.parametrize(("right", "use", "size"), GRID)
 def test_the_price_is_the_one_asked_for(right, use, size, price):
-    for norm_by_std in (True, False):
-        found = price_of_a_call(lambda x: advantages(x, price=price, norm_by_std=norm_by_std), right, use, size)
+    for knobs in ({}, {"norm_by_std": False}):
+        found = price_of_a_call(partial(advantages, price=price, **knobs), right, use, size)
         assert found == pytest.approx(price, abs=1e-4)
 
 

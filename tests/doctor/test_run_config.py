@@ -256,3 +256,13 @@ def test_a_value_that_nobody_expected_is_told_once(run):
     """Where the check itself stumbles over it as well."""
     found = [finding for finding in run_findings([*overrides(run), "trainer.nnodes=null"]) if finding.mark == "FAIL"]
     assert len(found) == 1 and "Traceback" not in found[0].found
+
+
+def test_the_price_of_the_setting_is_told(run):
+    run |= {"algorithm.adv_estimator": "priced", "+algorithm.priced.price": 0.25, "+algorithm.hdpo.w_tool": None}
+    assert told(findings(run), "price of a call") == (
+        "points of accuracy that a call must gain: 25 (50% call, 50% right), 25 (10% call, 80% right), "
+        "25 (90% call, 80% right), 25 (50% call, 95% right)"
+    )
+    run |= {"algorithm.adv_estimator": "tool_gdpo", "+algorithm.priced.price": None}
+    assert "more than it gives (50% call, 50% right)" in told(findings(run), "price of a call")

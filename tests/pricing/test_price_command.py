@@ -63,16 +63,20 @@ def test_a_run_s_metrics_per_data_source(tmp_path):
 
 
 def test_a_run_s_rollouts(tmp_path):
-    """Verl's dump: a file a step; those of unknown outcome leave, and n is what most prompts have."""
-    rows = [
-        {"step": 3, "input": prompt, "acc": acc, "tool_calls": calls, "outcome_known": known}
-        for prompt in ("a", "b")
-        for acc, calls, known in ((1.0, 2, 1), (0.0, 1, 1), (1.0, 0, 1), (1.0, 0, 0))
-    ]
-    (tmp_path / "3.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    """Verl's dump, with what this package notes beside it: those of unknown outcome leave."""
+    (tmp_path / "hdpo").mkdir()
+    rows, notes = [], []
+    for prompt, source in (("a", "math"), ("b", "web")):
+        for number, (acc, calls, known) in enumerate(((1.0, 2, 1), (0.0, 1, 1), (1.0, 0, 1), (1.0, 0, 0))):
+            uid = f"{prompt}_{number}_0"
+            rows.append({"step": 3, "input": prompt, "output": "x", "score": acc, "uid": uid, "acc": acc,
+                         "tool_calls": calls, "outcome_known": known})  # fmt: skip
+            notes.append({"uid": uid, "data_source": source, "calls": calls})
+    (tmp_path / "3.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+    (tmp_path / "hdpo" / "3.jsonl").write_text("\n".join(map(json.dumps, notes)) + "\n")
     (found,) = answer("--algos", "priced", "--run", tmp_path)
-    expected = {"source": "all", "right": 0.5, "direct": 1.0, "use": pytest.approx(2 / 3), "size": 4, "gain": -0.5}
-    assert found["sources"] == [expected]
+    expected = {"right": 0.5, "direct": 1.0, "use": pytest.approx(2 / 3), "size": 3, "gain": -0.5}
+    assert found["sources"] == [{"source": source, **expected} for source in ("math", "web")]
 
 
 @pytest.mark.parametrize(
@@ -96,11 +100,11 @@ def test_what_cannot_be_priced_is_told_in_a_line(words, why):
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("x", "is not lines of JSON"),
-        ("[1]", "must hold one JSON object per line"),
+        ("x\n", "line 1 is not valid JSON"),
+        ("[1]", "holds list, not an object"),
         ('{"step": 1, "data": {"actor/pg_loss": 1}}', "has no hdpo/ metrics of a training step"),
-        ('{"step": 1, "input": "a", "score": 1}', "neither verl's file of metrics nor a rollout dump"),
-        ("", "neither verl's file of metrics nor a rollout dump"),
+        ('{"step": 1, "input": "a", "outputs": 1}', "run.jsonl has neither"),
+        ("", "no .jsonl file with a line in it"),
     ],
 )
 def test_a_file_that_tells_nothing_is_refused(tmp_path, text, why):

@@ -56,9 +56,7 @@ def run_settings(config: DictConfig) -> RunSettings | None:
         norm_by_std = bool(config.algorithm.get("norm_adv_by_std_in_grpo", True))
     algorithm = group_settings(config, name) if name in ALGORITHMS else None
     if isinstance(algorithm, PricedSettings) and algorithm.answer_weight is None:
-        own = config.reward.reward_manager.name == REWARD_MANAGER
-        weight = reward_settings(config).answer_weight if own else 1.0
-        algorithm = algorithm.model_copy(update={"answer_weight": weight})
+        algorithm = algorithm.model_copy(update={"answer_weight": answer_weight(config)})
     return RunSettings(name, hdpo, algorithm, norm_by_std)
 
 
@@ -75,6 +73,11 @@ def group_settings(config: DictConfig, name: str) -> AlgorithmSettings:
 def reward_settings(config: DictConfig) -> RewardSettings:
     """``reward.reward_kwargs`` of a run whose reward manager is ``hdpo``."""
     return RewardSettings.read(_plain(config.reward.get("reward_kwargs")), "reward.reward_kwargs")
+
+
+def answer_weight(config: DictConfig) -> float:
+    """What a right answer adds to the reward: as the ``hdpo`` reward manager has it, 1 with any other."""
+    return reward_settings(config).answer_weight if config.reward.reward_manager.name == REWARD_MANAGER else 1.0
 
 
 def _plain(group: Any) -> Any:

@@ -15,9 +15,9 @@ INNER = click.FloatRange(0, 1, min_open=True, max_open=True)
 @click.option("--right", type=SHARE, default=0.8, show_default=True, help="Share right with a call.")
 @click.option("--use", "uses", type=INNER, multiple=True, metavar="U...",
               help="Shares of rollouts with a call.  [default: 0.5 0.95]")  # fmt: skip
-@click.option("-n", "size", type=click.IntRange(2, 1024), default=16, show_default=True, help="Rollouts of a prompt.")
+@click.option("-n", "size", type=click.IntRange(2, 1024), default=16, show_default=True, help="Rollouts a prompt.")
 @click.option("--run", type=click.Path(exists=True, path_type=Path),
-              help="Read right, use and -n of a run: its metrics (JSON lines of verl's file logger) or rollout dump.")  # fmt: skip
+              help="Read right and use of a run: its metrics (verl's file logger) or rollout dump.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: algo, and prices in points, one per --use.")
 @click.argument("more", type=INNER, nargs=-1, metavar="")
 def price(

@@ -16,7 +16,7 @@ from verl.utils.tracking import Tracking
 
 from verl_hdpo.adapters.check import no_tool_calls, problems, unused_groups, warnings
 from verl_hdpo.adapters.problem import AgentLoops, Problem
-from verl_hdpo.adapters.run_settings import HDPO, RunSettings
+from verl_hdpo.adapters.run_settings import HDPO, RunSettings, answer_weight
 from verl_hdpo.adapters.user_code import in_words
 from verl_hdpo.doctor.config import lookup_in
 from verl_hdpo.doctor.estimator_names import unknown_estimator
@@ -43,7 +43,7 @@ def check_run_config(config: DictConfig, run: RunSettings | None, loops: AgentLo
         yield Finding(RUN, "ok", STEPS, str(steps))
     yield (algorithm := describe(config, run))
     if run is not None and run.algorithm is not None and config.actor_rollout_ref.rollout.n > 1:
-        yield price_of_run(run, config.actor_rollout_ref.rollout.n)
+        yield price_of_run(run, config.actor_rollout_ref.rollout.n, answer_weight(config))
     # A critic is refused by this package's checks, and then its settings are of no interest.
     critic = algorithm.mark != "FAIL" and (run is None or run.algorithm is None)
     found = list(_verls_checks(config, critic))
@@ -98,15 +98,15 @@ def describe(config: DictConfig, run: RunSettings | None) -> Finding:
     return Finding(RUN, "warn", "algorithm", f"stock {estimator}: HDPO not chosen", (advice,))
 
 
-def price_of_run(run: RunSettings, size: int) -> Finding:
+def price_of_run(run: RunSettings, size: int, weight: float) -> Finding:
     """The price of a call of its setting in a few typical cases, in points."""
     settings = run.hdpo if run.name == HDPO else run.algorithm
     assert settings is not None
-    told = ", ".join(
-        f"{in_points(price_of(run.name, settings, right, use, size, run.norm_by_std))} ({use:.0%} call, {right:.0%} right)"
-        for right, use in TYPICAL
-    )
-    return Finding(RUN, "ok", "price of a call", f"points of accuracy that a call must gain: {told}")
+    told = []
+    for right, use in TYPICAL:
+        price = in_points(price_of(run.name, settings, right, use, size, run.norm_by_std, weight))
+        told.append(f"{price} ({use:.0%} call, {right:.0%} right)")
+    return Finding(RUN, "ok", "price of a call", f"points of accuracy that a call must gain: {', '.join(told)}")
 
 
 def _told(mark: Mark, subject: str, found: Iterator[Problem]) -> list[Finding]:

@@ -18,10 +18,18 @@ BATCH_WIDE = ("sa_mrpo",)
 """Estimators by which the sign of a group's push depends on the other groups."""
 
 
-def price_of(name: str, settings: AlgorithmSettings, right: float, use: float, size: int, norm_by_std: bool) -> float:
+def price_of(
+    name: str,
+    settings: AlgorithmSettings,
+    right: float,
+    use: float,
+    size: int,
+    norm_by_std: bool = True,
+    answer_weight: float = 1.0,
+) -> float:
     """The price of an algorithm of this package; see :func:`price_of_a_call`."""
     advantages = advantages_of(name, settings, norm_by_std)
-    return price_of_a_call(advantages, right, use, size, drawn=name in BATCH_WIDE)
+    return price_of_a_call(advantages, right, use, size, name in BATCH_WIDE, answer_weight)
 
 
 def advantages_of(name: str, settings: AlgorithmSettings, norm_by_std: bool = True) -> AdvantagesOf:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from verl_hdpo.rollouts.lines import json_lines
+from verl_hdpo.rollouts.reader import read_rollouts
+from verl_hdpo.rollouts.rollout import Rollout
+from verl_hdpo.rollouts.siblings import by_group
 
 ALL = "all"
 LAST = 10
@@ -48,31 +52,22 @@ def cases_of(path: Path, size: int) -> list[Case]:
     """The cases of a run over its last steps, a case per data source.
 
     Args:
-        path: the file of verl's logger ``file``, or a rollout dump (``trainer.rollout_data_dir``): the folder, or one
-            of its files. A dump knows no data source, so that all of it is one case.
-        size: ``rollout.n``; a dump tells its own.
+        path: the file of verl's logger ``file``, or what ``read_rollouts`` reads, such as ``trainer.rollout_data_dir``.
+        size: ``rollout.n``; rollouts tell their own.
 
     Raises:
-        MeasureError: nothing of tool use is in it.
+        MeasureError, RolloutsError: nothing of tool use is in it.
     """
-    files = sorted(path.glob("*.jsonl"), key=lambda file: (len(file.stem), file.stem)) if path.is_dir() else [path]
-    lines = [line for file in files[-LAST:] for line in _lines(file)]
-    cases = _of_metrics(lines, size) if any("data" in line for line in lines) else _of_rollouts(lines, path)
+    first = next(json_lines(path), None) if path.is_file() else None
+    if first is not None and "data" in first.row and "input" not in first.row:
+        cases = _of_metrics((line.row for line in json_lines(path)), size)
+        found, advice = "no hdpo/ metrics of a training step", "set +algorithm.hdpo.observe=true to log them"
+    else:
+        cases = _of_rollouts(read_rollouts(path).rollouts)
+        found, advice = "no training rollouts of known outcome", "name trainer.rollout_data_dir of a run"
     if not cases:
-        raise MeasureError(
-            f"{path} has no hdpo/ metrics of a training step; set +algorithm.hdpo.observe=true to log them"
-        )
+        raise MeasureError(f"{path} has {found}; {advice}")
     return cases
-
-
-def _lines(file: Path) -> list[dict[str, Any]]:
-    try:
-        found = [json.loads(line) for line in file.read_text().splitlines() if line.strip()]
-    except ValueError as error:
-        raise MeasureError(f"{file} is not lines of JSON: {error}") from None
-    if not all(isinstance(line, dict) for line in found):
-        raise MeasureError(f"{file} must hold one JSON object per line")
-    return found
 
 
 def _of_metrics(lines: Iterable[Mapping[str, Any]], size: int) -> list[Case]:
@@ -103,29 +98,21 @@ def _weighted(values: Sequence[float | None], weights: Sequence[float]) -> float
     return sum(value * weight for value, weight in known) / total if total else None
 
 
-def _of_rollouts(lines: Sequence[Mapping[str, Any]], path: Path) -> list[Case]:
-    if not lines or not all("acc" in line and "tool_calls" in line for line in lines):
-        raise MeasureError(
-            f"{path} is neither verl's file of metrics nor a rollout dump with acc and tool_calls in every line; "
-            f"reward.reward_manager.name=hdpo reports both"
-        )
-    sizes = Counter(Counter((line.get("step"), line.get("input")) for line in lines).values())
-    rows: dict[str, list[tuple[bool, bool]]] = {}
-    for line in lines:
-        if line.get("outcome_known", 1):
-            source = str(line.get("data_source", ALL))
-            rows.setdefault(source, []).append((line["tool_calls"] > 0, line["acc"] > 0.5))
-    return [
-        Case(
-            source,
-            _share([right for called, right in found if called]),
-            _share([right for called, right in found if not called]),
-            sum(called for called, _ in found) / len(found),
-            sizes.most_common(1)[0][0],
-        )
-        for source, found in rows.items()
-    ]
+def _of_rollouts(rollouts: Sequence[Rollout]) -> list[Case]:
+    train = [one for one in rollouts if one.phase == "train" and one.calls is not None]
+    last = sorted({one.step for one in train if one.step is not None})[-LAST:]
+    rows: dict[str, list[Rollout]] = {}
+    for one in train:
+        if one.known and (one.step is None or one.step in last):
+            rows.setdefault(one.source or ALL, []).append(one)
+    return [_case(source, found) for source, found in rows.items()]
 
 
-def _share(values: Sequence[bool]) -> float | None:
-    return sum(values) / len(values) if values else None
+def _case(source: str, rollouts: Sequence[Rollout]) -> Case:
+    shares: dict[bool, float | None] = {}
+    for called in (True, False):
+        right = [one.outcome == "correct" for one in rollouts if bool(one.calls) == called]
+        shares[called] = sum(right) / len(right) if right else None
+    sizes = Counter(len(group) for group in by_group(rollouts))
+    use = sum(bool(one.calls) for one in rollouts) / len(rollouts)
+    return Case(source, shares[True], shares[False], use, sizes.most_common(1)[0][0])

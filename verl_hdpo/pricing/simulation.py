@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 
 import torch
@@ -29,17 +30,21 @@ HALVINGS, DRAWN_HALVINGS = 20, 8
 """A price drawn is right to some 2 points of 100; halving further would only follow the draws."""
 
 
-def price_of_a_call(advantages: AdvantagesOf, right: float, use: float, size: int, drawn: bool = False) -> float:
+def price_of_a_call(
+    advantages: AdvantagesOf, right: float, use: float, size: int, drawn: bool = False, answer_weight: float = 1.0
+) -> float:
     """p1 - p0 at which calls are neither taught nor unlearned, by bisection; inf if even p1 buys no call.
 
     Args:
         right: p1, the share right with a call.
         use: u, the share of rollouts that call, in (0, 1).
         size: n, rollouts of a prompt.
+        answer_weight: what a right answer adds to the reward.
         drawn: whether an advantage depends on the other groups of the batch.
     """
+    weighed = _weighed(advantages, answer_weight)
     drawn = drawn or size > LARGEST_ENUMERATED
-    push = (_drawn if drawn else _enumerated)(advantages, right, use, size)
+    push = (_drawn if drawn else _enumerated)(weighed, right, use, size)
     if push(0.0) < 0:
         return math.inf
     low, high = 0.0, 1.0
@@ -95,6 +100,12 @@ def _drawn(advantages: AdvantagesOf, right: float, use: float, size: int) -> Cal
         return (advantages_B * (called_B.double() - use)).mean().item()
 
     return push
+
+
+def _weighed(advantages: AdvantagesOf, answer_weight: float) -> AdvantagesOf:
+    if answer_weight == 1:
+        return advantages
+    return lambda rollouts: advantages(replace(rollouts, rewards_B=answer_weight * rollouts.rewards_B))
 
 
 def _rollouts(called_B: Tensor, correct_B: Tensor, group_B: Tensor) -> RolloutScalars:

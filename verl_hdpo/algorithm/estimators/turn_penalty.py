@@ -13,7 +13,7 @@ from verl_hdpo.algorithm.scalars import Advantages, RolloutScalars
 
 
 def turn_penalty(rollouts: RolloutScalars, *, weight: float, norm_by_std: bool = True) -> Advantages:
-    """R - mean_G R on R = r_acc - weight mean_G(r_acc) turns / max_G turns, with turns = C + 1: those of calls, and one.
+    """R - mean_G R on R = r_acc - weight mean_G(r_acc) turns / max_G turns, with turns = C + 1.
 
     Never divided by std, whatever ``norm_by_std`` is: prime-rl's GRPO is not.
 
