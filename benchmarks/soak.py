@@ -3,7 +3,7 @@
     python benchmarks/soak.py
 
 Each trajectory counts its calls in a variable, so an answer from the wrong interpreter, or of a lost one that was not
-said to be lost, is noticed. Memory, processes, descriptors and disk are compared between a tenth of the way and the
+said to be lost, is noticed. Memory, processes, descriptors, locks and disk are compared between a tenth of the way and the
 end, when no session is open; ``ALLOWED_GROWTH`` is what they may grow by. Writes outputs/bench/soak.json; exits with 1
 if anything grew by more or an answer was wrong.
 """
@@ -34,7 +34,8 @@ OUT = Path(__file__).parents[1] / "outputs" / "bench" / "soak.json"
 HOSTILE_SHARE = 0.05
 SECONDS, HOSTILE_SECONDS, GRACE_SECONDS = 60.0, 0.5, 1.0
 LIMITS = Limits(cpu_seconds=30, memory_mb=256, scratch_mb=16)
-ALLOWED_GROWTH = {"owner_mib": 24.0, "zygote_mib": 8.0, "processes": 0, "owner_fds": 2, "zygote_fds": 2, "files": 0}
+ALLOWED_GROWTH = {"owner_mib": 24.0, "zygote_mib": 8.0, "processes": 0, "owner_fds": 2, "zygote_fds": 2, "files": 0,
+                  "locks": 0}  # fmt: skip
 
 HOSTILE = (
     "import os\nwhile True: os.fork()",
@@ -54,6 +55,10 @@ HOSTILE = (
     "import socket; socket.create_connection(('127.0.0.1', 80))",
     "open('/etc/passwd').read()",
     "import os; os.close(3)",
+    "import fcntl, os\nf = open(os.__file__, 'rb')\nfor n in range(9_999): fcntl.lockf(f, fcntl.LOCK_SH, 1, 2 * n)",
+    "import fcntl; x = [open(str(n), 'w') for n in range(40)]; [fcntl.flock(f, fcntl.LOCK_EX) for f in x]",
+    "import ctypes\nwhile True: ctypes.CDLL(None).close_range(0x7ffffff0, 0x7ffffff0, 2)",
+    "import socket\nx = []\nwhile True: x.append(socket.socketpair()); x[-1][0].send(b'x' * 100_000)",
 )
 
 
@@ -122,6 +127,8 @@ def left(pool: SandboxPool) -> dict[str, float]:
     launcher = psutil.Process(pool._zygote.pid)
     below = launcher.children(recursive=True)
     zygote = max(below, key=lambda process: len(process.children()))
+    pids = {str(process.pid) for process in (psutil.Process(), launcher, *below)}
+    locks = [line.replace("-> ", "").split()[4] for line in Path("/proc/locks").read_text().splitlines()]
     files = [*Path("/dev/shm").iterdir(), *Path(tempfile.gettempdir()).glob("verl-hdpo-sandbox-*/*")]
     return {
         "owner_mib": psutil.Process().memory_info().rss / 2**20,
@@ -130,6 +137,7 @@ def left(pool: SandboxPool) -> dict[str, float]:
         "owner_fds": psutil.Process().num_fds(),
         "zygote_fds": zygote.num_fds(),
         "files": len(files),
+        "locks": sum(pid in pids for pid in locks),
         "disk_free_gib": psutil.disk_usage(tempfile.gettempdir()).free / 2**30,
     }
 

@@ -95,6 +95,12 @@ FILES = {
     "truncate": "os.truncate(CANARY, 3); escaped()",
     "truncate_while_reading": "os.close(os.open(CANARY, os.O_RDONLY | os.O_TRUNC)); escaped()",
     "rename": "os.rename(CANARY, CANARY + '.moved'); escaped()",
+    "exchange": """
+        open('own', 'w').close()
+        syscall(NR['renameat2'], -100, b'own', -100, CANARY.encode(), 2)  # RENAME_EXCHANGE
+        escaped()
+    """,
+    "nameless_file": "os.open(HOST_DIR, os.O_TMPFILE | os.O_RDWR); escaped()",
     "delete": "os.remove(CANARY); escaped()",
     "delete_its_directory": """
         import shutil
@@ -159,6 +165,12 @@ NETWORK = {
     """,
     "server": "import socket; socket.create_server(('127.0.0.1', 0)); escaped()",
     "bare_system_call": "syscall(NR['socket'], 2, 1, 0); escaped()",
+    "vsock": "import socket; socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM); escaped()",
+    "pair_of_packets": "syscall(NR['socketpair'], 1, 5, 0, ctypes.create_string_buffer(8)); escaped()",
+    "pair_by_high_bits": """
+        syscall(NR['socketpair'], 1 | 1 << 32, 2 | 1 << 32, 0, ctypes.create_string_buffer(8))
+        escaped()
+    """,
     "x32_system_call": "syscall(0x40000000 | NR['socket'], 2, 1, 0); escaped()",
     "bash": "os.system(f'bash -c \"echo > /dev/tcp/127.0.0.1/{PORT}\"') == 0 and escaped()",
     "io_uring": "syscall(NR['io_uring_setup'], 8, ctypes.create_string_buffer(120)); escaped()",
@@ -190,6 +202,7 @@ PROCESSES = {
         process.start()
         escaped()
     """,
+    "clone_by_high_bits": "syscall(NR['clone'], 1 << 40 | 17, 0, 0, 0, 0) or os._exit(0); escaped()",
     "exec": "os.execv('/bin/true', ['true'])",  # which would end the interpreter
     "exec_of_its_own": """
         with open('program', 'wb') as file:

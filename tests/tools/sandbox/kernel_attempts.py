@@ -34,6 +34,16 @@ LOCKS = {
         except BlockingIOError:
             escaped()
     """,
+    "lock_by_high_bits": """
+        import struct
+        lock = ctypes.create_string_buffer(struct.pack('hhqqi4x', 1, 0, 0, 0, 0))
+        one, two = open('file', 'w'), open('file', 'w')
+        syscall(NR['fcntl'], one.fileno(), 1 << 32 | 37, lock)
+        try:
+            syscall(NR['fcntl'], two.fileno(), 1 << 32 | 37, lock)
+        except BlockingIOError:
+            escaped()
+    """,
     "ask_for_a_record_lock": """
         import fcntl, struct
         lock = struct.pack('hhqqi4x', fcntl.F_WRLCK, 0, 0, 0, 0)

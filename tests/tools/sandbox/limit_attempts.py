@@ -92,6 +92,27 @@ LIMITS = {
             number % 200 or time.sleep(0.02)
         escaped()
     """,
+    "hard_links": """
+        open('file', 'w').close()
+        for number in range(60_000):
+            os.link('file', f'link{number}')
+            number % 500 or time.sleep(0.02)
+        escaped()
+    """,
+    "symbolic_links": """
+        for number in range(30_000):
+            os.symlink('x' * 200, f'link{number}')
+            number % 500 or time.sleep(0.02)
+        escaped()
+    """,
+    "nameless_files": """
+        files = []
+        for number in range(100):
+            files.append(os.open('.', os.O_TMPFILE | os.O_RDWR))
+            os.write(files[-1], b'x' * (1 << 20))
+            time.sleep(0.03)
+        escaped()
+    """,
     "descriptors": "files = [os.open('/dev/null', os.O_RDONLY) for _ in range(2 * LIMITS['open_files'])]; escaped()",
     "cpu_time": """
         import signal

@@ -91,7 +91,8 @@ def assert_unharmed(host):
 MAY_BE_KILLED = {
     "processes-machine_code_of_32_bits", "network-x32_system_call", "limits-cpu_time", "limits-many_files",
     "limits-deleted_files", "limits-mapped_deleted_files", "limits-directories_in_a_chain",
-    "limits-files_in_a_deep_tree", "limits-many_empty_files",
+    "limits-files_in_a_deep_tree", "limits-many_empty_files", "limits-hard_links", "limits-symbolic_links",
+    "limits-nameless_files",
 }  # fmt: skip
 """They cost the session its life: a system call of another kind, or a limit that is watched from outside."""
 
