@@ -6,6 +6,7 @@ import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 from PIL import Image
 from verl.tools.schemas import ToolResponse
@@ -95,6 +96,25 @@ def test_what_a_tool_does_reaches_the_client_as_what_it_is(does, status, text):
     assert result.status == status and re.match(text, result.text)
     CallResult.model_validate_json(result.model_dump_json())
     json.dumps(served(tool).schema, ensure_ascii=False).encode()
+
+
+class Owns:
+    def __repr__(self):
+        return "half \ud83d"
+
+
+@pytest.mark.parametrize("reward", [None, True, 2, float("nan"), float("inf"), np.float32(1), np.int64(1)])
+@pytest.mark.parametrize(
+    "metrics", [None, {}, [1], "x", {"a": float("nan")}, {"a": Owns()}, {1: {2}}, {"a": np.ones(3)}]
+)
+def test_no_reward_and_no_metrics_keep_an_answer_from_the_client(reward, metrics):
+    """verl's loops take any number and any metrics, and use neither."""
+    tool = Misbehaving({})
+    tool.does = ToolResponse(text="done", image=[None]), reward, metrics
+    result = asyncio.run(served(tool).run(Conversation(), {}, {}))
+    arrived = CallResult.model_validate_json(result.model_dump_json())
+    assert (arrived.status, arrived.text, arrived.images) == ("ok", "done", [])
+    assert arrived.reward == pytest.approx(float(reward or 0), nan_ok=True)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import to_jsonable_python
 from verl.tools.base_tool import BaseTool
 from verl.tools.schemas import ToolResponse
 
@@ -60,8 +61,10 @@ def served(tool: BaseTool) -> ServedTool:
 
 def _result(response: ToolResponse, reward: float | None, metrics: Any) -> CallResult:
     try:
-        images = [SentImage.of(image) for image in response.image or ()]
+        images = [SentImage.of(image) for image in response.image or () if image is not None]
         text = response.text and valid_text(response.text)
-        return CallResult(status="ok", text=text, images=images, reward=reward or 0.0, metrics=metrics or {})
+        plain = valid_texts(to_jsonable_python(metrics, fallback=repr, inf_nan_mode="constants"))
+        known = plain if isinstance(plain, dict) else {}  # verl takes no notice of them, whatever they are
+        return CallResult(status="ok", text=text, images=images, reward=float(reward or 0.0), metrics=known)
     except (AttributeError, OSError, ValueError) as error:
         raise ToolUnavailable(f"the tool's answer cannot be sent: {error}") from error

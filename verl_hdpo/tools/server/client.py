@@ -22,6 +22,7 @@ from verl_hdpo.tools.server.messages import Call, CallResult, SentImage
 from verl_hdpo.tools.server.settings import ClientSettings
 from verl_hdpo.tools.server.token import token_from_environment, token_from_file
 from verl_hdpo.tools.server.transport import Busy, SessionLost, Transport, Unreachable
+from verl_hdpo.tools.valid_text import valid_texts
 
 logger = logging.getLogger(__name__)
 
@@ -136,7 +137,7 @@ class ToolClient:
     ) -> CallResult:
         first = held.images_sent
         sent = await asyncio.gather(*(in_thread(_sent_image, image) for image in images[first:]))
-        plain_kwargs = json.loads(json.dumps(dict(create_kwargs), default=_plain))
+        plain_kwargs = valid_texts(json.loads(json.dumps(dict(create_kwargs), default=_plain)))
         call = Call(
             tool=tool,
             arguments=json.dumps(arguments),

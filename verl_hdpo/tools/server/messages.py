@@ -16,7 +16,7 @@ _PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA")
 
 
 class _Message(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
 
 
 class SentImage(_Message):
