@@ -78,6 +78,7 @@ SIGNATURES = [
     (f"{V1}:PPOTrainer._step_once", "self metrics timing_raw sample_batch_size", "adapters/trainer.py, the same"),
     (f"{V1}:PPOTrainer._compute_advantage", "self batch metrics", "adapters/trainer.py extends it"),
     (f"{V1}:PPOTrainer._update_actor", "self batch metrics", "adapters/trainer.py extends it"),
+    (f"{V1}:PPOTrainer._save_checkpoint", "self", "adapters/trainer.py says why it fails"),
     (
         f"{V1}:PPOTrainer._compute_reward_colocate",
         "self batch metrics",

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from typing import Annotated
 
 import uvicorn
@@ -99,8 +100,18 @@ def spawn_stubborn() -> int:
     return child.pid
 
 
+@server.tool()
+def hang_on_close() -> int:
+    """Let no session end from now on; the server's process."""
+    TokenWanted.hangs_on_close = True
+    threading.Thread(target=threading.Event().wait).start()  # outlives the end of standard input
+    return os.getpid()
+
+
 class TokenWanted:
     """ASGI: 401 without the token."""
+
+    hangs_on_close = False
 
     def __init__(self, app):
         self.app = app
@@ -110,6 +121,8 @@ class TokenWanted:
             await send({"type": "http.response.start", "status": 401, "headers": []})
             await send({"type": "http.response.body", "body": b""})
             return
+        if self.hangs_on_close and scope.get("method") == "DELETE":
+            await asyncio.Event().wait()
         await self.app(scope, receive, send)
 
 

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import psutil
@@ -15,6 +15,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from free_port import free_port
+from hang import HANG_SECONDS
 from verl.tools.tool_registry import load_all_tools
 
 from verl_hdpo.cli.main import main
@@ -23,6 +24,7 @@ from verl_hdpo.tools import mcp_servers
 from verl_hdpo.tools.base import schema_of
 from verl_hdpo.tools.failures import BadCall, ToolUnavailable
 from verl_hdpo.tools.mcp import MCPTool
+from verl_hdpo.tools.mcp_servers.server import Server
 from verl_hdpo.tools.schema import Signature
 
 SERVER = str(Path(__file__).with_name("demo_mcp_server.py"))
@@ -181,7 +183,7 @@ def test_the_command_writes_a_yaml_that_loads(tmp_path):
     assert done.exit_code == 0, done.output
     (tmp_path / "tools.yaml").write_text(done.output)
     tools = {tool.name: tool for tool in load_all_tools(str(tmp_path / "tools.yaml"), None)}
-    assert len(tools) == len(yaml.safe_load(done.output)["tools"]) == 10
+    assert len(tools) == len(yaml.safe_load(done.output)["tools"]) == 11
     assert text(tools["add"], a=40) == "42"
     passed = ["mcp", "tools", "--pass-env", "HOME", "--", STDIO["command"], SERVER]
     assert yaml.safe_load(CliRunner().invoke(main, passed).stdout)["server"]["pass_env"] == ["HOME"]
@@ -260,6 +262,38 @@ def test_no_server_process_outlives_the_worker(end):
         for pid in pids:
             if not gone(pid):
                 os.kill(pid, 9)
+
+
+HANGING_CLOSE = """
+import sys
+from verl_hdpo.tools.io_loop import io_loop, wait_on_io_loop
+from verl_hdpo.tools.mcp_servers.connection import Connection
+from verl_hdpo.tools.mcp_servers.server import Server
+connection = Connection(Server.model_validate_json(sys.argv[1]))
+def call(tool):
+    return wait_on_io_loop(connection.call(tool, {}, 600), 600).content[0].text
+first = call("hang_on_close")
+io_loop().call_soon_threadsafe(connection._drop, connection._session_now[1])
+print(first, call("hang_on_close"))
+"""
+
+
+@pytest.mark.parametrize("way", ["stdio", "http"])
+def test_a_server_that_hangs_on_close_holds_nobody_up(way, monkeypatch):
+    """Neither the calls that follow, which get a session of their own, nor the end of the worker."""
+    monkeypatch.setenv("MCP_TOKEN", "token-1")
+    port = free_port()
+    with http_server(port) if way == "http" else nullcontext():
+        server = Server(url=f"http://127.0.0.1:{port}/mcp", headers_env={"Authorization": "MCP_TOKEN"})
+        if way == "stdio":
+            server = Server(**STDIO)
+        else:
+            wait_until(lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0)
+        worker = [sys.executable, "-c", HANGING_CLOSE, server.model_dump_json()]
+        done = subprocess.run(worker, stdout=subprocess.PIPE, text=True, timeout=HANG_SECONDS, check=True)
+    first, second = map(int, done.stdout.split())
+    assert (first == second) == (way == "http")
+    wait_until(lambda: gone(first) and gone(second), HANG_SECONDS)
 
 
 TETHER = [sys.executable, "-I", "-S", str(Path(mcp_servers.__file__).with_name("tether.py"))]

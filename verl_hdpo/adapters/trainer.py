@@ -19,6 +19,7 @@ from verl.utils.config import omega_conf_to_dataclass
 
 from verl_hdpo.adapters import colocated_judge
 from verl_hdpo.adapters.check import check_run
+from verl_hdpo.adapters.checkpoint import not_saved
 from verl_hdpo.adapters.estimator import scoring
 from verl_hdpo.adapters.loss import two_channel_loss
 from verl_hdpo.adapters.names import REWARD_MANAGER
@@ -117,6 +118,14 @@ class _HDPOTrainer(_Stock):
             if f"hdpo/tool/{name}" in metrics and f"actor/{name}" in metrics:
                 metrics[f"hdpo/acc/{name}"] = metrics[f"actor/{name}"]
         return batch
+
+    def _save_checkpoint(self) -> None:
+        try:
+            super()._save_checkpoint()
+        except Exception as error:
+            if self.hdpo is None:
+                raise
+            raise not_saved(self.config.trainer.default_local_dir, self.global_steps, error) from error
 
     def _val_metrics_update(
         self, data_sources: Any, sample_uids: Any, reward_extra_infos_dict: Any, sample_turns: Any, **kwargs: Any

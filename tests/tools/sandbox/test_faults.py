@@ -279,6 +279,17 @@ def on_disk():
         yield pool
 
 
+@pytest.fixture
+def small_disk(tmp_path, monkeypatch):
+    """4 MiB, where a pool without mounts of its own puts its sessions' files."""
+    if "landlock" not in HERE or os.geteuid() != 0:
+        pytest.skip("there is no Landlock, or nothing can be mounted")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(tmp_path)], check=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    yield tmp_path
+    subprocess.run(["umount", str(tmp_path)], check=True)
+
+
 def test_no_session_runs_without_the_watch_of_its_files(on_disk):
     session = wait(on_disk.session())
     zygote = wait(on_disk.zygote())
@@ -312,6 +323,28 @@ def test_files_of_a_session_at_rest_are_seen_and_those_of_others_left(on_disk):
         assert (await neighbour.run("1", 30)).value == "1"
 
     wait(run())
+
+
+@pytest.mark.parametrize("filled_by", ["the session", "others"])
+def test_a_full_disk_of_the_host_is_not_the_model_s_doing(filled_by, small_disk):
+    """Whatever the code makes of it: here it catches the error, and would answer wrong."""
+    write = "try:\n    open('f', 'wb').write(bytes(6 << 20))\nexcept OSError as error: error"
+    with open_pool("landlock", modules=()) as pool:
+        session = wait(pool.session())
+
+        async def run():
+            assert (await session.run("open('f', 'w').write('fits')", 30)).value == "4"
+            ours = None if filled_by == "the session" else small_disk / "ours"
+            if ours:
+                with contextlib.suppress(OSError):
+                    ours.write_bytes(bytes(6 << 20))
+            with pytest.raises(ToolUnavailable, match=r"disk .* is full"):
+                await session.run("1 + 1" if ours else write, 30)
+            if ours:
+                ours.unlink()
+                assert (await session.run("1 + 1", 30)).value == "2"
+
+        wait(run())
 
 
 def test_a_zygote_that_cannot_start_says_why(monkeypatch):

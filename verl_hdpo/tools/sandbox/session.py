@@ -106,8 +106,8 @@ class Session:
             latest: by the event loop's clock, when it is interrupted even if it has not had its time.
 
         Raises:
-            ToolUnavailable: the session was lost through no doing of its code, or other processes kept it from running
-                until ``latest``.
+            ToolUnavailable: the session was lost through no doing of its code, other processes kept it from running
+                until ``latest``, or its disk is full.
         """
         async with self._turn:
             if not self.is_open:
@@ -132,6 +132,8 @@ class Session:
             self.process.send(signal.SIGSTOP)
             if result.status == "interrupted" and self._was_starved:
                 raise ToolUnavailable(BUSY)
+            if self._zygote.disk_is_full:
+                raise ToolUnavailable("the disk that interpreters' files are on is full")
             return result
 
     @property

@@ -32,6 +32,9 @@ START_SECONDS = 120.0
 
 END_SECONDS = 15.0
 
+LEAST_BYTES = 1 << 20
+"""Free space below which a disk counts as full."""
+
 
 class StartError(RuntimeError):
     """A zygote did not come up behind the walls it was to have."""
@@ -125,6 +128,14 @@ class ZygoteClient:
             await in_thread(scratch.remove_for_good, self._directory)
         cgroup.remove(self._group)
         self._errors.close()
+
+    @property
+    def disk_is_full(self) -> bool:
+        """Whether sessions' files lie on a file system of the host that has no room left, whoever filled it."""
+        if self._directory == JAIL_SCRATCH:
+            return False
+        found = os.statvfs(self._directory)
+        return found.f_bavail * found.f_frsize < LEAST_BYTES or (found.f_files > 0 and not found.f_favail)
 
     def last_words(self) -> str:
         """The end of what the zygote and its sessions wrote to standard error before those were walled in."""
