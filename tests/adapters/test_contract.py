@@ -80,6 +80,13 @@ SIGNATURES = [
     (f"{V1}:PPOTrainer._update_actor", "self batch metrics", "adapters/trainer.py extends it"),
     (f"{V1}:PPOTrainer._save_checkpoint", "self", "adapters/trainer.py says why it fails"),
     (
+        f"{V1}:PPOTrainer._log_rollout_data",
+        "self batch timing_raw rollout_data_dir",
+        "adapters/trainer.py writes notes beside verl's dump",
+    ),
+    (f"{V1}:PPOTrainer._init_dump_executor", "self", "the thread that adapters/trainer.py has them written in"),
+    ("verl.utils.debug:marked_timer", "name timing_raw color", "adapters/trainer.py"),
+    (
         f"{V1}:PPOTrainer._compute_reward_colocate",
         "self batch metrics",
         "adapters/colocated_judge.py",

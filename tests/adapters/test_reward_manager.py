@@ -24,7 +24,7 @@ from verl_hdpo.outcomes.batch import Outcomes
 from verl_hdpo.outcomes.judge_use import JudgeUse
 from verl_hdpo.outcomes.ledger import ToolLedger
 from verl_hdpo.outcomes.outcome import Outcome, OutcomeError
-from verl_hdpo.outcomes.report import SOURCE_KEY
+from verl_hdpo.outcomes.report import ANSWER_KEY, SOURCE_KEY
 from verl_hdpo.outcomes.rewards import hdpo_signal
 from verl_hdpo.settings.algorithms import HDPOSettings
 from verl_hdpo.settings.group import SettingsError
@@ -92,9 +92,20 @@ def score(data, compute_score=None, checker=None, special_tags=False, **settings
 
     result = asyncio.run(run())
     info = result["reward_extra_info"]
-    assert isinstance(info.pop(SOURCE_KEY), str)
+    assert isinstance(info.pop(SOURCE_KEY), str) and isinstance(info.pop(ANSWER_KEY), str)
     assert list(info) == KEYS and all(type(value) is float for value in info.values())
     return result["reward_score"], info
+
+
+def test_it_reports_the_answer_that_the_check_was_given():
+    async def seen(answer):
+        manager = HDPORewardManager(config(), tiny_tokenizer())
+        result = await manager.run_single(rollout(f"so <answer>{answer}</answer>", ledger=ToolLedger()))
+        return result["reward_extra_info"][ANSWER_KEY]
+
+    assert asyncio.run(seen("four or so")) == "four or so"
+    assert asyncio.run(seen("4" * 10_000)) == "4" * 500
+    assert asyncio.run(seen("4</answer> or <answer>")) == ""  # cut off: no answer
 
 
 IN_THREADS = {"function_processes": 0}
@@ -315,7 +326,7 @@ def test_what_cannot_be_scored_ends_the_run_in_place_of_going_missing():
     unjudged = rollout("call", RIGHT, spans=False, num_turns=4)
     for data, score, why in ((rollout(WRONG), -1.0, "found {'score': -1.0}"), (unjudged, 1.0, "cannot tell")):
         info = asyncio.run(run(lambda score=score, **_: score, data))["reward_extra_info"]
-        assert list(info) == [*KEYS, SOURCE_KEY, "reward_error"] and info["outcome_known"] == 0
+        assert list(info) == [*KEYS, SOURCE_KEY, ANSWER_KEY, "reward_error"] and info["outcome_known"] == 0
         with pytest.raises(OutcomeError, match=why):
             Outcomes.read([{"reward_extra_info": info}], [2], HDPOSettings())
 
@@ -326,7 +337,7 @@ def test_other_keys_of_a_custom_reward_are_ignored_and_named_once(caplog):
         manager = HDPORewardManager(config(IN_THREADS, custom_path="r.py"), tiny_tokenizer(), lambda **_: result)
         for _ in range(2):
             info = (await manager.run_single(rollout(RIGHT, ledger=ToolLedger())))["reward_extra_info"]
-            assert list(info) == [*KEYS, SOURCE_KEY]
+            assert list(info) == [*KEYS, SOURCE_KEY, ANSWER_KEY]
 
     asyncio.run(run())
     assert caplog.text.count("judge_seconds") == 1
@@ -396,7 +407,7 @@ def test_a_judge_decides_what_the_rules_cannot_and_its_columns_are_reported():
         info = asyncio.run(run(url))["reward_extra_info"]
     assert asked_about(service.asked[0].body) == ([], "2+2?", ["4"], "5")
     assert (info["acc"], info["outcome_known"], info[SOURCE_KEY]) == (1.0, 1.0, "judge")
-    assert list(info) == [*KEYS, *JudgeUse().columns, SOURCE_KEY] and info["judge_requests"] == 1.0
+    assert list(info) == [*KEYS, *JudgeUse().columns, SOURCE_KEY, ANSWER_KEY] and info["judge_requests"] == 1.0
 
 
 @pytest.mark.parametrize("own", [True, False])

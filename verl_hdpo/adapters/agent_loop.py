@@ -11,7 +11,6 @@ import asyncio
 import logging
 import time
 from contextvars import ContextVar
-from itertools import groupby
 from typing import Any
 
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput, register
@@ -19,6 +18,7 @@ from verl.experimental.agent_loop.tool_agent_loop import AgentData, AgentState, 
 from verl.experimental.agent_loop.tool_parser import FunctionCall, ToolParser
 from verl.tools.schemas import ToolResponse
 
+from verl_hdpo.adapters.call_log import CALL_LOG_KEY, CallLog, is_dumped
 from verl_hdpo.adapters.call_reader import CallReader
 from verl_hdpo.adapters.lost_rollout import lost_rollout
 from verl_hdpo.adapters.run_settings import hdpo_settings, run_settings
@@ -26,6 +26,7 @@ from verl_hdpo.adapters.tools_kwargs import tools_kwargs_of
 from verl_hdpo.adapters.unreadable_calls import UnreadableCall
 from verl_hdpo.adapters.watched_tool import NOTES, CallNotes, WatchedTool
 from verl_hdpo.outcomes.ledger import LEDGER_KEY, MODEL_SPANS_KEY, UNKNOWN_TOOL, CallStatus, ToolLedger
+from verl_hdpo.outcomes.model_spans import model_spans
 from verl_hdpo.tools.failures import EndsRun
 from verl_hdpo.tools.valid_text import valid_text, valid_texts
 
@@ -46,17 +47,6 @@ RAISES: ContextVar[bool] = ContextVar("verl_hdpo_loop_raises", default=False)
 """Whether exceptions go to the caller, as an evaluation wants: it asks again, and has no groups to be unfair to."""
 
 
-def model_spans(response_mask: list[int]) -> list[list[int]]:
-    """``[start, end)`` of each stretch of tokens that the model wrote: the runs of 1 in ``response_mask``."""
-    spans, start = [], 0
-    for is_model, run in groupby(response_mask):
-        end = start + len(list(run))
-        if is_model:
-            spans.append([start, end])
-        start = end
-    return spans
-
-
 @register("hdpo_tool_agent")
 class HDPOToolAgentLoop(ToolAgentLoop):
     """verl's ``tool_agent`` plus a ledger: attempted = executed + failed + timed_out + dropped.
@@ -74,7 +64,8 @@ class HDPOToolAgentLoop(ToolAgentLoop):
         self.tool_timeout = settings.tool_timeout
         name = self.tool_parser_name
         self.tool_parser = CallReader(ToolParser.get_tool_parser(name, self.tokenizer), name)
-        self.ledger = ToolLedger()
+        self.ledger, self.log = ToolLedger(), CallLog()
+        self._is_dumped = is_dumped(self.config)
         self._run = run_settings(self.config)
         self._agent_data: AgentData | None = None
         self._dispatched = 0
@@ -86,7 +77,7 @@ class HDPOToolAgentLoop(ToolAgentLoop):
             Exception: as in verl's own loop, where no trainer of this package reads what is lost, or ``RAISES``.
         """
         # verl makes one agent loop per trajectory (AgentLoopWorker._run_agent_loop); reuse starts anew.
-        self.ledger, self._dispatched, self._agent_data = ToolLedger(), 0, None
+        self.ledger, self.log, self._dispatched, self._agent_data = ToolLedger(), CallLog(), 0, None
         try:
             kwargs["tools_kwargs"] = tools_kwargs_of(kwargs.get("tools_kwargs"))
             output = await super().run(sampling_params, **kwargs)
@@ -100,6 +91,8 @@ class HDPOToolAgentLoop(ToolAgentLoop):
         # Only now: _handle_generating_state takes the server's step stamps while extra_fields is still empty.
         output.extra_fields[LEDGER_KEY] = self.ledger.to_dict()
         output.extra_fields[MODEL_SPANS_KEY] = model_spans(output.response_mask)
+        if self._is_dumped:
+            output.extra_fields[CALL_LOG_KEY] = self.log.notes()
         return output
 
     def _is_told(self, error: Exception) -> bool:
@@ -122,8 +115,8 @@ class HDPOToolAgentLoop(ToolAgentLoop):
         state = await super()._handle_generating_state(agent_data, sampling_params, ignore_termination)
         if agent_data.tool_calls is None:
             # The last allowed turn, or the response is full: verl ends the loop before it looks for calls.
-            agent_data.tool_calls = []
-            for tool_call in await self._unread_calls(agent_data):
+            agent_data.tool_calls = await self._unread_calls(agent_data)
+            for tool_call in agent_data.tool_calls:
                 self._record(tool_call, agent_data, "dropped")
         return state
 
@@ -178,11 +171,15 @@ class HDPOToolAgentLoop(ToolAgentLoop):
             return ToolResponse(text=text), 0.0, {}
         if call.unavailable:
             self.ledger.unavailable += 1
+            self.log.add(tool_call, agent_data, "unavailable", seconds)
         else:
             outcome: CallStatus = "executed" if call.returned else "failed"
             self._record(tool_call, agent_data, outcome, seconds)
         response, *result = task.result()
-        return self._without_unwanted_images(_in_valid_text(response)), *result
+        response = self._without_unwanted_images(_in_valid_text(response))
+        if self._is_dumped and response.image:
+            self.log.add_images(tool_call, agent_data, response.image)
+        return response, *result
 
     def _without_unwanted_images(self, response: ToolResponse) -> ToolResponse:
         """verl fails the prompt's whole group when a tool hands an image to a model that cannot take it."""
@@ -204,6 +201,7 @@ class HDPOToolAgentLoop(ToolAgentLoop):
     ) -> None:
         name = tool_call.name if tool_call.name in agent_data._active_tools else UNKNOWN_TOOL
         self.ledger.record(name, outcome, seconds)
+        self.log.add(tool_call, agent_data, outcome, seconds)
 
     async def _unread_calls(self, agent_data: AgentData) -> list[FunctionCall]:
         schemas = [tool.tool_schema for tool in agent_data._active_tools.values()]

@@ -7,6 +7,7 @@ import functools
 import logging
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -22,7 +23,7 @@ from verl_hdpo.grading.reward_function import FunctionFile, RewardFunction, Rewa
 from verl_hdpo.grading.rules import AnswerChecker
 from verl_hdpo.outcomes.calls import count_calls
 from verl_hdpo.outcomes.ledger import LEDGER_KEY, LOST_KEY, MODEL_SPANS_KEY, RUN_ERROR_KEY, ToolLedger
-from verl_hdpo.outcomes.outcome import Outcome, OutcomeError
+from verl_hdpo.outcomes.outcome import SEEN_CHARS, Outcome, OutcomeError
 from verl_hdpo.outcomes.report import write_error, write_outcome
 
 logger = logging.getLogger(__name__)
@@ -123,10 +124,11 @@ class HDPORewardManager(RewardManagerBase):
         if answer is None:
             return Outcome.wrong("no_answer")
         try:
-            return await self.checker(answer, ground_truth, Question.of(raw_prompt, extra_info), extra_info)
+            outcome = await self.checker(answer, ground_truth, Question.of(raw_prompt, extra_info), extra_info)
         except Exception as error:
             self._warn_unknown(f"the answer checker raised {error!r}")
-            return Outcome.unknown("checker_raised")
+            outcome = Outcome.unknown("checker_raised")
+        return replace(outcome, seen=answer[:SEEN_CHARS])
 
     async def _custom_outcome(
         self,

@@ -34,6 +34,7 @@ class Scoring:
     Attributes:
         advantages: both channels, once it was called.
         metrics: what is to be logged of them.
+        cost_B: C, (B,) float64.
 
     Raises:
         OutcomeError: tools have costs, and a rollout comes without a ledger.
@@ -41,11 +42,11 @@ class Scoring:
 
     def __init__(self, rollouts: Rollouts, settings: RunSettings):
         self._rollouts, self._settings = rollouts, settings
-        self._cost_B = rollouts.outcomes.cost(settings.hdpo)
+        self.cost_B = rollouts.outcomes.cost(settings.hdpo)
         self.advantages: Advantages | None = None
         self.metrics: dict[str, float] = {}
         if settings.hdpo.tool_costs:
-            self.metrics["tool_cost/mean"] = self._cost_B.mean().item()
+            self.metrics["tool_cost/mean"] = self.cost_B.mean().item()
 
     def __call__(self, rewards_R: Tensor) -> Tensor:
         """From verl's final rewards (after KL), summed over tokens, to the advantages of its own loss, both (R,)."""
@@ -53,7 +54,7 @@ class Scoring:
         assert settings.algorithm is not None, "a run that is only observed scores nothing"
         rewards_B = rewards_R[index.final_B].where(outcomes.known_B, 0.0)
         scalars = RolloutScalars(
-            rewards_B, index.group_B, outcomes.known_B, outcomes.correct_B, self._cost_B, outcomes.format_ok_B
+            rewards_B, index.group_B, outcomes.known_B, outcomes.correct_B, self.cost_B, outcomes.format_ok_B
         )
         estimator = ESTIMATORS[settings.name]
         self.advantages = found = estimator(scalars, norm_by_std=settings.norm_by_std, **settings.algorithm.parameters)

@@ -10,12 +10,14 @@ goes through verl's own methods alone.
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 from verl.utils.config import omega_conf_to_dataclass
+from verl.utils.debug import marked_timer
 
 from verl_hdpo.adapters import colocated_judge
 from verl_hdpo.adapters.check import check_run
@@ -24,10 +26,12 @@ from verl_hdpo.adapters.estimator import scoring
 from verl_hdpo.adapters.loss import two_channel_loss
 from verl_hdpo.adapters.names import REWARD_MANAGER
 from verl_hdpo.adapters.queued_batches import QueuedBatches
+from verl_hdpo.adapters.rollout_notes import RolloutNotes, source_notes
 from verl_hdpo.adapters.scoring import Rollouts, Scoring
 from verl_hdpo.adapters.validation import validation_metrics
 from verl_hdpo.outcomes.batch import Outcomes
 from verl_hdpo.outcomes.metrics import combined, prefixed, tool_metrics
+from verl_hdpo.rollouts.sidecar import Note, sidecar_path, write_notes
 
 _Stock: Any = object
 """Stands for the verl trainer that the class below is mixed into."""
@@ -49,6 +53,7 @@ class _HDPOTrainer(_Stock):
     def __init__(self, config: DictConfig):
         settings = check_run(config)
         self.hdpo = QueuedBatches(settings, config) if settings else None
+        self.notes = RolloutNotes(config)
         super().__init__(config)
 
     def _setup(self) -> None:
@@ -94,6 +99,7 @@ class _HDPOTrainer(_Stock):
         prompts = self.config.data.train_batch_size // self.parameter_sync_step
         metrics.update(prefixed("hdpo/", hdpo.metrics(rollouts, prompts)))
         if not hdpo.scores:
+            self.notes.add(batch, rollouts)
             return stock(batch, metrics)
         scores = Scoring(rollouts, hdpo.settings)
         none_known = not rollouts.outcomes.known_B.any()
@@ -104,6 +110,7 @@ class _HDPOTrainer(_Stock):
         if none_known:  # verl's rollout correction raises on a batch without a token (rollout_corr_helper.py)
             hdpo.mask_unknown(batch, rollouts)
         metrics.update(prefixed("hdpo/", scores.metrics))
+        self.notes.add(batch, rollouts, scores)
         dp_size = None
         if hdpo.settings.hdpo.tool_loss_norm == "qualifying":
             dp_size = max(self.actor_rollout_wg._dispatch_info["actor"]) + 1  # as PPOTrainer._balance_batch reads it
@@ -127,12 +134,27 @@ class _HDPOTrainer(_Stock):
                 raise
             raise not_saved(self.config.trainer.default_local_dir, self.global_steps, error) from error
 
+    def _log_rollout_data(self, batch: KVBatchMeta, timing_raw: dict, rollout_data_dir: str) -> None:
+        """verl's dump, and beside it what ``verl-hdpo look`` shows of a rollout and verl does not write."""
+        super()._log_rollout_data(batch, timing_raw, rollout_data_dir)
+        if self.hdpo is not None:
+            with marked_timer("dump_rollout_notes", timing_raw, color="green"):
+                notes = self.notes.read(batch.partition_id, self.tokenizer)
+                self._dump_notes(notes, rollout_data_dir)
+
+    def _dump_notes(self, notes: list[Note], folder: str) -> None:
+        """In verl's own thread for dumps, which ``_dump_generations`` watches for errors and the end waits for."""
+        path = sidecar_path(Path(folder) / f"{self.global_steps}.jsonl")
+        self._dump_futures.append(self._dump_executor.submit(write_notes, notes, path))
+
     def _val_metrics_update(
         self, data_sources: Any, sample_uids: Any, reward_extra_infos_dict: Any, sample_turns: Any, **kwargs: Any
     ) -> dict[str, Any]:
         """verl's validation metrics, and the ``hdpo/`` quantities per data source under ``val-hdpo/``."""
         stock = partial(super()._val_metrics_update, **kwargs)
         reported = data_sources, sample_uids, reward_extra_infos_dict, sample_turns
+        if self.hdpo is not None and (folder := self.config.trainer.get("validation_data_dir")):
+            self._dump_notes(source_notes(sample_uids, data_sources), folder)
         if self.hdpo is None:
             return stock(*reported)
         expected = kwargs.get("expected_acc_counts")  # 0.9.1

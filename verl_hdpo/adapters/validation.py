@@ -16,12 +16,12 @@ from verl_hdpo.adapters.names import REWARD_MANAGER, SIGNAL_KEY
 from verl_hdpo.adapters.run_settings import RunSettings
 from verl_hdpo.outcomes.batch import Outcomes
 from verl_hdpo.outcomes.metrics import means_per_source, per_source, prefixed
-from verl_hdpo.outcomes.report import SOURCE_KEY, RewardReport
+from verl_hdpo.outcomes.report import ANSWER_KEY, SOURCE_KEY, RewardReport
 
 REPORTED_MEANS = tuple(name for name in RewardReport._fields if name not in ("acc", SIGNAL_KEY))
 """Columns of which a mean is all that is wanted: verl draws 1000 bootstrap samples per prompt and column, minutes."""
-INTERNAL = (SIGNAL_KEY, SOURCE_KEY)
-"""Columns that no logger is given: a number that says nothing to a reader, and a text."""
+INTERNAL = (SIGNAL_KEY, SOURCE_KEY, ANSWER_KEY)
+"""Columns that no logger is given: a number that says nothing to a reader, and texts."""
 
 
 def validation_metrics(

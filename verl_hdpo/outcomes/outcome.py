@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from verl_hdpo.outcomes.judge_use import JudgeUse
 
+SEEN_CHARS = 500
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -17,6 +19,7 @@ class Outcome:
         score: what the answer contributes to r_acc, in [0, 1]; the accuracy unless a reward function gives both.
         source: which check decided, or why none could.
         judge: what asking the judge took.
+        seen: the answer that the check was given, its first ``SEEN_CHARS`` characters; empty if there was none.
     """
 
     known: bool
@@ -24,6 +27,7 @@ class Outcome:
     score: float
     source: str = ""
     judge: JudgeUse = field(default=JudgeUse(), compare=False)
+    seen: str = field(default="", compare=False)
 
     @classmethod
     def graded(cls, acc: float, source: str = "", score: float | None = None) -> Outcome:

@@ -20,7 +20,10 @@ REWARD_ERROR = "reward_error"
 a rollout whose reward raises, and goes on with its siblings."""
 
 SOURCE_KEY = "outcome_source"
-"""Key of ``Outcome.source``; the only text among the columns."""
+"""Key of ``Outcome.source``; it and ``ANSWER_KEY`` are the only texts among the columns."""
+
+ANSWER_KEY = "answer_seen"
+"""Key of ``Outcome.seen``."""
 
 
 class RewardReport(NamedTuple):
@@ -98,7 +101,10 @@ def _answer(r_acc: float, report: RewardReport, outcome: Outcome, reward: Reward
     info: dict[str, Any] = {name: float(value) for name, value in report._asdict().items()}
     if reward.judge is not None:
         info |= outcome.judge.columns
-    return {"reward_score": float(r_acc), "reward_extra_info": info | {SOURCE_KEY: outcome.source}}
+    return {
+        "reward_score": float(r_acc),
+        "reward_extra_info": info | {SOURCE_KEY: outcome.source, ANSWER_KEY: outcome.seen},
+    }
 
 
 def read_outcome(info: Mapping[str, Any], settings: OutcomeSettings) -> Outcome:

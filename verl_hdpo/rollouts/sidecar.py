@@ -5,6 +5,8 @@ In a folder of its own because verl's viewer takes the name of every file in ``D
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -19,6 +21,7 @@ class CallNote(TypedDict, total=False):
         name, arguments: as verl's parser read them.
         status: of the ledger.
         seconds: that it took.
+        images: that the tool answered with, as ``data:`` URIs.
     """
 
     turn: int
@@ -26,6 +29,7 @@ class CallNote(TypedDict, total=False):
     arguments: str
     status: str
     seconds: float
+    images: list[str]
 
 
 class Note(TypedDict, total=False):
@@ -37,11 +41,8 @@ class Note(TypedDict, total=False):
         prompt: its messages; images as ``data:`` URIs.
         segments: [who, text] of each stretch of the response, ``model`` or ``tools``, with special tokens.
         call_log: of the agent loop ``hdpo_tool_agent``.
-        images: that tools answered with, in order, as ``data:`` URIs.
-        reference: ground truth.
         known, correct: the outcome that the trainer took.
         verdict: which check decided.
-        answer: what it saw.
         lost: what ended the rollout.
         calls, cost: T and C.
         ledger: ``ToolLedger.to_dict()``.
@@ -55,12 +56,9 @@ class Note(TypedDict, total=False):
     prompt: list[dict[str, Any]]
     segments: list[tuple[str, str]]
     call_log: list[CallNote]
-    images: list[str]
-    reference: str
     known: bool
     correct: bool
     verdict: str
-    answer: str | None
     lost: str
     calls: int
     cost: float
@@ -74,3 +72,12 @@ class Note(TypedDict, total=False):
 def sidecar_path(dump: Path) -> Path:
     """Of verl's file ``dump``."""
     return dump.parent / FOLDER / dump.name
+
+
+def write_notes(notes: Iterable[Note], path: Path) -> None:
+    """Write the whole file, complete or absent."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    with part.open("w", encoding="utf-8", errors="replace") as file:
+        file.writelines(json.dumps(note, ensure_ascii=False, default=str) + "\n" for note in notes)
+    part.replace(path)

@@ -6,7 +6,7 @@ carries the verdict. Padding rows are left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from verl_hdpo.outcomes.ledger import ToolLedger
 from verl_hdpo.rollouts.dialogue import assistant_turn, message_turns, prompt_turns, response_turns, tool_turns
 from verl_hdpo.rollouts.lines import Line, json_lines
 from verl_hdpo.rollouts.rollout import Call, Counted, Outcome, Rollout, Turn
-from verl_hdpo.rollouts.sidecar import FOLDER, sidecar_path
+from verl_hdpo.rollouts.sidecar import FOLDER, CallNote, sidecar_path
 
 OWN = {"input", "output", "gts", "score", "step", "uid"}
 """Keys of verl's own in each line."""
@@ -27,6 +27,7 @@ _READ = (
     "tool_reward",
     "tool_calls",
     "answer_seen",
+    "hdpo_signal",
     "reward",
 )
 
@@ -113,25 +114,30 @@ def _notes(path: Path) -> dict[str, Mapping[str, Any]]:
 
 
 def _turns(row: Mapping[str, Any], note: Mapping[str, Any]) -> tuple[Turn, ...]:
-    if note.get("lost"):  # verl is given one token in its place
-        return ()
+    log: list[CallNote] | None = note.get("call_log")
+    if note.get("lost"):  # verl is given one token in place of what was said
+        made = sorted({call["turn"] for call in log or ()})
+        return tuple(Turn("assistant", "", calls=_logged(log or [], turn)) for turn in made)
     if "segments" not in note:
         return response_turns(str(row["output"]))
     turns: list[Turn] = []
-    log, made = note.get("call_log"), -1
     images: Iterator[list[str]] = iter(())
+    number = -1
     for who, text in note["segments"]:
         if who == "model":
-            turn, made = assistant_turn(text), made + 1
-            own = [call for call in log or () if call["turn"] == made]
-            if log is not None:  # the calls as the loop's own parser read them
-                found = (Call(c["name"], c["arguments"], c.get("status", ""), c.get("seconds")) for c in own)
-                turn = replace(turn, calls=tuple(found))
-            images = iter([call.get("images") or [] for call in own])
-            turns.append(turn)
+            number += 1
+            turn = assistant_turn(text)
+            turns.append(turn if log is None else replace(turn, calls=_logged(log, number)))
+            images = (call.get("images", []) for call in log or () if call["turn"] == number)
         else:
             turns += [replace(turn, images=tuple(next(images, []))) for turn in tool_turns(text)]
     return tuple(turns)
+
+
+def _logged(log: Sequence[CallNote], turn: int) -> tuple[Call, ...]:
+    """The calls of a turn as the loop's own parser read them."""
+    own = (call for call in log if call["turn"] == turn)
+    return tuple(Call(call["name"], call["arguments"], call["status"], call.get("seconds")) for call in own)
 
 
 def _calls(
