@@ -11,6 +11,7 @@ from verl_hdpo.cli.eval import evaluate
 from verl_hdpo.cli.grade import grade
 from verl_hdpo.cli.images import images
 from verl_hdpo.cli.index import index
+from verl_hdpo.cli.look import look
 from verl_hdpo.cli.mcp import mcp
 from verl_hdpo.cli.plain_errors import PlainErrors
 from verl_hdpo.cli.price import price
@@ -29,5 +30,5 @@ def main() -> None:
     """
 
 
-for command in (compare, doctor, evaluate, grade, images, index, mcp, price, tool_server):
+for command in (compare, doctor, evaluate, grade, images, index, look, mcp, price, tool_server):
     main.add_command(command)
