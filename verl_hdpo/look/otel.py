@@ -135,7 +135,7 @@ def _message(turn: Turn, calls: Sequence[tuple[str, Call]] | None = None) -> dic
 
 def _span(name: str, key: str, kind: int, start: int, end: int, values: Mapping[str, Any]) -> dict[str, Any]:
     times = {"startTimeUnixNano": str(start), "endTimeUnixNano": str(end)}
-    return {"spanId": key, "name": name, "kind": kind, **times, "attributes": _attributes(values)}
+    return {"spanId": key, "name": _valid(name), "kind": kind, **times, "attributes": _attributes(values)}
 
 
 def _attributes(values: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -150,7 +150,12 @@ def _value(value: Any) -> dict[str, Any]:
         return {"intValue": str(value)}
     if isinstance(value, float):
         return {"doubleValue": value}
-    return {"stringValue": str(value).encode(errors="replace").decode()}  # a model may write halves of characters
+    return {"stringValue": _valid(str(value))}
+
+
+def _valid(text: str) -> str:
+    """Without the halves of characters that a model may write."""
+    return text.encode(errors="replace").decode()
 
 
 def _json(messages: Sequence[Mapping[str, Any]]) -> str:
