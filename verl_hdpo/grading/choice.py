@@ -1,35 +1,35 @@
-"""Multiple choice: ``B``, ``(B)``, ``B. cat``, ``Option B``; several letters in any order."""
+"""Answers out of a few: letters of a multiple choice (``B``, ``(B)``, ``Option B``, ``B. cat``), yes or no."""
 
 from __future__ import annotations
 
 import re
 
-_SINGLE = re.compile(r"\(?\s*([A-Z])\s*\)?[.):]?")
-_SEVERAL = re.compile(r"\(?[A-J]\)?(?:(?:\s*,\s*(?:and\s+|or\s+)?|\s+and\s+|\s+|\s*&\s*|\s*;\s*)\(?[A-J]\)?)+")
+from verl_hdpo.grading.doubt import takes_back
+
+_TOKEN = re.compile(r"[A-Za-z]+(?:'[a-z]+)?|\S")
+_LETTERS = frozenset("ABCDEFGHIJ")
 _TOGETHER = re.compile(r"[A-J]{2,6}")
-_LEAD = re.compile(
-    r"(?:the\s+)?(?:(?:correct|right|best)\s+)?(?:option|choice|answer|statement|letter)s?\s*:?\s*(?=[(A-J])", re.I
+_MARKS = frozenset("()[]{}.:,;*_`$\"'-/&")
+_LEAD = frozenset(
+    """
+    the my our your final correct right best answer ans option options choice choices letter statement is are would be
+    must should it it's that's this so therefore thus hence i we would i'd i'll choose chose pick select go with
+    think believe that
+    """.split()
 )
-_WITH_TEXT = re.compile(
-    r"\(([A-Za-z])\)\s*[.:-]?\s*(?P<bracketed>.+)|([A-J])\s*(?:[.):]|\s-)\s*(?P<plain>.+)|([A-J])\s+(?P<said>(?:is|because|since)\b.+)",
-    re.DOTALL,
-)
-_OTHERS = re.compile(
-    r"\(?\b(?:or|and|not|but|nor|versus|vs)\b\s*(?:option\s+)?\(?[A-J]\b|\([A-J]\)|\b[B-HJ]\b|\b(?:not|wrong|incorrect|false|n't)\b"
-)
+_TAIL = frozenset("is because since as".split())
+OPPOSITES = {"yes": "no", "no": "yes", "true": "false", "false": "true"}
+_SAME = {"yeah": "yes", "yep": "yes", "yup": "yes", "nope": "no", "nah": "no"}
 
 
 def letters(reference: str) -> frozenset[str] | None:
     """The letters that a peeled reference names; None if it is no choice."""
-    if found := _SINGLE.fullmatch(reference):
-        return frozenset(found[1])
-    if found := re.fullmatch(r"\(([a-z])\)", reference):
-        return frozenset(found[1].upper())
-    if _SEVERAL.fullmatch(reference):
-        return frozenset(re.findall(r"\b[A-J]\b", reference))
+    if found := re.fullmatch(r"\(?\s*([A-Z])\s*\)?[.):]?|\(([a-z])\)", reference):
+        return frozenset((found[1] or found[2]).upper())
     if _TOGETHER.fullmatch(reference) and list(reference) == sorted(set(reference)):
         return frozenset(reference)
-    return None
+    several = _several(_TOKEN.findall(reference))
+    return several if several and len(several) > 1 else None
 
 
 def chosen(answer: str, one_of: bool) -> frozenset[str] | None:
@@ -38,18 +38,52 @@ def chosen(answer: str, one_of: bool) -> frozenset[str] | None:
     Args:
         one_of: whether a single letter is asked for: then words may explain it.
     """
-    answer = re.sub(r"[*_`]", "", answer) if one_of else answer
-    answer = re.sub(r"\\(?:text|mathrm|mathbf|textbf|boxed)\s*\{\s*([^{}]*)\s*\}", r"\1", answer).strip(" .")
-    if found := _LEAD.match(answer):
-        answer = answer[found.end() :]
-    if found := re.fullmatch(r"\(?\s*([A-Za-z])\s*\)?\s*[.):]?", answer):
-        return frozenset(found[1].upper())
-    if _SEVERAL.fullmatch(answer):
-        return frozenset(re.findall(r"\b[A-J]\b", answer))
-    if _TOGETHER.fullmatch(answer):
-        return frozenset(answer)
-    if one_of and (found := _WITH_TEXT.fullmatch(answer)):
-        text = found["bracketed"] or found["plain"] or found["said"]
-        if not _OTHERS.search(text):
-            return frozenset((found[1] or found[3] or found[5]).upper())
-    return None
+    answer = re.sub(r"\\(?:text|mathrm|mathbf|textbf|boxed)\b|\\\)|[{}]", "", answer)
+    tokens = _TOKEN.findall(answer)
+    while len(tokens) > 1 and (tokens[0].casefold() in _LEAD or tokens[0] in _MARKS - set("([")):
+        tokens.pop(0)
+    bare = [token for token in tokens if token not in _MARKS]
+    if len(bare) == 1 and len(bare[0]) == 1 and bare[0].isalpha():
+        return frozenset(bare[0].upper())
+    if len(bare) == 1 and _TOGETHER.fullmatch(bare[0]):
+        return frozenset(bare[0])
+    if several := _several(tokens):
+        return several
+    return _explained(tokens) if one_of else None
+
+
+def _several(tokens: list[str]) -> frozenset[str] | None:
+    """The letters of a list that holds nothing else."""
+    named = [token for token in tokens if token not in _MARKS and token.casefold() not in ("and", "or")]
+    return frozenset(named) if named and _LETTERS.issuperset(named) else None
+
+
+def _explained(tokens: list[str]) -> frozenset[str] | None:
+    """The letter that ``tokens`` begin with, before words that explain it and name no other."""
+    bracketed = tokens[0] in "(["
+    letter, rest = tokens[bracketed], tokens[1 + bracketed :]
+    if len(letter) != 1 or not letter.isalpha() or not rest or not (bracketed or letter in _LETTERS):
+        return None
+    mark, word = rest[0], "".join(rest[:2]).strip(")-—,")
+    if not (mark in ".):" or mark.casefold() in _TAIL or (mark in "-—," and word.isalpha())):
+        return None
+    others = {
+        token for place, token in enumerate(rest) if token in _LETTERS and (token not in "AI" or rest[place - 1] == "(")
+    }
+    if others or takes_back(" ".join(rest)) or "and" in rest[:2]:
+        return None
+    return frozenset(letter.upper())
+
+
+def same_side(reference: str, answer: str) -> bool | None:
+    """Whether both say yes, or no, true, false: the first word counts; None if that cannot be told."""
+    side = reference.casefold().strip(" .!,'\"")
+    words = [_SAME.get(word, word) for word in re.findall(r"\d+|[a-z]+(?:'[a-z]+)?", answer.casefold())]
+    if side not in OPPOSITES or not words or words[0] not in OPPOSITES:
+        return None
+    rest = " ".join(words[1:])
+    if OPPOSITES[words[0]] in words[1:] or "or" in words[1:]:
+        return False
+    if takes_back(rest, but=("no", "not", "never", "none") if words[0] in ("no", "false") else ()):
+        return None
+    return bool(words[0] == side)

@@ -13,7 +13,7 @@ FUNCTIONS = frozenset(
     "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh coth asin acos atan log ln exp lg "
     "sqrt abs floor ceil".split()
 )
-_ALIASES = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "lg": "log"}
+_ALIASES = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "lg": "log", "overrightarrow": "vec"}
 _CONSTANTS = {"pi": "pi", "infty": "infinity", "infinity": "infinity", "inf": "infinity", "circ": "degree"}
 _FONTS = frozenset(
     "mathbf mathit mathsf mathcal mathfrak boldsymbol bm text mathrm textrm textbf textit operatorname mbox".split()
@@ -48,6 +48,14 @@ class Node:
         """Names of the leaves of that kind."""
         found = {self.name} if self.kind == kind else set()
         return found.union(*(arg.leaves(kind) for arg in self.args))
+
+    def is_name(self) -> bool:
+        """Whether it only names something: ``x``, ``f(x)``, ``AB/CD``, ``|AB|``, but not ``2x``."""
+        if self.kind in ("symbol", "constant"):
+            return True
+        if self.kind == "quotient" or (self.kind == "product" and self.args[0].kind != "number"):
+            return all(arg.is_name() or (self.kind == "product" and arg.kind == "number") for arg in self.args)
+        return self.kind == "function" and self.name == "abs" and self.args[0].is_name()
 
 
 def read_formula(text: str) -> Node:

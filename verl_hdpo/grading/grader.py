@@ -38,8 +38,8 @@ class Grader:
             SettingsError: the judge lacks something.
         """
         if settings.judge is None or settings.judge.when == "never":
-            return cls(RuleChecker(settings.check, settings.check_timeout))
-        rules = RuleChecker(settings.check, settings.check_timeout, undecided=Outcome.unknown("undecided"))
+            return cls(RuleChecker(settings.check, settings.check_timeout, policy=settings.policy))
+        rules = RuleChecker(settings.check, settings.check_timeout, Outcome.unknown("undecided"), settings.policy)
         try:
             from verl_hdpo.grading.judge.judge import Judge
         except ModuleNotFoundError as error:

@@ -11,6 +11,7 @@ import resource
 from collections.abc import Callable
 from typing import Any
 
+from verl_hdpo.grading.brackets import depth
 from verl_hdpo.grading.worker_process import WorkerError, WorkerPool
 
 MAX_WORKERS = 2
@@ -21,6 +22,19 @@ START_SECONDS = 120.0
 """By the clock, for a worker's start, which imports SymPy: about a second on an idle machine."""
 STALLED = 10
 """By the clock a comparison may take so many times its limit."""
+
+MAX_CHARS, MAX_DEPTH = 400, 14
+_EXPLOSIVE = re.compile(
+    r"(?:\^|\*\*)[\s({+-]*[\d.]*[\s)}]*(?:\^|\*\*)|(?:\^|\*\*)[\s({+-]*\d{3}|\d{4}[\s)}]*!|!\s*[)}]*\s*!"
+    r"|(?:\^|\*\*)\s*[({][^)}]*\d\s*(?:\*|\\times|\\cdot)\s*\d|\\[dt]?binom[^a-zA-Z]*\d{5}|\)\s*!"
+)
+"""A power of a power, an exponent or factorial of four digits, long numbers in a binomial: they take hours."""
+
+
+def can_take(text: str) -> bool:
+    """Whether ``text`` is one formula, short and flat, and none of those that are easily told to take hours."""
+    one = text.count("$") <= 2 and text.count("\\boxed") <= 1
+    return one and len(text) <= MAX_CHARS and depth(text) <= MAX_DEPTH and not _EXPLOSIVE.search(text)
 
 
 def equal(gold: str, answer: str, seconds: float) -> bool | None:

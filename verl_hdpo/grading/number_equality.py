@@ -6,8 +6,10 @@ from fractions import Fraction
 from typing import Any
 
 from verl_hdpo.grading.numbers import Number
-from verl_hdpo.grading.policy import Policy
+from verl_hdpo.grading.units import Unit
+from verl_hdpo.settings.policy import Policy
 
+DEGREE = Unit(Fraction(1), {"deg": 1})
 FLOAT_DIGITS, FLOAT_ERROR = (15, 17), Fraction(1, 10**12)
 """A decimal of so many digits was printed from a binary number, and is true to that."""
 
@@ -16,12 +18,17 @@ def same_number(reference: Number, answer: Number, policy: Policy) -> bool:
     """Whether ``answer`` is ``reference``; a unit that only one of them has is taken for the other's too."""
     if reference.ordinal != answer.ordinal:
         return False
-    if reference.unit and not answer.unit and policy.unit_needed:
+    if reference.unit and policy.units != "optional" and not answer.unit:
         return False
-    if answer.divided and not reference.divided and reference.value.denominator == 1:
+    if reference.unit and policy.units == "as_written" and reference.unit != answer.unit:
+        return False
+    is_whole = reference.value.denominator == 1 and not (reference.divided or reference.percent)
+    if answer.divided and is_whole and not policy.arithmetic:
         return False  # left to do
     found = answer.value
     if reference.unit and answer.unit:
+        if answer.unit == DEGREE and reference.unit.dims.keys() <= {"degC", "degF"}:
+            return _close(reference, answer, found, policy)
         if not reference.unit.measures_as(answer.unit):
             return False
         found *= answer.unit.factor / reference.unit.factor
@@ -30,7 +37,8 @@ def same_number(reference: Number, answer: Number, policy: Policy) -> bool:
     if reference.percent != answer.percent:
         percent, plain = (reference, answer) if reference.percent else (answer, reference)
         # 50% is 0.5, and 50 where the question asks for percent; 0.5% is not 0.5.
-        return percent.value / 100 == plain.value or (abs(percent.value) >= 1 and percent.value == plain.value)
+        as_written = policy.percent == "either" and abs(percent.value) >= 1 and percent.value == plain.value
+        return as_written or percent.value / 100 == plain.value
     return _close(reference, answer, found, policy)
 
 

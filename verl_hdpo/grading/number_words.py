@@ -9,7 +9,7 @@ _ONES = (
     "eighteen nineteen"
 ).split()
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-_SMALL = {word: n for n, word in enumerate(_ONES)} | {word: 10 * n for n, word in enumerate(_TENS, 2)}
+SMALL = {word: n for n, word in enumerate(_ONES)} | {word: 10 * n for n, word in enumerate(_TENS, 2)}
 SCALES: dict[str, Fraction] = {
     "hundred": Fraction(100), "thousand": Fraction(1000), "million": Fraction(10**6), "billion": Fraction(10**9),
     "trillion": Fraction(10**12), "dozen": Fraction(12), "gross": Fraction(144), "lakh": Fraction(10**5),
@@ -35,28 +35,29 @@ def spelled(words: list[str]) -> tuple[Fraction, int] | None:
         return (value / part, used + 1) if value == 1 or rest[0].endswith(("s", "lf")) else (value, used)
     if not used:
         if words and words[0] == "half":
-            return Fraction(1, 2), 1 + (words[1:2] in (["a"], ["an"])) * 0
+            return Fraction(1, 2), 1
         return None
-    if rest[:1] == ["and"] and len(rest) > 1 and (fraction := _fraction(rest[1:])):
-        return value + fraction[0], used + 1 + fraction[1]
+    if rest[:1] == ["and"] and len(rest) > 1 and (parts := fraction(rest[1:])):
+        return value + parts[0], used + 1 + parts[1]
     return value, used
 
 
-def ordinal(text: str) -> int | None:
-    """``third`` and ``3rd`` as 3; None for anything else."""
+def ordinal(text: str, words: bool = True) -> int | None:
+    """``3rd``, and with ``words`` ``third``, as 3; None for anything else."""
     text = text.casefold()
-    if text in _ORDINAL:
+    if words and text in _ORDINAL:
         return _ORDINAL[text]
     tens, _, ones = text.partition("-")
-    if tens in _TENS and ones in _ORDINALS[1:10]:
-        return _SMALL[tens] + _ORDINAL[ones]
+    if words and tens in _TENS and ones in _ORDINALS[1:10]:
+        return SMALL[tens] + _ORDINAL[ones]
     digits = text[:-2]
     if not (digits.isdecimal() and len(digits) < 10 and text[-2:] in ("st", "nd", "rd", "th")):
         return None
     return int(digits)
 
 
-def _fraction(words: list[str]) -> tuple[Fraction, int] | None:
+def fraction(words: list[str]) -> tuple[Fraction, int] | None:
+    """The value of ``a half`` or ``two thirds`` that ``words`` begin with, and how many of them say it."""
     value, used = _whole(words)
     if used and words[used:] and (part := _part(words[used])):
         return value / part, used + 1
@@ -72,10 +73,10 @@ def _whole(words: list[str]) -> tuple[Fraction, int]:
     total, current, used, seen = Fraction(0), Fraction(0), 0, False
     for place, word in enumerate(words):
         scale = SCALES.get(word.removesuffix("s") if len(word) > 3 else word) if len(word) > 2 else None
-        if word in _SMALL and (not seen or current % 100 == 0 or (current % 10 == 0 and 0 < _SMALL[word] < 10)):
+        if word in SMALL and (not seen or current % 100 == 0 or (current % 10 == 0 and 0 < SMALL[word] < 10)):
             if seen and current % 100 and current % 100 < 20:
                 break
-            current += _SMALL[word]
+            current += SMALL[word]
             seen = True
         elif word in ("a", "an") and not seen and words[place + 1 : place + 2]:
             after = words[place + 1]
@@ -88,11 +89,7 @@ def _whole(words: list[str]) -> tuple[Fraction, int]:
             else:
                 total, current = total + current * scale, Fraction(0)
         elif (
-            word == "and"
-            and seen
-            and words[place + 1 : place + 2]
-            and words[place + 1] in _SMALL
-            and current % 100 == 0
+            word == "and" and seen and words[place + 1 : place + 2] and words[place + 1] in SMALL and current % 100 == 0
         ):
             continue
         else:

@@ -9,10 +9,10 @@ from fractions import Fraction
 
 from verl_hdpo.grading.brackets import closing
 from verl_hdpo.grading.doubt import is_harmless
-from verl_hdpo.grading.number_words import SCALES, ordinal, spelled
-from verl_hdpo.grading.policy import Policy
+from verl_hdpo.grading.number_words import SCALES, fraction, ordinal, spelled
 from verl_hdpo.grading.spelling import MONEY
 from verl_hdpo.grading.units import CURRENCY, Unit, known_unit
+from verl_hdpo.settings.policy import DEFAULT_POLICY, Policy
 
 MAX_DIGITS = 1000
 MAX_POWER_OF_TEN = 400
@@ -20,6 +20,7 @@ MAX_POWER_OF_TEN = 400
 _GROUPS = r"\d{1,3}(?:,\d{3})+(?![\d,])|\d{1,3}(?:,\d{2})+,\d{3}(?![\d,])|\d{1,3}(?:[ '_]\d{3})+(?!\d)"
 _DECIMAL = re.compile(rf"(?:({_GROUPS})|(\d+))?(?:\.(\d*))?")
 _CONTINENTAL = re.compile(r"(\d{1,3}(?:\.\d{3})+|\d+),(\d+)(?![\d,.])")
+_DOTTED = re.compile(r"\d{1,3}(?:\.\d{3}){2,}(?![\d.,])")
 _THOUSANDS = re.compile(r"[1-9]\d{0,2},\d{3}")
 _EXPONENT = re.compile(r"[eE]([+-]?\d{1,4})(?![\w.])")
 _POWER = r"10\s*(?:\^|\*\*)\s*(?:\{\s*([+-]?\d+)\s*\}|\(\s*([+-]?\d+)\s*\)|([+-]?\d+))"
@@ -41,6 +42,9 @@ _MONEY = {MONEY: "USD", "$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₹
 _CODE = re.compile(r"(US\s?\$|USD|EUR|GBP|JPY|CNY|RMB|INR|Rs\.?|KRW|RUB)\s*(?=[\d.])")
 _WORDS = re.compile(r"[A-Za-z]+(?:-[A-Za-z]+)*")
 _START = re.compile(rf"(?<![A-Za-z0-9_\\^{{.])(?:[-+]?\s?[{MONEY}$€£¥₹₩₽]?\s?[-+]?(?:\d|\.\d)|[-+]?\\frac)")
+_MINUS = re.compile(r"(?:minus|negative)\s+(?=[\d.$\\])", re.IGNORECASE)
+_TIMES = re.compile(r"times(?:\s+(?:as|more|larger|greater|bigger|longer|higher|faster|per|a)\b[a-z ]*)?")
+_OUT_OF = re.compile(r"\s+(?:out\s+of|in|of)\s+(?:every\s+|the\s+|all\s+)?", re.IGNORECASE)
 _SCALE = re.compile(r"\s*(million\.|[A-Za-z]+|[万亿])")
 _DECADE = re.compile(r"\d{3}0s")
 _SAID = re.compile(r"\\(?:text|mathrm)\s*\{([^{}]*)\}\s*(?=\S)")
@@ -71,7 +75,7 @@ class Number:
     divided: bool = False
 
 
-def read_number(text: str, policy: Policy = Policy(), prose: bool = False) -> Number | None:  # noqa: B008
+def read_number(text: str, policy: Policy = DEFAULT_POLICY, prose: bool = False) -> Number | None:
     """The number that a peeled ``text`` is, with its unit; None for what is anything else, or anything more.
 
     Args:
@@ -82,11 +86,11 @@ def read_number(text: str, policy: Policy = Policy(), prose: bool = False) -> Nu
     text = _without_dollars(text)
     if _DECADE.fullmatch(text):
         return None
-    if (place := ordinal(text)) is not None:
+    if (place := ordinal(re.sub(r"^the\s+", "", text, flags=re.I), policy.number_words)) is not None:
         return Number(Fraction(place), ordinal=True)
     if (found := _number_at_start(_without_lead(text), policy)) is not None:
         return found
-    if (found := _spelled(text, prose)) is not None:
+    if policy.number_words and (found := _spelled(text, prose, policy)) is not None:
         return found
     if not prose or (start := _START.search(text)) is None or not start.start():
         return None
@@ -94,6 +98,19 @@ def read_number(text: str, policy: Policy = Policy(), prose: bool = False) -> Nu
     if "=" in lead or not is_harmless(re.sub(r"\\approx|[~$:]", " ", lead)):
         return None
     return _number_at_start(text[start.start() :], policy)
+
+
+def read_share(text: str, policy: Policy) -> tuple[Number, Number] | None:
+    """``6 out of 10`` as the share 6/10 and as the count 6."""
+    found = _OUT_OF.search(text)
+    if found is None:
+        return None
+    count, whole = read_number(text[: found.start()], policy), read_number(text[found.end() :], policy)
+    if count is None or whole is None or count.unit or whole.unit or count.value.denominator > 1:
+        return None
+    if not 0 <= count.value <= whole.value != 0:
+        return None
+    return Number(count.value / whole.value, slash=True, divided=True), count
 
 
 def _without_dollars(text: str) -> str:
@@ -121,6 +138,8 @@ def _number_at_start(text: str, policy: Policy) -> Number | None:
     while rest:
         if rest[0] in "+-" and (sign == 1 or money) and rest[0] != "+":
             sign, rest = -sign, rest[1:].lstrip()
+        elif (word := _MINUS.match(rest)) and sign == 1:
+            sign, rest = -1, rest[word.end() :]
         elif rest[0] == "+" and not money:
             rest = rest[1:].lstrip()
         elif rest[0] in _MONEY and not money:
@@ -168,6 +187,8 @@ def _decimal(text: str, policy: Policy) -> tuple[Number, int] | None:
     if policy.decimal_comma and (found := _CONTINENTAL.match(text)) and not _THOUSANDS.fullmatch(found[0]):
         whole, places, end = found[1].replace(".", ""), found[2], found.end()
         grouped = False
+    elif policy.decimal_comma and (found := _DOTTED.match(text)):
+        whole, places, end, grouped = found[0].replace(".", ""), "", found.end(), True
     else:
         found = _DECIMAL.match(text)
         if found is None or not (found[1] or found[2] or found[3]):
@@ -259,6 +280,8 @@ def _with_tail(number: Number, tail: str, money: str, policy: Policy) -> Number 
         plain = re.sub(r"\\(?:text(?:rm|bf|it|normal)?|mathrm|mbox)\s*\{([^{}]*)\}", r" \1 ", tail).strip()
         if not re.search(r"[\\{}]", plain):
             tail = plain
+    if policy.number_words and tail.startswith("and ") and (part := fraction(tail.split()[1:])):
+        number, tail = replace(number, value=number.value + part[0]), " ".join(tail.split()[1 + part[1] :])
     scale = _SCALE.match(tail)
     if scale and (factor := _scale(scale[1], bool(money), tail[scale.end() :])):
         number = replace(number, value=number.value * factor, places=0)
@@ -268,7 +291,7 @@ def _with_tail(number: Number, tail: str, money: str, policy: Policy) -> Number 
         if tail and not is_harmless(tail, cjk=True):
             return None
         return replace(number, percent=True)
-    if not tail:
+    if not tail or _TIMES.fullmatch(tail):
         return replace(number, unit=unit)
     if tail[0] in "$" + MONEY and not money and (not tail[1:].strip() or is_harmless(tail[1:])):
         return replace(number, unit=Unit(Fraction(1), {"USD": 1}))
@@ -320,12 +343,12 @@ def _compound(number: Number, tail: str, policy: Policy) -> Number | None:
     return Number(total if number.value >= 0 else -total, unit=first)
 
 
-def _spelled(text: str, prose: bool) -> Number | None:
+def _spelled(text: str, prose: bool, policy: Policy) -> Number | None:
     words = [word.casefold() for found in _WORDS.finditer(text) for word in found[0].split("-")]
     if not words or re.search(r"[\d\\=+*/^<>]", text):
         return None
     begin = 0
-    if prose and words[0] in ("there", "it", "they", "he", "she", "this", "that", "i", "we", "negative", "minus"):
+    if prose and words[0] in ("there", "it", "they", "he", "she", "this", "that", "i", "we"):
         begin = next((n for n, word in enumerate(words) if spelled(words[n:])), 0)
         if not is_harmless(" ".join(words[:begin])):
             return None
@@ -337,4 +360,4 @@ def _spelled(text: str, prose: bool) -> Number | None:
         return None
     value, used = found
     tail = " ".join(words[begin + used :])
-    return _with_tail(Number(sign * value), tail, "", Policy())
+    return _with_tail(Number(sign * value), tail, "", policy)

@@ -11,15 +11,14 @@ from threading import Lock
 from typing import Any, Protocol
 
 from verl_hdpo.grading import math_process
-from verl_hdpo.grading.explosive import is_explosive
-from verl_hdpo.grading.kinds import Next, decide, fits_math_verify
-from verl_hdpo.grading.policy import Policy
+from verl_hdpo.grading.kinds import Next, decide
 from verl_hdpo.grading.question import Question
 from verl_hdpo.grading.references import references
 from verl_hdpo.grading.spelling import MONEY
 from verl_hdpo.grading.worker_process import WorkerError, WorkerStalled
-from verl_hdpo.grading.wrappers import peel
+from verl_hdpo.grading.wrappers import one_formula, peel
 from verl_hdpo.outcomes.outcome import Outcome
+from verl_hdpo.settings.policy import DEFAULT_POLICY, Policy
 from verl_hdpo.settings.reward import Check
 
 logger = logging.getLogger(__name__)
@@ -54,7 +53,7 @@ class RuleChecker:
         check: Check = "auto",
         timeout: float = 5.0,
         undecided: Outcome = WRONG,
-        policy: Policy = Policy(),  # noqa: B008
+        policy: Policy = DEFAULT_POLICY,
     ) -> None:
         self.check, self.timeout, self.undecided, self.policy = check, timeout, undecided, policy
         self.asked_math_verify = 0
@@ -78,7 +77,7 @@ class RuleChecker:
     async def _compare(self, reference: str, answer: str) -> Outcome:
         verdict = decide(reference, answer, self.check, self.policy)
         if verdict is Next.MATH_VERIFY:
-            verdict = await self._by_math_verify(peel(reference), peel(answer))
+            verdict = await self._by_math_verify(one_formula(peel(reference)), one_formula(peel(answer)))
         if isinstance(verdict, Next):
             return self.undecided
         if verdict.source == "no_mathematics":
@@ -86,9 +85,9 @@ class RuleChecker:
         return verdict
 
     async def _by_math_verify(self, reference: str, answer: str) -> Outcome | Next:
-        if is_explosive(reference) or not fits_math_verify(reference):
+        if not math_process.can_take(reference):
             return Next.NOBODY
-        if is_explosive(answer) or not fits_math_verify(answer) or ("=" not in reference and "=" in answer):
+        if not math_process.can_take(answer) or ("=" not in reference and "=" in answer):
             return Outcome.wrong("math_verify")
         key = (reference.replace(MONEY, ""), answer.replace(MONEY, ""))
         with self._lock:

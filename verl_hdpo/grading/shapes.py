@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,14 +12,14 @@ from verl_hdpo.grading.brackets import depth, split, top_level
 from verl_hdpo.grading.evaluation import signs
 from verl_hdpo.grading.formula import MAX_DEPTH, Node, UnreadableFormula, read_formula
 from verl_hdpo.grading.numbers import Number, read_number
-from verl_hdpo.grading.policy import Policy
 from verl_hdpo.grading.units import Unit, known_unit
+from verl_hdpo.settings.policy import Policy
 
 MAX_ITEMS = 200
 _EMPTY = frozenset({"\\emptyset", "\\{\\}", "no solution", "no solutions", "no real solution", "no real solutions",
     "empty set", "the empty set", "there is no solution"})  # fmt: skip
 _REALS = frozenset({"\\mathbb{R}", "\\mathbf{R}", "\\R", "all real numbers", "all reals", "all real", "any real number",
-    "the set of all real numbers", "all real numbers.:\\mathbb{R}"})  # fmt: skip
+    "the set of all real numbers", "all real numbers.\\}:\\mathbb{r"})  # fmt: skip
 _RELATIONS = {
     "=": "=",
     "<=": "<=",
@@ -35,6 +36,9 @@ _AND = re.compile(r",?\s*\\(?:text|mathrm)\s*\{\s*,?\s*(?:and|or)\s*\}\s*|,?\s+(
 _MATRIX = re.compile(r"\\begin\s*\{([a-zA-Z]*)\}(?:\s*\{[clr|]+\})?(.*)\\end\s*\{\1\}", re.DOTALL)
 _MATRICES = frozenset("pmatrix bmatrix matrix array Bmatrix smallmatrix".split())
 _BASED = re.compile(r"([0-9A-Fa-f]+)_\s*(?:\{\s*(\d+)\s*\}|(\d+))")
+_IN = re.compile(
+    r"\s*\(?\s*(?:\\[a-z]+|[a-zA-Z])(?:_\{?\w+\}?|\s*\(\w\))?(?:\s*,\s*[a-zA-Z](?:_\{?\w+\}?)?)*\s*\)?\s*\\in(?![a-zA-Z])"
+)
 _RATIO = re.compile(r"\d+(?:\.\d+)?(?:\s*:\s*\d+(?:\.\d+)?)+")
 _MODULUS = re.compile(r"\(?\s*(?:\\pmod|\\bmod|\\mod|\bmod\b)\s*")
 _SPAN = re.compile(r"(?:from\s+|between\s+)?(-?\d+(?:\.\d+)?)\s*(?:-|\bto\b|\band\b(?<=and))\s*(\d+(?:\.\d+)?)")
@@ -126,11 +130,16 @@ def read_shape(text: str, policy: Policy, prose: bool = False) -> Shape:
     return _formula(text)
 
 
+@functools.cache
+def without_decimal_comma(policy: Policy) -> Policy:
+    return policy.model_copy(update={"decimal_comma": False})
+
+
 def _special(text: str) -> Shape | None:
     plain = re.sub(r"\s*([\\{}:])\s*", r"\1", text.replace("$", "")).strip("\\{} ").casefold()
     if text in _EMPTY or plain in _EMPTY or text.casefold() in _EMPTY:
         return Union(())
-    if text in _REALS or text.casefold() in _REALS or plain in _REALS or plain.startswith("all real numbers"):
+    if text in _REALS or text.casefold() in _REALS or plain in _REALS:
         return REALS
     bare = text.replace(" ", "").casefold()
     if bare.lstrip("+-") in ("\\infty", "infinity", "inf"):
@@ -174,7 +183,7 @@ def _union(text: str, policy: Policy) -> Shape | None:
     parts = split(text, ("\\cup",)) if "\\cup" in text else re.split(r"(?<=[\])])\s*U\s*(?=[\[(])", text)
     if len(parts) < 2:
         return None
-    first = re.sub(r"^.*?\\in\b", "", parts[0])
+    first = _IN.sub("", parts[0], count=1)
     return Union(tuple(read_shape(part, policy) for part in [first, *parts[1:]]))
 
 
@@ -194,13 +203,15 @@ def _listed(text: str, policy: Policy) -> Shape | None:
         return None
     if len(parts) > MAX_ITEMS:
         raise NoShape("too many")
-    if re.search(r"\\in\b", parts[0]) and not _is_bracketed(parts[0]):
-        parts[0] = re.sub(r"^.*?\\in\b", "", parts[0])
-    shapes = [read_shape(part, policy) for part in parts]
+    if not _is_bracketed(parts[0]):
+        parts[0] = _IN.sub("", parts[0], count=1)
+    shapes = [_relation(part, policy) or read_shape(part, policy) for part in parts]
     if (
         isinstance(shapes[0], Relation)
         and not any(isinstance(one, Relation) for one in shapes[1:])
         and shapes[0].ops in (("=",), ("!=",))
+        and isinstance(shapes[0].terms[0], Formula)
+        and shapes[0].terms[0].tree.is_name()
         and not isinstance(shapes[0].terms[1], Group)
     ):  # x = 1, 2
         op = shapes[0].ops
@@ -216,8 +227,8 @@ def _flat(shape: Shape) -> Sequence[Shape]:
 
 
 def _relation(text: str, policy: Policy) -> Shape | None:
-    if re.match(r"^[^=<>]*\\in\b", text):
-        return read_shape(re.sub(r"^.*?\\in\b", "", text, count=1), policy)
+    if found := _IN.match(text):
+        return read_shape(text[found.end() :], policy)
     places, start, terms, ops = set(top_level(text)), 0, [], []
     place = 0
     if text.startswith("<") and text.endswith(">"):
@@ -262,7 +273,7 @@ def _bracketed(text: str, policy: Policy) -> Shape | None:
     mid = split(inside, ("|", ":"))
     if left == "{" and len(mid) == 2 and re.search(r"[<>=]|\\(?:le|ge|ne|in)\b", mid[1]):  # {x | x < 3}
         return read_shape(mid[1], policy)
-    strict = policy._replace(decimal_comma=False) if re.fullmatch(r"[^()\[\]{}]*,[^()\[\]{}]*", inside) else policy
+    strict = without_decimal_comma(policy) if re.fullmatch(r"[^()\[\]{}]*,[^()\[\]{}]*", inside) else policy
     found = _listed(inside, strict)
     if isinstance(found, Group):
         return Group(found.items, left, right)

@@ -73,7 +73,9 @@ _DROPPED = frozenset(
 )
 _BARE_SYMBOLS = frozenset({"<", ">", "/", "|"})
 _COMMAND = re.compile(r"\\([a-zA-Z]+)")
-_END_TOKEN = re.compile(r"<\|[\w ]{1,40}\|>|</?s>|<pad>|<eos>|<end_of_turn>")
+_END_TOKEN = re.compile(
+    r"<\|[\w ]{1,40}\|>|</?s>|<pad>|<eos>|</?(?:b|i|em|strong|u|p|br|sub|span|div) ?/?>|<end_of_turn>"
+)
 _ROOT = re.compile(r"√\s*(\d+(?:\.\d+)?|\w)?")
 
 
@@ -123,7 +125,7 @@ def _greek(text: str) -> str:
 
 
 def _latex(text: str) -> str:
-    if "\\" not in text and "{" not in text:
+    if "\\" not in text and "{" not in text and "~" not in text:
         return text
     if "\\begin" not in text:
         text = re.sub(r"\\\\(?=[a-zA-Z{}\[\]()$%])", r"\\", text)  # escaped once too often

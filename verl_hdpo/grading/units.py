@@ -65,13 +65,14 @@ A2s4g-1m-2 | 0.001 | F* | farad*
 g1s-2A-1 | 1000 | T* | tesla*
 g1m2s-2A-2 | 1000 | H* | henry* henries
 m1s-1 | 0.44704 | mph |
-m1s-1 | 0.277777777777777777777777777777777777777 | kph kmh |
+m1s-1 | 5/18 | kph kmh |
 deg | 1 | deg ° | degree
 rad | 1 | rad | radian*
 sr | 1 | sr | steradian*
 B | 1 | B* | byte*
 bit | 1 | bit* |
 px | 1 | px | pixel
+unit | 1 | | unit
 rpm | 1 | rpm | revolution
 dB | 1 | dB | decibel
 USD | 1 | $ USD US$ usd | dollar buck
@@ -103,7 +104,7 @@ class Unit:
 
     def measures_as(self, other: Unit) -> bool:
         """Whether both measure one thing: metres and miles, but not metres and seconds."""
-        return dict(self.dims) == dict(other.dims)
+        return self.dims == other.dims
 
     def times(self, other: Unit, power: int) -> Unit:
         dims = Counter(self.dims)

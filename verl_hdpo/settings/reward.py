@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from verl_hdpo.settings.group import StrictSettings, Wanted
 from verl_hdpo.settings.judge import JudgeSettings
+from verl_hdpo.settings.policy import Policy
 
 Check = Literal["auto", "exact", "math"]
 ANSWER_PATTERN = r"<answer>((?:(?!</?answer>).)*)</answer>"
@@ -44,6 +45,8 @@ class RewardSettings(StrictSettings):
         str, AfterValidator(_one_group), Wanted("a regular expression with exactly one group")
     ] = ANSWER_PATTERN
     """Regular expression with one group, the answer; it is searched in what the model wrote only."""
+    policy: Policy = Policy()
+    """What counts as the same answer, for which see [grading.md](grading.md)."""
     check_timeout: Annotated[float, Field(gt=0), Wanted("a number of seconds > 0")] = 5.0
     """Seconds of processor time for a check by the rules."""
     function_timeout: Annotated[float, Field(gt=0), Wanted("a number of seconds > 0")] = 30.0
