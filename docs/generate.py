@@ -1,25 +1,31 @@
 """``python docs/generate.py``: write the parts of the docs that are made from the code, between their markers.
 
 <!-- settings: NAME --> ... <!-- end -->    a table of the group's keys, defaults and descriptions
+<!-- pairs --> ... <!-- end -->             labelled answers of the tests, those that are to be shown
+<!-- policies --> ... <!-- end -->          labelled answers that a policy decides
 """
 
 from __future__ import annotations
 
 import ast
+import json
 import re
-from itertools import product
+from itertools import groupby, product
 from pathlib import Path
 from typing import Any
 
 from verl_hdpo.settings.algorithms import ALGORITHMS
 from verl_hdpo.settings.group import Settings
 from verl_hdpo.settings.judge import JudgeSettings
+from verl_hdpo.settings.policy import Policy
 from verl_hdpo.settings.reward import RewardSettings
 
 DOCS = Path(__file__).parent
-GROUPS: dict[str, type[Settings]] = {**ALGORITHMS, "reward": RewardSettings, "judge": JudgeSettings}
+GROUPS: dict[str, type[Settings]] = {**ALGORITHMS, "reward": RewardSettings, "judge": JudgeSettings, "policy": Policy}
 PACKAGE = DOCS.parent / "verl_hdpo"
 MARKED = re.compile(r"(<!-- settings: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+PAIRS = DOCS.parent / "tests" / "grading" / "data"
+TABLES = re.compile(r"(<!-- (pairs|policies) -->\n).*?(<!-- end -->)", re.DOTALL)
 IMPORTS = re.compile(r"(<!-- imports -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -36,8 +42,38 @@ def settings_table(settings: type[Settings]) -> str:
 def _yaml(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return str(value).lower().replace("none", "null")
-    text = f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, Settings):
+        return "a group"
+    return _code(f"{value:g}" if isinstance(value, float) else str(value))
+
+
+def _code(text: str) -> str:
     return "`" + text.replace("|", "\\|") + "`"
+
+
+def _labelled(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def pairs_table() -> str:
+    """A row for each reference, verdict and reason."""
+    shown = [row for file in sorted(PAIRS.glob("*.jsonl")) for row in _labelled(file) if row.get("page")]
+    rows = ["| reference | answer | verdict | why |", "|---|---|---|---|"]
+    for (gold, right, why), same in groupby(shown, lambda row: (row["gold"], row["right"], row["why"])):
+        answers = ", ".join(_code(row["answer"]) for row in same)
+        rows.append(f"| {_code(gold)} | {answers} | {'right' if right else 'wrong'} | {why} |")
+    return "\n".join(rows) + "\n"
+
+
+def policies_table() -> str:
+    """A row for each policy: what it decides, and the setting that decides it otherwise."""
+    rows = ["| reference | answer | verdict | why | the opposite with |", "|---|---|---|---|---|"]
+    for row in _labelled(PAIRS / "policies.jsonl"):
+        key, value = next(iter(row["flipped_by"].items()))
+        setting = _code(f"{key}={str(value).lower()}")
+        verdict = "right" if row["right"] else "wrong"
+        rows.append(f"| {_code(row['gold'])} | {_code(row['answer'])} | {verdict} | {row['why']} | {setting} |")
+    return "\n".join(rows) + "\n"
 
 
 def arrows() -> set[tuple[str, str]]:
@@ -64,6 +100,8 @@ def imports_diagram() -> str:
 
 def generated(page: str) -> str:
     """The page with all marked parts as the code has them."""
+    tables = {"pairs": pairs_table, "policies": policies_table}
+    page = TABLES.sub(lambda found: found[1] + tables[found[2]]() + found[3], page)
     page = IMPORTS.sub(lambda found: found[1] + imports_diagram() + found[2], page)
     return MARKED.sub(lambda found: found[1] + settings_table(GROUPS[found[2]]) + found[3], page)
 

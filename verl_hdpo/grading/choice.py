@@ -9,7 +9,7 @@ from verl_hdpo.grading.doubt import takes_back
 _TOKEN = re.compile(r"[A-Za-z]+(?:'[a-z]+)?|\S")
 _LETTERS = frozenset("ABCDEFGHIJ")
 _TOGETHER = re.compile(r"[A-J]{2,6}")
-_MARKS = frozenset("()[]{}.:,;*_`$\"'-/&")
+_MARKS = frozenset("()[]{}.:,;*_`$\"'-—/&")
 _LEAD = frozenset(
     """
     the my our your final correct right best answer ans option options choice choices letter statement is are would be
@@ -64,8 +64,10 @@ def _explained(tokens: list[str]) -> frozenset[str] | None:
     letter, rest = tokens[bracketed], tokens[1 + bracketed :]
     if len(letter) != 1 or not letter.isalpha() or not rest or not (bracketed or letter in _LETTERS):
         return None
-    mark, word = rest[0], "".join(rest[:2]).strip(")-—,")
-    if not (mark in ".):" or mark.casefold() in _TAIL or (mark in "-—," and word.isalpha())):
+    closed = rest[0] == ")"
+    mark, word = ([*rest[closed:], "", ""])[:2]
+    said = mark in _MARKS and (mark in ".:" or word.isalpha())
+    if mark and not (said or (mark.isalnum() if closed else mark.casefold() in _TAIL)):
         return None
     others = {
         token for place, token in enumerate(rest) if token in _LETTERS and (token not in "AI" or rest[place - 1] == "(")

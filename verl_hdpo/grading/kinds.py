@@ -38,11 +38,12 @@ _SOURCES: dict[type, str] = {
     Tagged: "number",
 }  # fmt: skip
 _TIMES_E = re.compile(r"(\d)e(?=[+-])")
-_DOTS = re.compile(r"\\[lcd]?dots\b|\.\.\.|…")
+_NO_VALUE = re.compile(r"\\[lcd]?dots\b|\.\.\.|…|\d:\d")
+"""What math-verify makes a value of although it has none."""
 _UNFINISHED = re.compile(r"\d\s*(?:\\[lcd]?dots\b|\.\.\.|…)|\\(?:int|sum|prod|lim)(?![a-zA-Z])")
 """A number that goes on, or an operation that is left to do."""
 
-_HALF_RELATION = re.compile(r"<(?!.*>$)|>|\\(?:le|ge|ne)(?![a-zA-Z])")
+_HALF = re.compile(r"^(?:<(?!.*>$)|>|\\(?:le|ge|ne)(?![a-zA-Z]))|[-+*/^=]\s*$")
 _FORMULA = re.compile(r"[\^_=<>\\]")
 
 
@@ -69,7 +70,7 @@ def decide(reference: str, answer: str, check: Check = "auto", policy: Policy = 
         return Outcome.wrong("unfinished")
     if check == "auto" and (outcome := _named(wanted, found, policy)) is not None:
         return outcome
-    if _HALF_RELATION.match(found) and not _HALF_RELATION.match(wanted):
+    if _HALF.search(found) and not _HALF.search(wanted):
         return Outcome.wrong("unfinished")
     return _shaped(wanted, found, check, policy)
 
@@ -99,7 +100,8 @@ def _shaped(wanted: str, found: str, check: Check, policy: Policy) -> Outcome | 
             return Outcome.unknown("no_mathematics")
         if (wordy or not _FORMULA.search(wanted)) and same_words(wanted, found, policy):
             return Outcome.right("words")
-        return Next.NOBODY if wordy or _DOTS.search(wanted + found) or is_wordy(found) else Next.MATH_VERIFY
+        is_mathematics = not (wordy or is_wordy(found) or _NO_VALUE.search(wanted + found))
+        return Next.MATH_VERIFY if is_mathematics else Next.NOBODY
     source = _SOURCES.get(type(shapes[0]), "expression")
     read = _read(found, policy, is_answer=True)
     if any(same(shape, other, policy) for shape in shapes for other in read):
@@ -108,11 +110,11 @@ def _shaped(wanted: str, found: str, check: Check, policy: Policy) -> Outcome | 
         return Outcome.unknown("reference_has_no_value")
     if read:
         return Outcome.wrong(source)
-    if is_wordy(wanted) and same_words(wanted, found, policy):
+    if is_wordy(wanted) and not isinstance(shapes[0], Group) and same_words(wanted, found, policy):
         return Outcome.right("words")
     if is_wordy(found):
         return Next.NOBODY
-    if isinstance(shapes[0], Number) or _DOTS.search(wanted + found):
+    if isinstance(shapes[0], Number) or _NO_VALUE.search(wanted + found):
         return Outcome.wrong(source)
     return Next.MATH_VERIFY
 

@@ -17,7 +17,7 @@ from verl_hdpo.settings.policy import DEFAULT_POLICY, Policy
 MAX_DIGITS = 1000
 MAX_POWER_OF_TEN = 400
 
-_GROUPS = r"\d{1,3}(?:,\d{3})+(?![\d,])|\d{1,3}(?:,\d{2})+,\d{3}(?![\d,])|\d{1,3}(?:[ '_]\d{3})+(?!\d)"
+_GROUPS = r"[1-9]\d{0,2}(?:,\d{3})+(?![\d,])|[1-9]\d{0,2}(?:,\d{2})+,\d{3}(?![\d,])|[1-9]\d{0,2}(?:[ '_]\d{3})+(?!\d)"
 _DECIMAL = re.compile(rf"(?:({_GROUPS})|(\d+))?(?:\.(\d*))?")
 _CONTINENTAL = re.compile(r"(\d{1,3}(?:\.\d{3})+|\d+),(\d+)(?![\d,.])")
 _DOTTED = re.compile(r"\d{1,3}(?:\.\d{3}){2,}(?![\d.,])")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import Future
@@ -11,6 +12,7 @@ from threading import Lock
 from typing import Any, Protocol
 
 from verl_hdpo.grading import math_process
+from verl_hdpo.grading.doubt import takes_back
 from verl_hdpo.grading.kinds import Next, decide
 from verl_hdpo.grading.question import Question
 from verl_hdpo.grading.references import references
@@ -86,6 +88,8 @@ class RuleChecker:
 
     async def _by_math_verify(self, reference: str, answer: str) -> Outcome | Next:
         if not math_process.can_take(reference):
+            return Next.NOBODY
+        if takes_back(re.sub(r"\\[a-zA-Z]+", " ", answer)):
             return Next.NOBODY
         if not math_process.can_take(answer) or ("=" not in reference and "=" in answer):
             return Outcome.wrong("math_verify")

@@ -39,7 +39,7 @@ _BASED = re.compile(r"([0-9A-Fa-f]+)_\s*(?:\{\s*(\d+)\s*\}|(\d+))")
 _IN = re.compile(
     r"\s*\(?\s*(?:\\[a-z]+|[a-zA-Z])(?:_\{?\w+\}?|\s*\(\w\))?(?:\s*,\s*[a-zA-Z](?:_\{?\w+\}?)?)*\s*\)?\s*\\in(?![a-zA-Z])"
 )
-_RATIO = re.compile(r"\d+(?:\.\d+)?(?:\s*:\s*\d+(?:\.\d+)?)+")
+_RATIO = re.compile(r"(?:0|[1-9]\d*)(?:\.\d+)?(?:\s*:\s*(?:0|[1-9]\d*)(?:\.\d+)?)+")
 _MODULUS = re.compile(r"\(?\s*(?:\\pmod|\\bmod|\\mod|\bmod\b)\s*")
 _SPAN = re.compile(r"(?:from\s+|between\s+)?(-?\d+(?:\.\d+)?)\s*(?:-|\bto\b|\band\b(?<=and))\s*(\d+(?:\.\d+)?)")
 _LEFT, _RIGHT = ("(", "[", "{", "<"), (")", "]", "}", ">")
