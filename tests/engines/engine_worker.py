@@ -23,6 +23,7 @@ from verl.workers.engine_workers import TrainingWorker
 from verl.workers.utils.losses import ppo_loss
 
 from verl_hdpo.adapters.loss import TOOL_ADVANTAGES, aggregation, two_channel_loss
+from verl_hdpo.algorithm.decisions import decision_advantages
 from verl_hdpo.algorithm.qualifying import mini_batches, qualifying_scale
 
 REPORTED = ("loss", "grad_norm", "hdpo/tool/pg_loss")
@@ -110,6 +111,9 @@ def mini_batch_data(batch: Rollouts, setting: LossSetting, job: Job, config: Act
         data["rollout_is_weights"] = jagged(batch.importance_weights)
     if setting.combine == "loss" and setting.w_tool:
         data[TOOL_ADVANTAGES] = tool_B
+        if setting.tool_tokens == "decision":  # as adapters/queued_batches.py writes it
+            spans = [[[at, at + 1] for at in row.nonzero().flatten().tolist()] for row in batch.decides]
+            data[TOOL_ADVANTAGES] = jagged(decision_advantages(tool_B, spans, batch.masks))
     size = (
         {"micro_batch_size_per_gpu": job.split.rows} if job.split.rows else {"max_token_len_per_gpu": job.split.tokens}
     )

@@ -42,21 +42,25 @@ class Layout:
 
 ALL = tuple(SETTINGS)
 LAYOUTS = {
-    "fsdp": Layout("fsdp", ("paper", "qualifying", "everything", "seq-norm")),
+    "fsdp": Layout("fsdp", ("paper", "qualifying", "decision", "everything", "seq-norm")),
     "fsdp2": Layout("fsdp2", ALL),
-    "fsdp2-padded": Layout("fsdp2", ("paper", "advantage-seq-mean", "gspo", "token-sum"), packed=False),
+    "fsdp2-padded": Layout("fsdp2", ("paper", "decision", "advantage-seq-mean", "gspo", "token-sum"), packed=False),
     "fsdp2-dp2": Layout("fsdp2", ALL, world=2),
     "fsdp2-dp2-no-sync": Layout("fsdp2", ("paper", "seq-mean"), world=2, sync_every_micro_batch=True),
-    "fsdp2-sp2": Layout("fsdp2", ("paper", "qualifying", "advantage", "gspo", "everything"), world=2, sp=2),
+    "fsdp2-sp2": Layout("fsdp2", ("paper", "decision", "qualifying", "advantage", "gspo", "everything"), world=2, sp=2),
     "fsdp2-lora": Layout("fsdp2", ("paper", "qualifying", "cispo", "everything"), lora=True),
     "megatron": Layout("megatron", ALL),
-    "megatron-padded": Layout("megatron", ("paper", "seq-norm", "sapo"), packed=False),
+    "megatron-padded": Layout("megatron", ("paper", "decision", "seq-norm", "sapo"), packed=False),
     "megatron-tp2": Layout("megatron", ("paper", "qualifying", "cispo", "everything"), world=2, tp=2),
     "megatron-tp2-padded": Layout("megatron", ("paper", "token-sum"), world=2, tp=2, packed=False),
-    "megatron-pp2": Layout("megatron", ("paper", "qualifying", "advantage", "gpg", "everything"), world=2, pp=2),
+    "megatron-pp2": Layout(
+        "megatron", ("paper", "decision", "qualifying", "advantage", "gpg", "everything"), world=2, pp=2
+    ),
     "megatron-vpp2": Layout("megatron", ("paper", "seq-sum", "dppo-tv"), world=2, pp=2, vpp=2),
-    "megatron-cp2": Layout("megatron", ("paper", "qualifying", "gspo", "everything"), world=2, cp=2),
-    "megatron-dp2": Layout("megatron", ("paper", "qualifying", "seq-norm", "dro", "everything"), world=2),
+    "megatron-cp2": Layout("megatron", ("paper", "decision", "qualifying", "gspo", "everything"), world=2, cp=2),
+    "megatron-dp2": Layout(
+        "megatron", ("paper", "decision-everything", "qualifying", "seq-norm", "dro", "everything"), world=2
+    ),
     "megatron-dp2-local-optimizer": Layout(
         "megatron", ("paper", "tool-only", "dppo-kl"), world=2, distributed_optimizer=False
     ),

@@ -16,6 +16,7 @@ class LossSetting:
     agg_mode: str = "token-mean"
     combine: Literal["loss", "advantage"] = "loss"
     tool_loss_norm: Literal["all", "qualifying"] = "all"
+    tool_tokens: Literal["all", "decision"] = "all"
     w_acc: float = 1.0
     w_tool: float = 0.5
     entropy_coeff: float = 0.0
@@ -27,6 +28,10 @@ class LossSetting:
 SETTINGS = {
     "qualifying": LossSetting(tool_loss_norm="qualifying"),
     "paper": LossSetting(w_tool=0.15),
+    "decision": LossSetting(tool_tokens="decision", tool_loss_norm="qualifying"),
+    "decision-everything": LossSetting(
+        tool_tokens="decision", agg_mode="seq-mean-token-mean", entropy_coeff=0.01, kl_coef=0.1, importance_weights=True
+    ),
     "no-tool": LossSetting(w_tool=0.0, entropy_coeff=0.01, kl_coef=0.1),
     "advantage": LossSetting(combine="advantage"),
     "advantage-seq-mean": LossSetting(combine="advantage", agg_mode="seq-mean-token-mean", w_acc=0.5),

@@ -87,6 +87,8 @@ def two_channel_loss(
             advantage = setting.w_acc * advantage + setting.w_tool * batch.tool_B[i].double()
         acc[i] = surrogate(setting.loss_mode, advantage, log_prob, old, mask)
         tool[i] = surrogate(setting.loss_mode, batch.tool_B[i].double(), log_prob, old, mask)
+        if setting.tool_tokens == "decision":
+            tool[i] = tool[i] * batch.decides[i]
         if setting.importance_weights:
             acc[i] = acc[i] * batch.importance_weights[i]
             tool[i] = tool[i] * batch.importance_weights[i]

@@ -26,6 +26,7 @@ class Rollouts:
         old_log_probs, ref_log_probs, importance_weights: per response token.
         acc_B, tool_B: both channels' advantages; 0 in the rows without a trained token.
         correct_B: the qualifying rollouts.
+        decides: 1 for the tokens that decide about a call: the first two of each of the model's turns.
     """
 
     prompts: list[Tensor]
@@ -37,6 +38,7 @@ class Rollouts:
     acc_B: Tensor
     tool_B: Tensor
     correct_B: Tensor
+    decides: list[Tensor]
 
     @property
     def tokens_B(self) -> Tensor:
@@ -86,4 +88,14 @@ def make_rollouts(log_probs_of, seed: int = 0, spread: float = 0.3) -> Rollouts:
         acc_B=torch.randn(ROWS, generator=g) * trained_B,
         tool_B=torch.randn(ROWS, generator=g) * correct_B,
         correct_B=correct_B,
+        decides=[_first_two_of_each_turn(mask) for mask in masks],
     )
+
+
+def _first_two_of_each_turn(mask: Tensor) -> Tensor:
+    decides = torch.zeros_like(mask)
+    decides[:2] = 1
+    for at in range(1, len(mask)):
+        if mask[at] and not mask[at - 1]:
+            decides[at : at + 2] = 1
+    return decides * mask

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import time
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput, register
@@ -19,12 +20,13 @@ from verl.experimental.agent_loop.tool_parser import FunctionCall, ToolParser
 from verl.tools.schemas import ToolResponse
 
 from verl_hdpo.adapters.call_log import CALL_LOG_KEY, CallLog, is_dumped
-from verl_hdpo.adapters.call_reader import CallReader
+from verl_hdpo.adapters.call_reader import CallReader, call_opening
 from verl_hdpo.adapters.lost_rollout import lost_rollout
 from verl_hdpo.adapters.run_settings import hdpo_settings, run_settings
 from verl_hdpo.adapters.tools_kwargs import tools_kwargs_of
 from verl_hdpo.adapters.unreadable_calls import UnreadableCall
 from verl_hdpo.adapters.watched_tool import NOTES, CallNotes, WatchedTool
+from verl_hdpo.outcomes.decision_spans import DECISION_SPANS_KEY, decision_spans
 from verl_hdpo.outcomes.ledger import LEDGER_KEY, MODEL_SPANS_KEY, UNKNOWN_TOOL, CallStatus, ToolLedger
 from verl_hdpo.outcomes.model_spans import model_spans
 from verl_hdpo.tools.failures import EndsRun
@@ -63,10 +65,17 @@ class HDPOToolAgentLoop(ToolAgentLoop):
         self.max_tool_calls = settings.max_tool_calls
         self.tool_timeout = settings.tool_timeout
         name = self.tool_parser_name
-        self.tool_parser = CallReader(ToolParser.get_tool_parser(name, self.tokenizer), name)
+        parser = ToolParser.get_tool_parser(name, self.tokenizer)
+        self.tool_parser = CallReader(parser, name)
         self.ledger, self.log = ToolLedger(), CallLog()
         self._is_dumped = is_dumped(self.config)
         self._run = run_settings(self.config)
+        self._openings: tuple[str, str] | None = None
+        if self._run is not None and self._run.on_decisions:
+            opening = call_opening(parser)
+            if opening is None:
+                raise ValueError(f"algorithm.hdpo.tool_tokens=decision: what begins a call in format {name} is unknown")
+            self._openings = opening, settings.answer_opening
         self._agent_data: AgentData | None = None
         self._dispatched = 0
 
@@ -90,9 +99,14 @@ class HDPOToolAgentLoop(ToolAgentLoop):
             output = lost_rollout(error, self._agent_data, filler, with_logprobs, kwargs)
         # Only now: _handle_generating_state takes the server's step stamps while extra_fields is still empty.
         output.extra_fields[LEDGER_KEY] = self.ledger.to_dict()
-        output.extra_fields[MODEL_SPANS_KEY] = model_spans(output.response_mask)
+        output.extra_fields[MODEL_SPANS_KEY] = spans = model_spans(output.response_mask)
         if self._is_dumped:
             output.extra_fields[CALL_LOG_KEY] = self.log.notes()
+        if self._openings is not None:
+            decode = partial(self.tokenizer.decode, skip_special_tokens=False)
+            output.extra_fields[DECISION_SPANS_KEY] = await asyncio.to_thread(
+                decision_spans, output.response_ids, spans, self._openings, decode
+            )
         return output
 
     def _is_told(self, error: Exception) -> bool:

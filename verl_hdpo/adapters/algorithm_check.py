@@ -19,6 +19,9 @@ from verl_hdpo.adapters.run_settings import HDPO, RunSettings
 from verl_hdpo.algorithm.qualifying import HOMOGENEOUS_LOSSES
 from verl_hdpo.settings.algorithms import AlgorithmSettings, HDPOSettings, IKEASettings
 
+FORMATS_WITHOUT_OPENING = ("gpt-oss",)
+"""verl's tool formats whose parser names no text that a call begins with."""
+
 
 def algorithm_problems(config: DictConfig, run: RunSettings, loops: AgentLoops) -> Iterator[Problem]:
     """What the estimator chosen cannot act with; nothing for a run that is only observed."""
@@ -46,6 +49,9 @@ def _of_all(config: DictConfig, settings: HDPOSettings, loops: AgentLoops) -> It
             f"under {' and '.join(own)}",
             "remove correct_key and known_key",
         )
+    for loop in loops.without_ledger if name == HDPO and settings.tool_tokens == "decision" else ():
+        found = f"algorithm.hdpo.tool_tokens=decision: agent loop {loop} does not tell which tokens decide about a call"
+        yield Problem(found, loops.advice, loop)
     for loop in loops.without_ledger if settings.tool_costs else ():
         found = f"algorithm.hdpo.tool_costs: agent loop {loop} does not tell which tools were called"
         yield Problem(found, loops.advice, loop)
@@ -73,6 +79,8 @@ def _of_hdpo(config: DictConfig, settings: HDPOSettings) -> Iterator[Problem]:
                 "actor_rollout_ref.actor.shuffle=true makes up inside the workers",
                 "use tool_loss_norm=all",
             )
+    if settings.tool_tokens == "decision":
+        yield from _of_decisions(config, settings, loss_mode)
     filter_groups = config.algorithm.get("filter_groups")
     if not filter_groups or not filter_groups.get("enable"):
         return
@@ -89,6 +97,23 @@ def _of_hdpo(config: DictConfig, settings: HDPOSettings) -> Iterator[Problem]:
             f"efficiency channel has most to say",
             f"set it to {SIGNAL_KEY}, which reward.reward_manager.name={REWARD_MANAGER} reports",
         )
+
+
+def _of_decisions(config: DictConfig, settings: HDPOSettings, loss_mode: str) -> Iterator[Problem]:
+    where = "algorithm.hdpo.tool_tokens=decision"
+    if settings.combine == "advantage":
+        yield Problem(
+            f"{where} is about the tokens of the efficiency loss, and with combine=advantage there is but one loss",
+            "use combine=loss or tool_tokens=all",
+        )
+    if loss_mode not in HOMOGENEOUS_LOSSES:
+        yield Problem(
+            f"{where}: under the policy loss {loss_mode} a token without an advantage has a loss all the same",
+            f"use one of {', '.join(HOMOGENEOUS_LOSSES)}, or tool_tokens=all",
+        )
+    tool_format = config.actor_rollout_ref.rollout.multi_turn.format
+    if tool_format in FORMATS_WITHOUT_OPENING:
+        yield Problem(f"{where}: in the format {tool_format} no text opens a call", "use tool_tokens=all")
 
 
 def _of_rival(config: DictConfig, settings: AlgorithmSettings) -> Iterator[Problem]:

@@ -12,6 +12,13 @@ from verl.tools.schemas import OpenAIFunctionToolSchema
 from verl_hdpo.adapters.argument_types import BARE_TEXT, of_texts, parser_of_texts, typed
 from verl_hdpo.adapters.unreadable_calls import MARKUPS, UnreadableCall, unreadable_call, unreadable_calls
 
+_OPENINGS = ("tool_call_start_token", "tool_calls_section_start_token", "tool_calls_start_token")
+
+
+def call_opening(parser: ToolParser) -> str | None:
+    """Text that a call begins with in the format of one of verl's parsers; None where it does not tell."""
+    return next((text for name in _OPENINGS if (text := getattr(parser, name, None))), None)
+
 
 class CallReader:
     """Stands for the parser in verl's tool loop.

@@ -24,7 +24,8 @@ from verl.workers.utils.losses import ppo_loss
 from verl.workers.utils.padding import no_padding_2_padding
 
 TOOL_ADVANTAGES = "tool_advantages"
-"""The batch field with A_tool: one float per row, broadcast over the row's response tokens in the loss."""
+"""The batch field with A_tool: one float per row, broadcast over the row's response tokens in the loss, or with
+``tool_tokens=decision`` one per token."""
 
 BY_SEQUENCE = {"sapo": SpecifierSet(">=0.9.0"), "gspo": SpecifierSet("<0.9.1")}
 """verl's policy losses that average over sequences whatever ``loss_agg_mode`` says, and the releases in which they do
@@ -44,7 +45,7 @@ def two_channel_loss(
     Args:
         config: the actor's config, as verl gives it to ``ppo_loss``.
         w_acc, w_tool: the channels' weights; w_tool = 0 and w_acc = 1 is ``ppo_loss``, exactly.
-        model_output, data, dp_group: as verl passes them; ``data`` has ``tool_advantages`` (rows,) if w_tool is not 0.
+        model_output, data, dp_group: as verl passes them; ``data`` has ``tool_advantages`` if w_tool is not 0.
 
     Returns:
         The micro-batch's share of the loss, attached to the graph, and metrics; those of the efficiency channel are
@@ -76,9 +77,12 @@ def _surrogate(config: ActorConfig, model_output: dict, data: TensorDict, advant
     padded = data.select(*fields).to_padded_tensor()
     advantages_BT = padded[advantages]
     if advantages == TOOL_ADVANTAGES:
-        if advantages_BT.dim() != 1:
-            raise ValueError(f"{TOOL_ADVANTAGES} must hold one float per row, found shape {tuple(advantages_BT.shape)}")
-        advantages_BT = advantages_BT.unsqueeze(-1).expand_as(padded["old_log_probs"])
+        if advantages_BT.dim() == 1:
+            advantages_BT = advantages_BT.unsqueeze(-1).expand_as(padded["old_log_probs"])
+        elif advantages_BT.shape != padded["old_log_probs"].shape:
+            raise ValueError(
+                f"{TOOL_ADVANTAGES} must hold one float per row or per token, found shape {tuple(advantages_BT.shape)}"
+            )
     return get_policy_loss_fn(config.policy_loss.get("loss_mode", "vanilla"))(
         old_log_prob=padded["old_log_probs"],
         log_prob=no_padding_2_padding(model_output["log_probs"], data),

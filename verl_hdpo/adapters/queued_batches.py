@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 import transfer_queue as tq
@@ -14,10 +16,13 @@ from transfer_queue import KVBatchMeta
 from verl_hdpo.adapters.loss import TOOL_ADVANTAGES, aggregation
 from verl_hdpo.adapters.run_settings import RunSettings
 from verl_hdpo.adapters.scoring import Rollouts
+from verl_hdpo.algorithm.decisions import Spans, decision_advantages
 from verl_hdpo.algorithm.qualifying import mini_batches, qualifying_scale
 from verl_hdpo.algorithm.scalars import Advantages
 from verl_hdpo.outcomes.batch import Outcomes
+from verl_hdpo.outcomes.decision_spans import DECISION_SPANS_KEY
 from verl_hdpo.outcomes.metrics import batch_metrics
+from verl_hdpo.outcomes.outcome import OutcomeError
 from verl_hdpo.outcomes.rollout_index import RolloutIndex
 from verl_hdpo.outcomes.watch import RateWatch
 
@@ -57,7 +62,8 @@ class QueuedBatches:
         if self.scores:
             spoilt_B = torch.tensor([_is_spoilt(score) for score in data.pop("rm_scores").unbind()])
             outcomes = outcomes.with_unknown(spoilt_B, "reward_not_finite")
-        self.last = Rollouts(index, outcomes, data.pop("data_source").tolist())
+        decisions = self._decisions(extra_fields, index) if self.settings.on_decisions else ()
+        self.last = Rollouts(index, outcomes, data.pop("data_source").tolist(), decisions)
         return self.last
 
     def metrics(self, rollouts: Rollouts, prompts: int) -> dict[str, float]:
@@ -109,12 +115,28 @@ class QueuedBatches:
         tool_R = rollouts.index.spread(advantages.efficiency_B)
         if dp_size is not None:
             tool_R *= self._qualifying_scale(batch, rollouts, dp_size)
+        field = self._on_decisions(batch, rollouts, tool_R) if self.settings.on_decisions else tool_R
         # Workers fetch the fields that the last meta names, so this one goes on with all of them.
         return tq.kv_batch_put(
             keys=batch.keys,
             partition_id=batch.partition_id,
-            fields=TensorDict({TOOL_ADVANTAGES: tool_R}, batch_size=len(batch)),
+            fields=TensorDict({TOOL_ADVANTAGES: field}, batch_size=len(batch)),
         )
+
+    def _decisions(self, extra_fields: Sequence[Mapping[str, Any]], index: RolloutIndex) -> list[Spans]:
+        if (index.rollout_R >= 0).sum() != len(index.final_B) or any(DECISION_SPANS_KEY not in x for x in extra_fields):
+            raise OutcomeError(
+                "algorithm.hdpo.tool_tokens=decision needs to know where a rollout decides about calls, and its agent "
+                "loop did not say, or gave several outputs; set actor_rollout_ref.rollout.agent.default_agent_loop="
+                "hdpo_tool_agent (and no other agent_name in the data), or tool_tokens=all"
+            )
+        return [fields[DECISION_SPANS_KEY] for fields in extra_fields]
+
+    def _on_decisions(self, batch: KVBatchMeta, rollouts: Rollouts, tool_R: Tensor) -> Tensor:
+        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["response_mask"])
+        spans_R = [rollouts.decisions[rollout] if rollout >= 0 else () for rollout in rollouts.index.rollout_R.tolist()]
+        rows = decision_advantages(tool_R, spans_R, data["response_mask"].unbind())
+        return torch.nested.as_nested_tensor(rows, layout=torch.jagged)
 
     def _qualifying_scale(self, batch: KVBatchMeta, rollouts: Rollouts, dp_size: int) -> Tensor:
         actor, group_size = self._config.actor_rollout_ref.actor, self._config.actor_rollout_ref.rollout.n

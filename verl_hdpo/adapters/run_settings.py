@@ -40,6 +40,11 @@ class RunSettings:
         """The weights of both channels in the advantage that verl's own loss is given."""
         return self.hdpo.advantage_weights if self.name == HDPO else (1.0, 0.0)
 
+    @property
+    def on_decisions(self) -> bool:
+        """Whether the efficiency advantage is on the tokens that decide, and on no others."""
+        return self.name == HDPO and self.hdpo.tool_tokens == "decision"
+
 
 def run_settings(config: DictConfig) -> RunSettings | None:
     """The settings of a run; None where it asks for nothing of this package.

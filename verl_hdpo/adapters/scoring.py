@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from verl_hdpo.adapters.run_settings import RunSettings
+from verl_hdpo.algorithm.decisions import Spans
 from verl_hdpo.algorithm.estimators import ESTIMATORS
 from verl_hdpo.algorithm.scalars import Advantages, RolloutScalars
 from verl_hdpo.outcomes.batch import Outcomes
@@ -21,11 +22,15 @@ from verl_hdpo.outcomes.rollout_index import RolloutIndex
 
 @dataclass(frozen=True)
 class Rollouts:
-    """The rollouts of one training batch: which rows they are, how they ended, and their ``data_source``."""
+    """The rollouts of one training batch: which rows they are, how they ended, and their ``data_source``.
+
+    ``decisions`` are their decision spans, in a run that asks for them.
+    """
 
     index: RolloutIndex
     outcomes: Outcomes
     sources: Sequence[str]
+    decisions: Sequence[Spans] = ()
 
 
 class Scoring:

@@ -34,7 +34,7 @@ NO_VLLM = "vllm version None"
 TYPICAL = ((0.5, 0.5), (0.8, 0.1), (0.8, 0.9), (0.95, 0.5))
 """Share right with a call, and share of rollouts with one, for which doctor tells the price."""
 
-HDPO_OWN = ("w_acc", "w_tool", "combine", "tool_loss_norm")
+HDPO_OWN = ("w_acc", "w_tool", "combine", "tool_loss_norm", "tool_tokens")
 
 
 def check_run_config(config: DictConfig, run: RunSettings | None, loops: AgentLoops) -> Iterator[Finding]:

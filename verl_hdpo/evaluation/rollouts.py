@@ -21,6 +21,7 @@ from verl.experimental.reward_loop.reward_loop import RewardLoopWorker
 from verl.trainer.ppo.utils import create_rl_dataset
 
 from verl_hdpo.adapters.agent_loop import RAISES
+from verl_hdpo.adapters.call_reader import call_opening
 from verl_hdpo.adapters.run_settings import hdpo_settings
 from verl_hdpo.adapters.tool_loading import read_tool_yaml
 from verl_hdpo.adapters.tool_prompt import shows_tools
@@ -30,8 +31,6 @@ from verl_hdpo.evaluation.record import Arm, Record
 from verl_hdpo.evaluation.run_config import EvaluationError
 from verl_hdpo.evaluation.token_client import TRAJECTORY, TokenClient, Trajectory
 from verl_hdpo.outcomes.batch import Outcomes
-
-_CALL_STARTS = ("tool_call_start_token", "tool_calls_section_start_token", "tool_calls_start_token")
 
 
 class _Local:
@@ -169,8 +168,7 @@ class Rollouts:
         text = self._call_start
         if text is None:
             name = self._config.actor_rollout_ref.rollout.multi_turn.format
-            parser = ToolParser.get_tool_parser(name, self.tokenizer)
-            text = next((value for key in _CALL_STARTS if (value := getattr(parser, key, None))), None)
+            text = call_opening(ToolParser.get_tool_parser(name, self.tokenizer))
             if text is None:
                 raise EvaluationError(f"what a call begins with in the format {name} is not known; give --call-start")
         return self.tokenizer.encode(text, add_special_tokens=False)

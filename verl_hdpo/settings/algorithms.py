@@ -52,6 +52,9 @@ class ChannelSettings(AlgorithmSettings):
     tool_loss_norm: Literal["all", "qualifying"] = "all"
     """The efficiency loss is an average over `all` response tokens (the paper), or over those of the `qualifying`
     (correct) rollouts of the mini-batch; both the same for every micro-batch split and data-parallel size."""
+    tool_tokens: Literal["all", "decision"] = "all"
+    """Tokens that the efficiency advantage is on: `all` of a rollout's, or only those that decide about a call, from
+    each turn's first to the opening of a call or of the answer. Needs `hdpo_tool_agent` and `combine=loss`."""
     norm_by_std: Annotated[bool | None, Wanted("true, false or null")] = None
     """Divide advantages by the group's standard deviation; null follows `algorithm.norm_adv_by_std_in_grpo`. Holds for
     every algorithm of this package."""
