@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import time
 from fractions import Fraction
 
 import pytest
@@ -120,8 +121,10 @@ def test_what_is_refused(expression, message):
         calculate(expression)
 
 
-@settings(max_examples=300, deadline=1000)
+@settings(max_examples=300, deadline=None)
 @given(st.text(alphabet="0123456789.eE+-*/%() ^,", max_size=MAX_CHARS))
 def test_any_text_has_a_short_result_or_is_refused(text):
+    used = time.thread_time()
     with contextlib.suppress(BadCall):
         assert len(calculate(text)) <= MAX_BITS * math.log10(2) + 2
+    assert time.thread_time() - used < 1.0

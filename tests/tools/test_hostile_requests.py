@@ -15,6 +15,7 @@ import zlib
 
 import httpx
 import pytest
+from hang import HANG_SECONDS
 from PIL import Image
 from tool_servers import TOKEN, http, in_thread, plain_tool
 
@@ -51,7 +52,7 @@ def call(url, session, call_id, tool="echo", arguments="x", **more):
 
 def connect(url):
     address = httpx.URL(url)
-    return socket.create_connection((address.host, address.port), timeout=30)
+    return socket.create_connection((address.host, address.port), timeout=HANG_SECONDS)
 
 
 REQUEST = b"GET /health HTTP/1.1\r\nHost: x\r\n"
@@ -83,7 +84,7 @@ def test_a_connection_without_the_token_ends_whatever_it_does(stranger, url, mon
     with connect(url) as line:
         line.settimeout(0.1)
         line.sendall(first)
-        ends = time.monotonic() + 60
+        ends = time.monotonic() + HANG_SECONDS
         while True:
             assert time.monotonic() < ends, "it is still open"
             try:
@@ -220,9 +221,7 @@ def test_a_body_that_never_ends_is_refused(url, monkeypatch):
     with connect(url) as line:
         head = f"POST /sessions/slow/calls/1 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
         line.sendall(f"{head}Content-Length: 1000\r\n\r\n{{".encode())
-        started = time.monotonic()
         assert b"408" in line.recv(1000)
-        assert time.monotonic() - started < 60
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660])

@@ -6,6 +6,7 @@ import sys
 import threading
 
 import pytest
+from hang import HANG_SECONDS
 
 from verl_hdpo.tools.io_loop import io_loop, on_io_loop, wait_on_io_loop
 
@@ -41,7 +42,7 @@ def test_cancelling_the_caller_cancels_the_work():
             await asyncio.wait_for(on_io_loop(work()), 0.1)
 
     asyncio.run(caller())
-    assert ended.wait(5)
+    assert ended.wait(HANG_SECONDS)
 
 
 def test_waiting_has_an_end():
@@ -52,9 +53,11 @@ def test_waiting_has_an_end():
 def test_a_forked_child_has_a_loop_of_its_own():
     code = (
         "import asyncio, os\nfrom verl_hdpo.tools.io_loop import wait_on_io_loop\n"
-        "wait_on_io_loop(asyncio.sleep(0), 5)\npid = os.fork()\n"
-        "if pid == 0:\n    wait_on_io_loop(asyncio.sleep(0), 5)\n    os._exit(7)\n"
+        "wait_on_io_loop(asyncio.sleep(0), 3600)\npid = os.fork()\n"
+        "if pid == 0:\n    wait_on_io_loop(asyncio.sleep(0), 3600)\n    os._exit(7)\n"
         "print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=HANG_SECONDS, check=True
+    )
     assert done.stdout == "7\n"

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from free_port import free_port
-from hang import HANG_SECONDS
+from hang import HANG_SECONDS, wait_until
 from verl.tools.tool_registry import load_all_tools
 
 from verl_hdpo.cli.main import main
@@ -48,13 +47,6 @@ def gone(pid):
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
-
-
-def wait_until(condition, seconds=20.0):
-    ends = time.monotonic() + seconds
-    while not condition() and time.monotonic() < ends:
-        time.sleep(0.05)
-    assert condition()
 
 
 def test_the_schema_is_the_server_s():
@@ -254,7 +246,7 @@ def test_no_server_process_outlives_the_worker(end):
                 pids.append(int(line.split()[1]))
         if end == "killed":
             worker.kill()
-        worker.wait(30)
+        worker.wait(HANG_SECONDS)
         wait_until(lambda: all(map(gone, pids)))
     finally:
         worker.kill()
@@ -312,6 +304,6 @@ def test_the_command_ends_with_its_tether(signal_number):
     tether = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     pid = int(tether.stdout.readline())
     tether.send_signal(signal_number)
-    assert tether.wait(20) in (128 + signal_number, -signal_number)
+    assert tether.wait(HANG_SECONDS) in (128 + signal_number, -signal_number)
     wait_until(lambda: gone(pid))
     tether.stdout.close()

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from hang import HANG_SECONDS
 from PIL import Image
 from tool_servers import TOKEN, in_thread
 from verl.experimental.agent_loop.tool_agent_loop import AgentData
@@ -112,7 +113,7 @@ def test_nothing_is_left_of_a_trajectory_s_images(make, tmp_path, monkeypatch):
         before = live()
         for _ in range(3):
             asyncio.run(trajectory(tool, arguments))
-        ends = time.monotonic() + 60  # sessions close in the background
+        ends = time.monotonic() + HANG_SECONDS  # sessions close in the background
         while live() > before and time.monotonic() < ends:
             time.sleep(0.1)
         assert live() == before

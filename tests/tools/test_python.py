@@ -10,6 +10,7 @@ import signal
 
 import psutil
 import pytest
+from hang import HANG_SECONDS
 from PIL import Image
 from scripted_loop import FINAL, Server, run_loop
 from tiny import tiny_tokenizer
@@ -134,7 +135,7 @@ def test_a_killed_interpreter_is_no_call_of_the_model(tool, cls):
 
     killing = asyncio.run_coroutine_threadsafe(kill(), io_loop())
     output, turns = run(tool, cls, call("x = 1\nwhile True: pass"), call("x"))
-    killing.result(10)
+    killing.result(HANG_SECONDS)
     assert "the interpreter was killed from outside" in turns[0]
     assert "[This is a new interpreter" in turns[1]
     if cls is HDPOToolAgentLoop:

@@ -14,6 +14,7 @@ import time
 import psutil
 import pytest
 from free_port import free_port
+from hang import HANG_SECONDS
 from local_service import Answer, serving
 from PIL import Image
 from scripted_loop import FINAL, run_loop
@@ -114,7 +115,7 @@ def execute(tool, data, **arguments):
 
 
 def until(condition):
-    ends = time.monotonic() + 60
+    ends = time.monotonic() + HANG_SECONDS
     while not condition():
         assert time.monotonic() < ends, "it does not come true"
         time.sleep(0.05)
@@ -264,7 +265,7 @@ def test_a_killed_server_is_no_call_of_the_model_and_leaves_nothing(folder, serv
         execute(python, lost, code="x")
     output, answers = run(tools, HDPOToolAgentLoop, call("calculator", expression="1+1"))
     assert "gives no answer" in answers[0][0] and counts(output) == ({}, 1)
-    assert not psutil.wait_procs(below, 30)[1]
+    assert not psutil.wait_procs(below, HANG_SECONDS)[1]
     served, _ = load_served_tools(folder / "served.yaml")
     with in_thread(served, port=int(url.rpartition(":")[2])):
         for _ in range(2):

@@ -8,6 +8,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from hang import HANG_SECONDS
 from local_service import Answer, serving
 
 from verl_hdpo.tools.failures import ToolUnavailable
@@ -168,7 +169,7 @@ def test_many_processes_share_a_cache_and_one_is_killed(tmp_path):
         threading.Event().wait(0.2)
         victim.kill()
         for process in writers:
-            assert process.wait(60) == 0
+            assert process.wait(HANG_SECONDS) == 0
     finally:
         for process in (*writers, victim):
             process.kill()
@@ -230,7 +231,7 @@ def test_a_locked_cache_holds_up_no_other_tool():
 
     class Locked:
         def get(self, provider, query, topk):
-            locked.wait(60)
+            locked.wait(HANG_SECONDS)
             return [Passage("title", "ok")]
 
     async def run():

@@ -12,6 +12,7 @@ import time
 import httpx
 import pytest
 from click.testing import CliRunner
+from hang import HANG_SECONDS
 from local_service import Answer, serving
 from tool_servers import TOKEN, breaking_line, http, in_thread, metric, plain_tool
 
@@ -23,7 +24,7 @@ from verl_hdpo.tools.server.client import ToolClient, by_preference
 from verl_hdpo.tools.server.needs import Needs
 from verl_hdpo.tools.server.settings import ClientSettings
 
-SECONDS = 60.0
+SECONDS = HANG_SECONDS
 
 
 class Trajectory:

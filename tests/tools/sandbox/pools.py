@@ -5,6 +5,7 @@ import os
 import threading
 
 import pytest
+from hang import HANG_SECONDS
 
 from verl_hdpo.tools.io_loop import wait_on_io_loop
 from verl_hdpo.tools.sandbox.isolation import MECHANISMS, SandboxRefused, start_zygote
@@ -17,7 +18,7 @@ SLOWNESS = int(os.environ.get("SANDBOX_TESTS_SLOWNESS", "1"))
 """How many times slower than a real one the machine is; an emulated one is."""
 
 SMALL = Limits(cpu_seconds=SLOWNESS, memory_mb=128, scratch_mb=8, threads=8, open_files=64, output_chars=1000)
-SECONDS = 60.0 * SLOWNESS
+SECONDS = HANG_SECONDS
 
 
 async def make_pool(mechanism, limits=SMALL, modules=("numpy", "numpy.random"), **settings):

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 FIRST_WAIT, LONGEST_WAIT = 0.2, 10.0
 """Seconds between attempts to connect: at random up to a limit that doubles from one to the other."""
 
-START_SECONDS = 120.0
+START_SECONDS = 600.0
 """How long a server may take to start and to answer for the first time."""
 
 MAX_PAGES = 100

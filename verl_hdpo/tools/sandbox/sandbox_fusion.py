@@ -31,7 +31,7 @@ from verl_hdpo.tools.search.web_request import request_json
 EXTRA_SECONDS = 15.0
 """For the service to start the program, and for both ways."""
 
-START_SECONDS = 10.0
+START_SECONDS = 60.0
 
 PROGRAM = """\
 import ast, linecache, sys, traceback
