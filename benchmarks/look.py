@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import statistics
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -20,12 +22,18 @@ sys.path += [str(ROOT / "tests" / "support"), str(ROOT / "tests" / "adapters")]
 
 def page(count: int, words: int) -> dict[str, float]:
     """Seconds and megabytes of a page of ``count`` rollouts."""
-    from browser import browser, open_page, wait_for
+    from browser import browser, open_page
     from rollout_samples import many
 
     from verl_hdpo.look.page import write_page
+    from verl_hdpo.rollouts.rollout import Turn
 
-    rollouts = many(count, words)
+    rng = random.Random(0)
+    vocabulary = ["".join(rng.choices("etaoinshrdlu", k=rng.randint(2, 9))) for _ in range(20_000)]
+    rollouts = [
+        replace(one, turns=(Turn("assistant", " ".join(rng.choices(vocabulary, k=words))), *one.turns))
+        for one in many(count, 0)
+    ]
     with tempfile.TemporaryDirectory() as folder, browser() as driver:
         path, began = Path(folder) / "look.html", time.monotonic()
         size = write_page(rollouts, path, "benchmark")
@@ -45,9 +53,8 @@ def page(count: int, words: int) -> dict[str, float]:
         driver.execute_script("document.getElementById('filters').reset()")
         searches = [
             driver.execute_async_script(timed, f"document.getElementById('search').value = '{word}'; return refresh()")
-            for word in ("question 77:", "word1234")
+            for word in ("question 77:", vocabulary[0])
         ]
-        wait_for(driver, "document.documentElement.dataset.shown !== '0'")
     return {
         "rollouts": count,
         "characters_per_rollout": round(statistics.mean(one.written for one in rollouts)),
@@ -109,7 +116,7 @@ def notes(count: int, tokens: int) -> dict[str, float]:
         timing: dict[str, float] = {}
         trainer._log_rollout_data(batch, timing, str(dump))
         trainer._shutdown_dump_executor()
-        ours, theirs = ((dump / name).stat().st_size for name in ("hdpo/1.jsonl", "1.jsonl"))
+        ours, theirs = ((dump / name).stat().st_size for name in ("hdpo_notes/1.jsonl", "1.jsonl"))
     finally:
         tq.close()
         ray.shutdown()

@@ -44,7 +44,5 @@ def test_every_page_is_in_the_navigation():
 
 @pytest.mark.parametrize("page", READ_FIRST, ids=lambda page: page.name)
 def test_no_sentence_is_too_long_to_be_read_once(page):
-    sentences = [
-        sentence for part in prose(page) for sentence in part.replace(":", ".").replace("?", ".").split(". ")
-    ]
+    sentences = [sentence for part in prose(page) for sentence in part.replace(":", ".").replace("?", ".").split(". ")]
     assert [sentence for sentence in sentences if len(sentence.split()) > 35] == []

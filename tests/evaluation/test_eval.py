@@ -17,6 +17,7 @@ from verl_hdpo.cli.main import main
 from verl_hdpo.evaluation import run_config
 from verl_hdpo.evaluation.model import Model
 from verl_hdpo.evaluation.served_model import serve_arguments
+from verl_hdpo.rollouts.reader import read_rollouts
 from verl_hdpo.runs.verl_command import VerlConfig
 
 TOOLS = '''
@@ -181,6 +182,16 @@ def test_a_stopped_evaluation_makes_what_is_missing(run_eval, no_hydra, server, 
     assert 0 < len(server.requests) - before <= 2, "one rollout was missing"
     other = run_eval("--arms", "free", "--seed", "1")
     assert other.exit_code == 2 and "other settings (seed)" in other.output
+
+
+def test_records_hold_what_look_shows_of_them(run_eval, server, tmp_path):
+    assert run_eval("--arms", "free").exit_code == 0
+    rollouts = read_rollouts(tmp_path / "out").rollouts
+    asked = {f"{kind}: {a}+{b}?": str(a + b) for kind, (a, b) in QUESTIONS.items()}
+    assert {one.prompt[-1].text: one.reference for one in rollouts} == asked
+    for one in rollouts:
+        assert one.ledger.total("attempted") == one.calls
+        assert one.known and one.verdict and one.answer
 
 
 def test_two_models_side_by_side(run_eval, no_hydra, model, server, tmp_path):

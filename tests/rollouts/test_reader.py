@@ -129,7 +129,7 @@ def test_a_run_in_progress_is_read_up_to_the_line_at_work(tmp_path):
 
 def test_folders_in_folders_in_the_order_of_steps_and_a_choice_of_steps(tmp_path):
     for step in (10, 9, 100):
-        write_dump(tmp_path / "run" / "rollouts", step, [(f"u{step}_0_0", DIRECT, 1.0)])
+        write_dump(tmp_path / "hdpo" / "rollouts", step, [(f"u{step}_0_0", DIRECT, 1.0)])
     assert [one.step for one in read(tmp_path)] == [9, 10, 100]
     assert [one.step for one in read(tmp_path, steps=read_steps("10:"))] == [10, 100]
     assert [one.step for one in read(tmp_path, steps=read_steps("9"))] == [9]

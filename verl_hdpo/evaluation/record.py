@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -31,6 +31,11 @@ class Record:
         correct: whether the answer is right; None where that is not known.
         response: all that was written, by the model and by its tools.
         asked: fingerprint of the question's prompt and ground truth.
+        messages: of the prompt; this and what follows is for ``verl-hdpo look``.
+        reference: the ground truth.
+        verdict: which check decided.
+        answer: what it saw.
+        ledger: ``ToolLedger.to_dict()``; None where the loop kept none.
     """
 
     arm: Arm
@@ -41,6 +46,11 @@ class Record:
     correct: bool | None
     response: str = ""
     asked: str = ""
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    reference: str = ""
+    verdict: str = ""
+    answer: str = ""
+    ledger: dict[str, Any] | None = None
 
     @property
     def key(self) -> tuple[str, int, int]:
@@ -84,7 +94,7 @@ class RecordFile:
         head, *lines = whole.splitlines() or [""]
         try:
             found = json.loads(head)
-            known = {field.name for field in fields(Record)}
+            known = {one.name for one in fields(Record)}
             records = [Record(**{k: v for k, v in json.loads(line).items() if k in known}) for line in lines]
             same = found["key"] == self._head["key"]
         except (ValueError, TypeError, KeyError, AttributeError) as error:

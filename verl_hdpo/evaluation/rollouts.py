@@ -31,6 +31,7 @@ from verl_hdpo.evaluation.record import Arm, Record
 from verl_hdpo.evaluation.run_config import EvaluationError
 from verl_hdpo.evaluation.token_client import TRAJECTORY, TokenClient, Trajectory
 from verl_hdpo.outcomes.batch import Outcomes
+from verl_hdpo.outcomes.report import ANSWER_KEY
 
 
 class _Local:
@@ -135,6 +136,11 @@ class Rollouts:
             correct=bool(outcomes.correct_B[0]) if bool(outcomes.known_B[0]) else None,
             response=self.tokenizer.decode(written.tolist(), skip_special_tokens=False),
             asked=_asked(row),
+            messages=[dict(message) for message in row["raw_prompt"]],
+            reference=str((row.get("reward_model") or {}).get("ground_truth", "")),
+            verdict=outcomes.sources[0],
+            answer=str((output.extra_fields.get("reward_extra_info") or {}).get(ANSWER_KEY) or ""),
+            ledger=ledger.to_dict() if (ledger := outcomes.ledgers[0]) else None,
         )
 
     def _worker(self, arm: Arm) -> AgentLoopWorker:

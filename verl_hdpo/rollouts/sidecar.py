@@ -1,4 +1,4 @@
-"""What the trainer writes beside verl's dump: ``DIR/hdpo/{step}.jsonl``, a line per rollout of ``DIR/{step}.jsonl``.
+"""What the trainer writes beside verl's dump: ``DIR/hdpo_notes/{step}.jsonl`` beside ``DIR/{step}.jsonl``.
 
 In a folder of its own because verl's viewer takes the name of every file in ``DIR`` for a step.
 """
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypedDict
 
-FOLDER = "hdpo"
+FOLDER = "hdpo_notes"
 
 
 class CallNote(TypedDict, total=False):

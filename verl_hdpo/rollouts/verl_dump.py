@@ -15,7 +15,7 @@ from verl_hdpo.outcomes.ledger import ToolLedger
 from verl_hdpo.rollouts.dialogue import assistant_turn, message_turns, prompt_turns, response_turns, tool_turns
 from verl_hdpo.rollouts.lines import Line, json_lines
 from verl_hdpo.rollouts.rollout import Call, Counted, Outcome, Rollout, Turn
-from verl_hdpo.rollouts.sidecar import FOLDER, CallNote, sidecar_path
+from verl_hdpo.rollouts.sidecar import CallNote, sidecar_path
 
 OWN = {"input", "output", "gts", "score", "step", "uid"}
 """Keys of verl's own in each line."""
@@ -33,8 +33,8 @@ _READ = (
 
 
 def matches(path: Path, first: Mapping[str, Any]) -> bool:
-    """Whether ``first`` is a line of verl's; a sidecar is read with the dump that it belongs to."""
-    return path.parent.name != FOLDER and {"input", "output", "score"} <= first.keys()
+    """Whether ``first`` is a line of verl's."""
+    return {"input", "output", "score"} <= first.keys()
 
 
 def read(path: Path, name: str) -> Iterator[Rollout]:

@@ -20,20 +20,20 @@ async function showDetail(row) {
 function siblings(row) {
   const table = el("table"), body = el("tbody"), head = el("tr");
   table.id = "siblings";
-  for (const name of ["#", "outcome", "T", "r_acc", "r_tool", "reward", "A_acc", "A_tool", "characters"]) head.append(el("th", "", name));
+  for (const name of ["#", "outcome", "T", "A_acc", "A_tool", "r_acc", "r_tool", "reward", "characters"]) head.append(el("th", "", name));
   const group = store.groups.get(row.group);
   const most = (key) => Math.max(1e-9, ...group.map((one) => Math.abs(one[key]) || 0));
   const scale = { a_acc: most("a_acc"), a_tool: most("a_tool") };
   for (const one of group) {
     const line = el("tr", one === row ? "pick" : "");
     line.append(el("td", "num", one.number), el("td", one.outcome || "", (MARKS[one.outcome] || "–") + (one.need ? `, ${one.need}` : "")), el("td", "num", number(one.calls, 0)));
-    for (const key of ["r_acc", "r_tool", "reward"]) line.append(el("td", "num", number(one[key])));
     for (const key of ["a_acc", "a_tool"]) line.append(barCell(one[key], scale[key]));
+    for (const key of ["r_acc", "r_tool", "reward"]) line.append(el("td", "num", number(one[key])));
     line.append(el("td", "num", number(one.written, 0)));
     line.addEventListener("click", () => pick(one));
     body.append(line);
   }
-  const thead = el("thead"), box = el("div", "scroll");
+  const thead = el("thead"), box = el("div", "scroll group");
   thead.append(head);
   table.append(thead, body);
   box.append(table);

@@ -29,6 +29,6 @@ function compared(name, advantage, own, values, whose, what) {
   const numbers = values.filter((value) => typeof value === "number");
   if (own === undefined || !numbers.length) return `${name} ${signed(advantage)} moves it ${way}.`;
   const mean = numbers.reduce((sum, value) => sum + value, 0) / numbers.length;
-  if (advantage === 0) return `${name} is 0: all ${whose} have the same ${what}, ${number(own)}, or it is at their mean, ${number(mean)}.`;
+  if (numbers.every((value) => value === numbers[0])) return `${name} is ${signed(advantage)}: all ${whose} have the same ${what}, ${number(own)}.`;
   return `${name} ${signed(advantage)} moves it ${way}: its ${what} is ${number(own)}, the mean of the ${whose} ${number(mean)}.`;
 }
