@@ -7,12 +7,12 @@ SEED ?= 1
 WORKERS := 2
 QUICK := not e2e and not engines and not gpu
 
-.PHONY: help install quickstart test test-fast test-quick test-engines test-e2e test-gpu bench lint lint-workflows security dist docs \
+.PHONY: help install quickstart quickstart-vision test test-fast test-quick test-engines test-e2e test-gpu bench lint lint-workflows security dist docs \
 	clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
-	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
 install: $(VENV)/installed ## make .venv with stock verl, vLLM for the CPU and this package
 
@@ -24,10 +24,15 @@ $(VENV)/installed: pyproject.toml
 	$(BIN)/python -c 'import torchvision' 2>/dev/null || $(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	# Beside the rest: where verl finds Megatron it imports it, and every training worker starts 4 s later.
 	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(VENV)/megatron megatron-core==0.16.1 mbridge==0.15.1
+	# Beside the rest: transformers imports torchvision where it finds it, and every process would start later.
+	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(VENV)/vision torchvision==0.28.0 qwen-vl-utils==0.0.14
 	touch $@
 
 quickstart: install ## train a small model with HDPO on this machine's CPU; ALGO=grpo, SEED=n
 	$(BIN)/python examples/quickstart/run.py --algo $(ALGO) --seed $(SEED)
+
+quickstart-vision: install ## the same with images: a small Qwen3-VL and its zoom and python tools; ALGO=grpo, SEED=n
+	$(BIN)/python examples/vision_zoom/run.py --algo $(ALGO) --seed $(SEED)
 
 # A training run starts one process after the other, so the rest of the tests fits in beside: those that are bound to no
 # clock take what it leaves. All go on after a failure.

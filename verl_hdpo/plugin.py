@@ -84,6 +84,24 @@ def _reward_worker(module: ModuleType) -> None:
     worker.compute_score = compute_score
 
 
+@part("position ids", after="verl.utils.tensordict_utils")
+def _position_ids(module: ModuleType) -> None:
+    """Put right before verl's workers take the name: verl/workers/engine/base.py and engine_workers.py import it."""
+    stock = module.maybe_fix_3d_position_ids
+    if getattr(stock, "_hdpo", False):
+        return
+
+    @functools.wraps(stock)
+    def maybe_fix_3d_position_ids(data: Any) -> None:
+        from verl_hdpo.adapters.position_ids import repack_equal_rows
+
+        repack_equal_rows(data)
+        stock(data)
+
+    vars(maybe_fix_3d_position_ids)["_hdpo"] = True
+    vars(module)["maybe_fix_3d_position_ids"] = maybe_fix_3d_position_ids
+
+
 @part("config check", after="verl.utils.config")
 def _config_check(module: ModuleType) -> None:
     """Check in the driver, before Ray starts: verl/trainer/main_ppo.py calls ``validate_config`` first of all."""

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from questions import Question, Split
 from tokenizer import CALL_AFTER, CALL_BEFORE, END, START
-from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+from transformers import PreTrainedModel, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 IGNORED = -100  # the label that Hugging Face models leave out of the loss
 
@@ -101,16 +101,28 @@ class Encoder:
         labels = torch.full((len(rows), longest), IGNORED)
         for i, row in enumerate(rows):
             ids[i, : len(row)] = torch.tensor(row)
-            first, on = True, False
-            for t, token in enumerate(row):
-                if on and (learn_decision or not first):
-                    labels[i, t] = token
-                first = first and not on
-                if token == self._end:
-                    on = False
-                elif row[t + 1 - len(assistant) : t + 1] == assistant:
-                    on = True
+            labels[i, : len(row)] = torch.tensor(labels_of(row, assistant, self._end, learn_decision))
         return ids, labels
+
+
+def labels_of(row: Sequence[int], assistant: Sequence[int], end: int, learn_decision: bool) -> list[int]:
+    """``row`` where it is the assistant's, its ``end`` included, and ``IGNORED`` elsewhere.
+
+    Args:
+        assistant: the tokens that begin an assistant's turn.
+        learn_decision: whether the first token, which decides between call and answer, is learned too.
+    """
+    labels = [IGNORED] * len(row)
+    first, on = True, False
+    for t, token in enumerate(row):
+        if on and (learn_decision or not first):
+            labels[t] = token
+        first = first and not on
+        if token == end:
+            on = False
+        elif row[t + 1 - len(assistant) : t + 1] == assistant:
+            on = True
+    return labels
 
 
 def with_new_digits(question: Question, rng: random.Random) -> Question:
@@ -156,18 +168,6 @@ def train(
             attn_implementation="sdpa",
         )
     )
-    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr, betas=(0.9, 0.98), weight_decay=0.0)
-
-    def update(losses: Sequence[torch.Tensor], scale: float) -> float:
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.lr * scale
-        loss = torch.stack([*losses]).sum()
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        return loss.item()
-
     encode = Encoder(tokenizer, tools)
     decisions = torch.tensor(tokenizer.convert_tokens_to_ids(["<tool_call>", "<answer>"]))
 
@@ -180,25 +180,51 @@ def train(
                 question = with_new_digits(question, rng)
         return Dialogue(question, rng.random() < recipe.direct[question.kind])
 
-    for step in range(1, recipe.steps + 1):
+    def losses(temperature: float) -> list[torch.Tensor]:
         calls = encode([habit() for _ in range(recipe.habit_rows)], learn_decision=True)
         sums = encode([Dialogue(rng.choice(split.known), True) for _ in range(recipe.known_rows)], learn_decision=False)
-        decay = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / recipe.steps))
-        temperature = recipe.temperature if step > (1 - recipe.sharpen) * recipe.steps else 1.0
-        losses = [loss_of(model, *rows, decisions, temperature) for rows in (calls, sums)]
-        loss = update(losses, min(1.0, step / 30) * decay)
-        report(step, loss)
+        return [loss_of(model, *rows, decisions, temperature) for rows in (calls, sums)]
+
+    fit(model, recipe, losses, report)
     return model
 
 
+def fit(
+    model: PreTrainedModel,
+    recipe: Recipe,
+    losses: Callable[[float], Sequence[torch.Tensor]],
+    report: Callable[[int, float], None],
+) -> None:
+    """Minimise the sum of ``losses(temperature)``, which draws a new batch at each of ``recipe.steps``."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr, betas=(0.9, 0.98), weight_decay=0.0)
+    for step in range(1, recipe.steps + 1):
+        loss = torch.stack([*losses(recipe.temperature if step > (1 - recipe.sharpen) * recipe.steps else 1.0)]).sum()
+        decay = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / recipe.steps))
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.lr * min(1.0, step / 30) * decay
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        report(step, loss.item())
+
+
 def loss_of(
-    model: Qwen3ForCausalLM, ids: torch.Tensor, labels: torch.Tensor, decisions: torch.Tensor, temperature: float
+    model: PreTrainedModel,
+    ids: torch.Tensor,
+    labels: torch.Tensor,
+    decisions: torch.Tensor,
+    temperature: float,
+    **inputs: torch.Tensor,
 ) -> torch.Tensor:
     """Mean cross-entropy of the labelled tokens, at ``temperature`` but for those in ``decisions``.
 
     Padding is on the right, where causal attention keeps it from mattering, so there is no mask.
+
+    Args:
+        inputs: what else the model takes, such as images.
     """
-    hidden = model.model(input_ids=ids).last_hidden_state[:, :-1]
+    hidden = model.model(input_ids=ids, **inputs).last_hidden_state[:, :-1]
     learned = labels[:, 1:] != IGNORED
     targets = labels[:, 1:][learned]
     logits = model.lm_head(hidden[learned])  # most tokens are not learned, and the vocabulary is much of the work

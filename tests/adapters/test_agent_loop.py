@@ -4,13 +4,11 @@ import asyncio
 import inspect
 import itertools
 import json
-from types import SimpleNamespace
 
 import pytest
 import scripted_loop
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 from scripted_loop import FINAL, Server, call, counts, echo, function_tool, schema, text_of, trainer_config
 from tiny import tiny_tokenizer
 from verl.experimental.agent_loop.agent_loop import DictConfigWrap, ToolListWrap, _agent_loop_registry
@@ -21,7 +19,7 @@ from verl.tools.schemas import ToolResponse
 from verl.utils.dataset.rl_dataset import RLHFDataset
 
 from verl_hdpo.adapters import agent_loop
-from verl_hdpo.adapters.agent_loop import THIN_IMAGES_TEXT, HDPOToolAgentLoop, model_spans
+from verl_hdpo.adapters.agent_loop import HDPOToolAgentLoop, model_spans
 from verl_hdpo.outcomes.ledger import UNKNOWN_TOOL, ToolLedger
 from verl_hdpo.settings.group import SettingsError
 from verl_hdpo.tools.failures import ToolUnavailable
@@ -303,16 +301,3 @@ def test_model_spans_cover_exactly_the_model_tokens(mask):
 def test_the_methods_that_are_overridden_are_as_in_verl(method, parameters):
     for cls in (ToolAgentLoop, HDPOToolAgentLoop):
         assert list(inspect.signature(getattr(cls, method)).parameters)[1:] == parameters
-
-
-def test_an_image_that_no_processor_takes_is_left_out():
-    loop = object.__new__(HDPOToolAgentLoop)
-    loop.processor = SimpleNamespace(image_processor=object())
-    loop.continuous_token_builder = SimpleNamespace(supports_multimodal=lambda: True)
-    wide, thin = Image.new("L", (199, 1)), Image.new("L", (4, 800))
-    kept = loop._without_unwanted_images(ToolResponse(text="a", image=[wide]))
-    assert (kept.text, kept.image) == ("a", [wide])
-    cut = loop._without_unwanted_images(ToolResponse(text="a", image=[thin, wide]))
-    assert (cut.text, cut.image) == (f"a\n{THIN_IMAGES_TEXT}", [wide])
-    for unfit in (thin, Image.new("L", (0, 4)), Image.new("L", (4, 0)), Image.new("L", (0, 0))):
-        assert loop._without_unwanted_images(ToolResponse(image=[unfit])).text == THIN_IMAGES_TEXT

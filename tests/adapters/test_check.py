@@ -256,9 +256,9 @@ def test_observing_needs_a_place_to_look_but_nothing_of_the_algorithm():
         check_run(composed(*observe, "trainer.use_v1=false"))
 
 
-@pytest.mark.parametrize("name", ["count_calls", "max_tool_calls", "tool_timeout"])
+@pytest.mark.parametrize("name", ["count_calls", "max_tool_calls", "tool_timeout", "max_images", "max_image_pixels"])
 def test_a_setting_that_the_agent_loop_ignores_is_warned_of(name, caplog):
-    value = {"count_calls": "executed", "max_tool_calls": 3, "tool_timeout": 5}[name]
+    value = "executed" if name == "count_calls" else 3
     loop = "actor_rollout_ref.rollout.agent.default_agent_loop"
     with caplog.at_level(logging.WARNING, logger="verl_hdpo"):
         check_run(composed(*RUN, f"+algorithm.hdpo.{name}={value}", f"{loop}=hdpo_tool_agent"))

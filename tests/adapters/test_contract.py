@@ -68,6 +68,12 @@ SIGNATURES = [
     ("verl.workers.utils.padding:no_padding_2_padding", "", "adapters/loss.py pads log-probs"),
     ("verl.utils.tensordict_utils:assign_non_tensor", "", "adapters/loss.py, batches without a known outcome"),
     ("verl.utils.metric:Metric", "aggregation value", "adapters/loss.py reports"),
+    ("verl.utils.tensordict_utils:maybe_fix_3d_position_ids", "data", "plugin.py wraps it"),
+    (
+        "verl.utils.tensordict_utils:nested_tensor_from_tensor_list",
+        "tensors ragged_idx",
+        "adapters/position_ids.py",
+    ),
     ("verl.utils.config:omega_conf_to_dataclass", "config", "adapters/trainer.py, the actor's config"),
     ("verl.utils.config:validate_config", "config use_reference_policy use_critic", "plugin.py wraps it"),
     ("verl.trainer.ppo.v1:get_trainer_cls", "name", "verl picks the trainer by its mode"),

@@ -2,7 +2,10 @@
 
 from types import SimpleNamespace
 
+import pytest
+
 from verl_hdpo.cpu.patches import PATCHES, RENDEZVOUS_PORTS
+from verl_hdpo.runs.cpu_settings import ENVIRONMENT
 
 
 def test_workers_meet_on_a_port_that_the_kernel_gives_to_nobody():
@@ -16,3 +19,16 @@ def test_workers_meet_on_a_port_that_the_kernel_gives_to_nobody():
     low, high = RayWorkerGroup().ports
     assert RENDEZVOUS_PORTS[0] <= low < high <= first_given_out
     assert RayWorkerGroup(master_port_range=[1, 2]).ports == [1, 2]
+
+
+@pytest.mark.slow
+def test_vllm_asks_for_nothing_of_a_model_once_mla_is_off(monkeypatch):
+    """vllm/config/model.py, ``use_mla``: with Qwen3-VL it would ask for an architecture that there is not."""
+    from vllm.config.model import ModelConfig
+
+    model = object.__new__(ModelConfig)  # has no attributes
+    monkeypatch.setenv("VLLM_MLA_DISABLE", ENVIRONMENT["VLLM_MLA_DISABLE"])
+    assert model.use_mla is False
+    monkeypatch.delenv("VLLM_MLA_DISABLE")
+    with pytest.raises(AttributeError):
+        _ = model.use_mla

@@ -24,6 +24,8 @@ DEFAULTS = {
     "rate_window": 5,
     "max_tool_calls": None,
     "tool_timeout": 400.0,
+    "max_images": None,
+    "max_image_pixels": None,
     "observe": False,
 }
 
@@ -51,6 +53,7 @@ def test_the_options_and_their_defaults_are_these():
         {"max_tool_calls": 0},
         {"max_tool_calls": 3},
         {"tool_timeout": None},
+        {"max_images": 0, "max_image_pixels": 0},
         {"tool_timeout": 1},
         {"observe": True},
     ],

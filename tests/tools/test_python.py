@@ -17,7 +17,8 @@ from tiny import tiny_tokenizer
 from verl.experimental.agent_loop.tool_agent_loop import AgentData, ToolAgentLoop
 from verl.tools.tool_registry import load_all_tools
 
-from verl_hdpo.adapters.agent_loop import NO_IMAGES_TEXT, HDPOToolAgentLoop
+from verl_hdpo.adapters.agent_loop import HDPOToolAgentLoop
+from verl_hdpo.adapters.shown_images import NO_IMAGES_TEXT
 from verl_hdpo.outcomes.ledger import CALL_STATUSES
 from verl_hdpo.settings.tool import ToolConfigError
 from verl_hdpo.tools.failures import BadCall, ToolUnavailable

@@ -2,7 +2,7 @@
 
 The tokens are the stock loop's: no call is added, removed or retried. Four texts are new, each in the place of
 a tool's answer: one when ``algorithm.hdpo.tool_timeout`` is over, one past ``algorithm.hdpo.max_tool_calls``, one
-for images that the model does not take, and one for a call that verl's parser cannot read, which ends the stock loop.
+for images that are not shown, and one for a call that verl's parser cannot read, which ends the stock loop.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from verl_hdpo.adapters.call_log import CALL_LOG_KEY, CallLog, is_dumped
 from verl_hdpo.adapters.call_reader import CallReader, call_opening
 from verl_hdpo.adapters.lost_rollout import lost_rollout
 from verl_hdpo.adapters.run_settings import hdpo_settings, run_settings
+from verl_hdpo.adapters.shown_images import ShownImages
 from verl_hdpo.adapters.tools_kwargs import tools_kwargs_of
 from verl_hdpo.adapters.unreadable_calls import UnreadableCall
 from verl_hdpo.adapters.watched_tool import NOTES, CallNotes, WatchedTool
@@ -39,11 +40,6 @@ CLEANUP_SECONDS = 5.0
 
 TIMEOUT_TEXT = "Error: tool '{name}' was stopped because it did not finish within {seconds:g} seconds."
 LIMIT_TEXT = "Error: the limit of {limit} tool calls is reached, this call was not run. Give your answer now."
-
-NO_IMAGES_TEXT = "[Images are not shown to this model.]"
-THIN_IMAGES_TEXT = "[Images that are 200 times as long as wide, or more, are not shown.]"
-LONGEST_TO_SHORTEST = 200
-"""Sides of an image; Qwen-VL's processors raise on more, and on none (``smart_resize``)."""
 
 RAISES: ContextVar[bool] = ContextVar("verl_hdpo_loop_raises", default=False)
 """Whether exceptions go to the caller, as an evaluation wants: it asks again, and has no groups to be unfair to."""
@@ -63,6 +59,8 @@ class HDPOToolAgentLoop(ToolAgentLoop):
         super().__init__(*args, **kwargs)
         settings = hdpo_settings(self.config)
         self.max_tool_calls = settings.max_tool_calls
+        self._image_limits = settings.max_images, settings.max_image_pixels
+        self._shown_images = ShownImages(None)
         self.tool_timeout = settings.tool_timeout
         name = self.tool_parser_name
         parser = ToolParser.get_tool_parser(name, self.tokenizer)
@@ -120,6 +118,8 @@ class HDPOToolAgentLoop(ToolAgentLoop):
         tools = agent_data._active_tools
         agent_data._active_tools = {name: WatchedTool(tool) for name, tool in tools.items()}
         agent_data._active_tool_schemas = valid_texts(agent_data._active_tool_schemas)
+        processor = self.processor if self.continuous_token_builder.supports_multimodal() else None
+        self._shown_images = ShownImages(processor, *self._image_limits, agent_data.image_data or ())
         return await super()._handle_pending_state(agent_data, sampling_params)
 
     async def _handle_generating_state(
@@ -190,22 +190,10 @@ class HDPOToolAgentLoop(ToolAgentLoop):
             outcome: CallStatus = "executed" if call.returned else "failed"
             self._record(tool_call, agent_data, outcome, seconds)
         response, *result = task.result()
-        response = self._without_unwanted_images(_in_valid_text(response))
+        response = self._shown_images.of(_in_valid_text(response))
         if self._is_dumped and response.image:
             self.log.add_images(tool_call, agent_data, response.image)
         return response, *result
-
-    def _without_unwanted_images(self, response: ToolResponse) -> ToolResponse:
-        """verl fails the prompt's whole group when a tool hands an image to a model that cannot take it."""
-        images, note = list(response.image or ()), NO_IMAGES_TEXT
-        if getattr(self.processor, "image_processor", None) and self.continuous_token_builder.supports_multimodal():
-            shown, note = [image for image in images if _fits(image)], THIN_IMAGES_TEXT
-        else:
-            shown = []
-        if len(shown) == len(images):
-            return response
-        text = "\n".join(filter(None, [response.text, note]))
-        return response.model_copy(update={"text": text, "image": shown or None})
 
     def _at_limit(self) -> bool:
         return self.max_tool_calls is not None and self._dispatched >= self.max_tool_calls
@@ -229,9 +217,3 @@ class HDPOToolAgentLoop(ToolAgentLoop):
 def _in_valid_text(response: ToolResponse) -> ToolResponse:
     """The one place for every tool's answers and errors: a tokenizer raises on what ``valid_text`` replaces."""
     return response.model_copy(update={"text": valid_text(response.text)}) if response.text else response
-
-
-def _fits(image: Any) -> bool:
-    """Whether the model's processor takes a tool's image; what has no size is left to it."""
-    sides = getattr(image, "size", None)
-    return not isinstance(sides, tuple) or max(sides) < LONGEST_TO_SHORTEST * min(sides)

@@ -16,6 +16,7 @@ from verl_hdpo.adapters.host_check import host_problems
 from verl_hdpo.adapters.names import AGENT_LOOP, SINGLE_TURN, STOCK_LOOPS
 from verl_hdpo.adapters.problem import MULTI_TURN, AgentLoops, Problem
 from verl_hdpo.adapters.run_settings import HDPO, RunSettings, group_settings, run_settings
+from verl_hdpo.settings.agent_loop import AgentLoopSettings
 from verl_hdpo.settings.algorithms import ALGORITHMS, HDPOSettings
 from verl_hdpo.settings.group import SettingsError
 
@@ -99,7 +100,7 @@ def warnings(config: DictConfig, run: RunSettings, loops: AgentLoops | None = No
         )
     loops, default = loops or AgentLoops.of(config), HDPOSettings()
     without = loops.without_ledger
-    for name in ("count_calls", "max_tool_calls", "tool_timeout") if without else ():
+    for name in ("count_calls", *AgentLoopSettings.model_fields) if without else ():
         if getattr(run.hdpo, name) != getattr(default, name):
             yield Problem(
                 f"algorithm.hdpo.{name} has no effect in agent loop {' or '.join(without)}, which keeps no ledger of "

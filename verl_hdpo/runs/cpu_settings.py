@@ -11,6 +11,9 @@ ENVIRONMENT: dict[str, str] = {
     # are.
     "VERL_ENGINE_DEVICE": "cuda",
     "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
+    # vllm/platforms/cpu.py asks for ``use_mla``, which looks up the first architecture of the text model, and that of a
+    # Qwen3-VL has none (vllm/config/model.py). vLLM asks this first, and small models have no MLA.
+    "VLLM_MLA_DISABLE": "1",
     # Ray would clear the variables of the accelerators that it books but does not find.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_USAGE_STATS_ENABLED": "0",

@@ -19,3 +19,9 @@ class AgentLoopSettings(StrictSettings):
     """Text with which an answer begins, for `tool_tokens=decision`."""
     tool_timeout: Annotated[float | None, Field(gt=0), Wanted("null or a number of seconds > 0")] = 400.0
     """Seconds one call may take in `hdpo_tool_agent`; null for no limit."""
+    max_images: Annotated[int | None, Field(ge=0), Wanted("null or an integer >= 0")] = None
+    """Most images per trajectory in `hdpo_tool_agent`, the user's included; null for no limit. A tool's image above it
+    is not shown, and the model is told. No more than vLLM's `limit_mm_per_prompt`."""
+    max_image_pixels: Annotated[int | None, Field(ge=0), Wanted("null or an integer >= 0")] = None
+    """Most pixels of all images of a trajectory together, width times height of each before the processor resizes it;
+    as `max_images`."""
