@@ -1,4 +1,4 @@
-"""The built wheel, installed in an environment of its own: the plugin is found and the mathematics is the repository's."""
+"""The built wheel, installed in an environment of its own: the plugin is found, and the mathematics is ours."""
 
 import json
 import os
