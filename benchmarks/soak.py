@@ -4,8 +4,8 @@
 
 Each trajectory counts its calls in a variable, so an answer from the wrong interpreter, or of a lost one that was not
 said to be lost, is noticed. Memory, processes, descriptors, locks and disk are compared between a tenth of the way and
-the end, when no session is open; ``ALLOWED_GROWTH`` is what they may grow by. Writes outputs/bench/soak.json; exits with 1
-if anything grew by more or an answer was wrong.
+the end, when no session is open; ``ALLOWED_GROWTH`` is what they may grow by. Writes outputs/bench/soak.json; exits
+with 1 if anything grew by more or an answer was wrong.
 """
 
 from __future__ import annotations
