@@ -85,6 +85,7 @@ SIGNATURES = [
     (f"{V1}:PPOTrainer._compute_advantage", "self batch metrics", "adapters/trainer.py extends it"),
     (f"{V1}:PPOTrainer._update_actor", "self batch metrics", "adapters/trainer.py extends it"),
     (f"{V1}:PPOTrainer._save_checkpoint", "self", "adapters/trainer.py says why it fails"),
+    (f"{V1}:PPOTrainer._load_checkpoint", "self", "adapters/trainer.py reads the guard's state after it"),
     (
         f"{V1}:PPOTrainer._log_rollout_data",
         "self batch timing_raw rollout_data_dir",
@@ -202,6 +203,8 @@ SOURCES = [
     (f"{V1}:PPOTrainer._setup", "actor_rollout_wg", "the worker group that takes the loss"),
     (f"{V1}:PPOTrainer._compute_advantage", "compute_advantage_for_multi_trajectories(", "calls the estimator"),
     (f"{V1}:PPOTrainer._compute_advantage", "config=self.config.algorithm", "gives it algorithm's config"),
+    (f"{V1}:PPOTrainer._save_checkpoint", 'f"global_step_{self.global_steps}"', "adapters/price_guard.py, the folder"),
+    (f"{V1}:PPOTrainer._load_checkpoint", "self.config.trainer.resume_from_path", "adapters/price_guard.py, the same"),
     (f"{V1}:PPOTrainer._compute_advantage", "use_kl_in_reward", "rewards reach the estimator after KL"),
     (f"{V1}:PPOTrainer._compute_advantage", "batch = tq.kv_batch_put(keys=batch.keys", "returns the meta of its put"),
     (f"{V1}:PPOTrainer._step_once", "self._compute_reward_colocate(batch, metrics=metrics)", "before padding rows"),

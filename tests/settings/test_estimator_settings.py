@@ -18,7 +18,15 @@ DOCS = Path(__file__).parents[2] / "docs"
 KEYWORD_ONLY = Parameter.KEYWORD_ONLY
 
 DEFAULTS = {
-    "priced": {"price": 0.1, "accuracy_per_unit": 1.0, "gated": False, "answer_weight": None},
+    "priced": {
+        "price": 0.1,
+        "accuracy_per_unit": 1.0,
+        "gated": False,
+        "answer_weight": None,
+        "guard": False,
+        "guard_margin": 0.03,
+        "guard_window": 4,
+    },
     "grpo_penalty": {"a": 0.15, "form": "inverse", "gated": False},
     "tool_gdpo": {"w_acc": 1.0, "w_tool": 1.0},
     "gdpo_conditioned": {"w_acc": 1.0, "w_tool": 1.0},
@@ -68,6 +76,8 @@ def test_settings_are_the_arguments_of_the_estimator(name):
         ("priced", {"price": -1}, "algorithm.priced.price must be a finite number >= 0, found -1"),
         ("priced", {"accuracy_per_unit": 0}, "accuracy_per_unit must be a finite number > 0, found 0"),
         ("priced", {"answer_weight": 0}, "answer_weight must be null or a finite number > 0, found 0"),
+        ("priced", {"guard_margin": 2}, "guard_margin must be a number in [0, 1], found 2"),
+        ("priced", {"guard_window": 0}, "guard_window must be an integer >= 1, found 0"),
         ("dvao", {"w_acc": 0, "w_tool": 0}, "w_acc must be greater than 0 when w_tool is 0, found 0"),
         ("sa_mrpo", {"gamma": -1}, "algorithm.sa_mrpo.gamma must be a finite number >= 0, found -1"),
         ("eapo_style", {"beta": None}, "algorithm.eapo_style.beta must be a finite number >= 0, found None"),

@@ -36,6 +36,9 @@ class Rollouts:
 class Scoring:
     """The advantages of one batch; made before verl's advantage step, called once within it.
 
+    Args:
+        price_B: of ``priced``, the price of each rollout where a guard has set it, (B,).
+
     Attributes:
         advantages: both channels, once it was called.
         metrics: what is to be logged of them.
@@ -45,8 +48,9 @@ class Scoring:
         OutcomeError: tools have costs, and a rollout comes without a ledger.
     """
 
-    def __init__(self, rollouts: Rollouts, settings: RunSettings):
+    def __init__(self, rollouts: Rollouts, settings: RunSettings, price_B: Tensor | None = None):
         self._rollouts, self._settings = rollouts, settings
+        self._price_B = price_B
         self.cost_B = rollouts.outcomes.cost(settings.hdpo)
         self.advantages: Advantages | None = None
         self.metrics: dict[str, float] = {}
@@ -61,8 +65,10 @@ class Scoring:
         scalars = RolloutScalars(
             rewards_B, index.group_B, outcomes.known_B, outcomes.correct_B, self.cost_B, outcomes.format_ok_B
         )
-        estimator = ESTIMATORS[settings.name]
-        self.advantages = found = estimator(scalars, norm_by_std=settings.norm_by_std, **settings.algorithm.parameters)
+        parameters = dict(settings.algorithm.parameters)
+        if self._price_B is not None:
+            parameters["price"] = self._price_B
+        self.advantages = found = ESTIMATORS[settings.name](scalars, norm_by_std=settings.norm_by_std, **parameters)
         if found.efficiency_B is not None:
             self.metrics |= advantage_metrics(rewards_B, found.accuracy_B, found.efficiency_B, index.group_B, outcomes)
         return index.spread(found.weighted(*settings.advantage_weights))

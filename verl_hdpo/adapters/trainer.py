@@ -25,6 +25,7 @@ from verl_hdpo.adapters.checkpoint import not_saved
 from verl_hdpo.adapters.estimator import scoring
 from verl_hdpo.adapters.loss import two_channel_loss
 from verl_hdpo.adapters.names import REWARD_MANAGER
+from verl_hdpo.adapters.price_guard import PriceGuard, resumed_from, saved_in
 from verl_hdpo.adapters.queued_batches import QueuedBatches
 from verl_hdpo.adapters.rollout_notes import RolloutNotes, source_notes
 from verl_hdpo.adapters.scoring import Rollouts, Scoring
@@ -53,6 +54,7 @@ class _HDPOTrainer(_Stock):
     def __init__(self, config: DictConfig):
         settings = check_run(config)
         self.hdpo = QueuedBatches(settings, config) if settings else None
+        self.guard = PriceGuard.of(settings)
         self.notes = RolloutNotes(config)
         super().__init__(config)
 
@@ -101,7 +103,11 @@ class _HDPOTrainer(_Stock):
         if not hdpo.scores:
             self.notes.add(batch, rollouts)
             return stock(batch, metrics)
-        scores = Scoring(rollouts, hdpo.settings)
+        price_B = None
+        if self.guard is not None:
+            price_B, told = self.guard.prices(rollouts)
+            metrics.update(prefixed("hdpo/", told))
+        scores = Scoring(rollouts, hdpo.settings, price_B)
         none_known = not rollouts.outcomes.known_B.any()
         if not none_known:
             hdpo.mask_unknown(batch, rollouts)
@@ -116,6 +122,11 @@ class _HDPOTrainer(_Stock):
             dp_size = max(self.actor_rollout_wg._dispatch_info["actor"]) + 1  # as PPOTrainer._balance_batch reads it
         return hdpo.write(batch, rollouts, scores.advantages, dp_size)
 
+    def _load_checkpoint(self) -> None:
+        super()._load_checkpoint()
+        if self.guard is not None and self.global_steps:
+            self.guard.load(resumed_from(self.config, self.global_steps))
+
     def _update_actor(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
         batch = super()._update_actor(batch, metrics)
         # verl prefixes whatever workers report with "actor/".
@@ -128,6 +139,8 @@ class _HDPOTrainer(_Stock):
 
     def _save_checkpoint(self) -> None:
         try:
+            if self.guard is not None:  # first: verl ends with the file that says which checkpoint is whole
+                self.guard.save(saved_in(self.config, self.global_steps))
             super()._save_checkpoint()
         except Exception as error:
             if self.hdpo is None:

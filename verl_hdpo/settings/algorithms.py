@@ -110,6 +110,14 @@ class PricedSettings(AlgorithmSettings):
     """What a right answer adds to the reward. null: `reward.reward_kwargs.answer_weight` where the reward manager is
     `hdpo`, else 1."""
 
+    guard: Flag = False
+    """Per data source, lower the price where accuracy falls below its own recent level, until it recovers."""
+    guard_margin: Share = 0.03
+    """Accuracy that may be lost before the guard acts, beyond what chance explains."""
+    guard_window: Annotated[int, Field(ge=1), Wanted("an integer >= 1")] = 4
+    """Training batches, the first ones, in which the level is measured and no price is asked; four times as many are
+    what it then follows accuracy over."""
+
     @property
     def parameters(self) -> Mapping[str, Any]:
         weight = 1.0 if self.answer_weight is None else self.answer_weight
