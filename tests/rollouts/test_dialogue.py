@@ -1,8 +1,11 @@
 """From a rollout's text to its turns, as real tokenizers and verl's own loop leave it."""
 
 import json
+import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scripted_loop import FINAL, call, echo, function_tool, run_loop
 from tiny import tiny_tokenizer
 
@@ -75,6 +78,26 @@ def test_a_call_cut_off_by_the_length_limit_is_a_call_and_not_an_answer():
     turn = assistant_turn('I look. <tool_call>\n{"name": "search", "argu')
     assert turn.text == "I look."
     assert len(turn.calls) == 1
+
+
+PIECES = (
+    "<think>", "</think>", "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", "<|im_start|>user\n",
+    "<|im_start|>assistant\n", "<|im_end|>", "\nuser\n", "\nassistant\n", "<function=", ">", '{"name": "', '"}', "\n",
+)  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(PIECES) | st.integers(0, 99), max_size=30))
+def test_no_word_gets_lost_however_the_marks_are_mixed_up(pieces):
+    text = "".join(piece if isinstance(piece, str) else f" word{at} " for at, piece in enumerate(pieces))
+    words = {f"word{at}" for at, piece in enumerate(pieces) if not isinstance(piece, str)}
+    for turns in (response_turns(text), [assistant_turn(text)], prompt_turns(text)):
+        kept = json.dumps([(turn.text, turn.thinking, [(c.name, c.arguments) for c in turn.calls]) for turn in turns])
+        assert words <= set(re.findall(r"word\d+", kept))
+
+
+@pytest.mark.parametrize("piece", [" ", "\n", "<tool_response>", "<tool_call>", "<think>", "user\n", "<|im_start|>"])
+def test_what_a_model_repeats_without_end_is_read(piece):
+    assert response_turns("said" + piece * 200_000)[0].text.startswith("said")
 
 
 def test_tool_text_of_another_template_loses_its_frame_only():

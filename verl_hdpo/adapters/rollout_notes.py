@@ -53,6 +53,8 @@ class RolloutNotes:
     def read(self, partition_id: str, tokenizer: Any) -> list[Note]:
         """The notes gathered since the last call, with the texts, which are still in TransferQueue."""
         notes, self._notes = self._notes, {}
+        if not notes:
+            return []
         fields = ["responses", "response_mask", "extra_fields", "raw_prompt"]
         if any("advantage" not in note for note in notes.values()):
             fields.append("advantages")

@@ -7,7 +7,7 @@ import gzip
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from verl_hdpo.rollouts.rollout import Rollout, Turn
@@ -77,12 +77,16 @@ def blocks_of(rollouts: Sequence[Rollout]) -> Iterator[str]:
 
 def packed(value: Any) -> str:
     """JSON, gzip, base64: letters that no text of a model can break out of."""
-    text = json.dumps(_finite(value), ensure_ascii=True, separators=(",", ":"), default=str)
-    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+    dumps = partial(json.dumps, separators=(",", ":"), default=str, allow_nan=False)
+    try:
+        text = dumps(value)
+    except ValueError:
+        text = dumps(_finite(value))
+    return base64.b64encode(gzip.compress(text.encode(), compresslevel=6, mtime=0)).decode()
 
 
 def _turn(turn: Turn) -> dict[str, Any]:
-    return _without_empty({**asdict(turn), "calls": [_without_empty(asdict(call)) for call in turn.calls]})
+    return _without_empty({**vars(turn), "calls": [_without_empty(vars(call)) for call in turn.calls]})
 
 
 def _question(prompt: Sequence[Turn]) -> str:

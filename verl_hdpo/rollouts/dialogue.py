@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from verl_hdpo.rollouts.rollout import Call, Turn
@@ -18,11 +18,9 @@ _HEADER = re.compile(r"<\|im_start\|>\s*(\w+)\n?|<\|start_header_id\|>(\w+)<\|en
 _ENDS = re.compile(
     r"(<\|im_end\|>|<\|eot_id\|>|<\|eom_id\|>|<\|endoftext\|>|<\|end_of_text\|>|<\|begin_of_text\|>|</s>)"
 )
-_RESPONSE = re.compile(r"<tool_response>\n?(.*?)\n?</tool_response>", re.DOTALL)
-_BARE_TOOLS = re.compile(
-    r"\n?(?:user\n)?\s*((?:<tool_response>.*?</tool_response>\s*)+)(?:\nassistant\n|assistant\n)?", re.DOTALL
-)
-"""Answers of tools as they stand in a text without special tokens."""
+_OPEN, _CLOSE = "<tool_response>", "</tool_response>"
+_FRAME = re.compile(r"(?:(?:user|tool|assistant)\s*)*")
+"""What a template puts around answers of tools."""
 _BARE_ROLES = re.compile(r"(?:\A|\n)(system|user|assistant)\n")
 _CALL = re.compile(r"<tool_call>(.*?)(?:</tool_call>|\Z)", re.DOTALL)
 _FUNCTION = re.compile(r"\s*<function=([^>\n]*)>(.*?)(?:</function>\s*|\Z)", re.DOTALL)
@@ -42,13 +40,18 @@ def assistant_turn(text: str) -> Turn:
 
 def tool_turns(text: str) -> list[Turn]:
     """A stretch that stands between two turns of the model: what tools, or a user, answered."""
-    if answers := _RESPONSE.findall(text):
-        return [Turn("tool", answer) for answer in answers]
-    turns = []
-    parts = _split(text)
-    for role, said in parts or [("tool", re.sub(r"\s*\bassistant\s*\Z", "", _ENDS.sub("", text)))]:
-        if role != "assistant" and (said := said.strip()):
-            turns.append(Turn(role, said))
+    turns, at, parts = [], 0, _split(text)
+    if _OPEN not in text:
+        for role, said in parts or [("tool", _without_role(_ENDS.sub("", text), "assistant"))]:
+            if role != "assistant" and (said := said.strip()):
+                turns.append(Turn(role or "tool", said))
+        return turns
+    for start, end, answer in [*_responses(text), (len(text), len(text), None)]:
+        between = _ENDS.sub("", _HEADER.sub("", text[at:start])).strip()
+        if not _FRAME.fullmatch(between):
+            turns.append(Turn("user", between))
+        turns += [] if answer is None else [Turn("tool", answer)]
+        at = end
     return turns
 
 
@@ -56,15 +59,14 @@ def response_turns(text: str) -> tuple[Turn, ...]:
     """A whole response, of which nobody says who wrote what."""
     turns, at = [], 0
     if parts := _split(text):
-        first = _HEADER.search(text)
-        before = text[: first.start()] if first else ""
-        turns += [assistant_turn(before)] if before.strip() else []
         for role, said in parts:
-            turns += [assistant_turn(said)] if role == "assistant" else tool_turns(said)
+            turns += [assistant_turn(said)] if role in ("", "assistant") else tool_turns(said)
         return _without_empty(turns)
-    for found in _BARE_TOOLS.finditer(text):
-        turns += [assistant_turn(text[at : found.start()]), *tool_turns(found[1])]
-        at = found.end()
+    for start, end, answer in _responses(text):
+        turns += [assistant_turn(_without_role(text[at:start], "user")), Turn("tool", answer)]
+        at = end
+        if (rest := text[at:].lstrip()).startswith("assistant\n"):
+            at = len(text) - len(rest) + len("assistant\n")
     return _without_empty([*turns, assistant_turn(text[at:])])
 
 
@@ -72,7 +74,7 @@ def prompt_turns(text: str) -> tuple[Turn, ...]:
     """A prompt as text, after the chat template."""
     bare = [*_BARE_ROLES.finditer(text)] if _BARE_ROLES.match(text) else []
     parts = _split(text) or _stretches(text, bare) or [("user", text)]
-    return tuple(Turn(role, said.strip()) for role, said in parts if said.strip())
+    return tuple(Turn(role or "user", said.strip()) for role, said in parts if said.strip())
 
 
 def message_turns(messages: Iterable[Mapping[str, Any]]) -> tuple[Turn, ...]:
@@ -104,9 +106,28 @@ def content_of(content: Any) -> tuple[str, tuple[str, ...]]:
     return "\n".join(texts), tuple(images)
 
 
+def _responses(text: str) -> Iterator[tuple[int, int, str]]:
+    """(start, end, what is in it) of each answer of a tool; in linear time, whatever a model repeats."""
+    at = 0
+    while (start := text.find(_OPEN, at)) >= 0 and (end := text.find(_CLOSE, start)) >= 0:
+        at = end + len(_CLOSE)
+        yield start, at, text[start + len(_OPEN) : end].removeprefix("\n").removesuffix("\n")
+
+
+def _without_role(text: str, role: str) -> str:
+    """``text`` without the name of the next turn's role, and the white space, at its end."""
+    said = text.rstrip()
+    return said[: -len(role)].rstrip() if re.search(rf"(?:\A|\s){role}\Z", said) else said
+
+
 def _split(text: str) -> list[tuple[str, str]]:
-    """(role, text) of each turn that a header of special tokens begins; empty where there is none."""
-    return [(role, _ENDS.sub("", said)) for role, said in _stretches(text, [*_HEADER.finditer(text)])]
+    """(role, text) of each turn that a header of special tokens begins; empty where there is none.
+
+    What stands before the first is of no role.
+    """
+    headers = [*_HEADER.finditer(text)]
+    before = [("", text[: headers[0].start()])] if headers else []
+    return [(role, _ENDS.sub("", said)) for role, said in before + _stretches(text, headers)]
 
 
 def _stretches(text: str, headers: Sequence[re.Match[str]]) -> list[tuple[str, str]]:
