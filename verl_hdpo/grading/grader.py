@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from verl_hdpo.grading.question import Question
 from verl_hdpo.grading.references import references
-from verl_hdpo.grading.rules import AnswerChecker, RuleChecker
+from verl_hdpo.grading.rules import WRONG, AnswerChecker, RuleChecker
+from verl_hdpo.grading.verdict_cache import VerdictCache
 from verl_hdpo.outcomes.outcome import Outcome
 from verl_hdpo.settings.group import SettingsError
 from verl_hdpo.settings.reward import RewardSettings
@@ -35,16 +36,19 @@ class Grader:
         """As ``reward.reward_kwargs`` has it; the other arguments are the :class:`Judge`'s.
 
         Raises:
-            SettingsError: the judge lacks something.
+            SettingsError: the judge lacks something, or a cache cannot be used.
         """
-        if settings.judge is None or settings.judge.when == "never":
-            return cls(RuleChecker(settings.check, settings.check_timeout, policy=settings.policy))
-        rules = RuleChecker(settings.check, settings.check_timeout, Outcome.unknown("undecided"), settings.policy)
+        asked = settings.judge if settings.judge is not None and settings.judge.when != "never" else None
+        undecided = Outcome.unknown("undecided") if asked else WRONG
+        cache = VerdictCache(settings.cache_dir) if settings.cache_dir else None
+        rules = RuleChecker(settings.check, settings.check_timeout, undecided, settings.policy, cache)
+        if asked is None:
+            return cls(rules)
         try:
             from verl_hdpo.grading.judge.judge import Judge
         except ModuleNotFoundError as error:
             raise SettingsError(f"the judge needs {error.name}: pip install 'verl-hdpo[judge]'") from None
-        return cls(rules, Judge(settings.judge, workers, router, router_model), settings.judge.when == "always")
+        return cls(rules, Judge(asked, workers, router, router_model), asked.when == "always")
 
     async def __call__(
         self, answer: str, ground_truth: Any, question: Question, extra_info: Mapping[str, Any]

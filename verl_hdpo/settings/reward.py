@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from verl_hdpo.settings.group import StrictSettings, Wanted
-from verl_hdpo.settings.judge import JudgeSettings
+from verl_hdpo.settings.judge import JudgeSettings, OptionalPath
 from verl_hdpo.settings.policy import Policy
 
 Check = Literal["auto", "exact", "math"]
@@ -49,6 +49,9 @@ class RewardSettings(StrictSettings):
     """What counts as the same answer, for which see [grading.md](grading.md)."""
     check_timeout: Annotated[float, Field(gt=0), Wanted("a number of seconds > 0")] = 5.0
     """Seconds of processor time for a check by the rules."""
+    cache_dir: OptionalPath = None
+    """Folder on a local disk of the node where math-verify's verdicts are kept for all workers and later runs. null:
+    in memory, for each worker alone."""
     function_timeout: Annotated[float, Field(gt=0), Wanted("a number of seconds > 0")] = 30.0
     """Seconds for a call of a custom reward function. In a process, those in which it waited for a processor do not
     count."""
