@@ -92,7 +92,7 @@ def _are_several(named: Sequence[tuple[str, Shape]]) -> bool:
 def _is_name(shape: Shape) -> bool:
     """Whether it only names what is sought: ``x``, ``f(x)``, ``(p, q)``, ``|AB|``, but not ``x + y``."""
     if isinstance(shape, Tagged):
-        return shape.kind == "ratio"
+        return shape.kind == "names"
     if isinstance(shape, Group):
         return shape.left == "(" and all(_is_name(one) for one in shape.items)
     return isinstance(shape, Formula) and shape.tree.is_name() and is_harmless(_NO_WORD.sub(" ", shape.text))

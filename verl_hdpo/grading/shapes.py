@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 from collections.abc import Sequence
@@ -89,7 +90,7 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Tagged:
-    """What is equal only to the same of its kind: a number of another base, a residue, a ratio, a span."""
+    """What is equal only to the same of its kind: a number of another base, a residue, a ratio of numbers or names, a span."""
 
     kind: str
     parts: tuple[Shape | str, ...]
@@ -154,6 +155,11 @@ def _tagged(text: str, policy: Policy) -> Shape | None:
         return Tagged("ratio", tuple(Number(Fraction(part)) for part in text.replace(" ", "").split(":")))
     if (found := _SPAN.fullmatch(text)) and _is_span(text, found):
         return Tagged("span", (found[1], found[2]))
+    names = split(text, (":",))
+    if len(names) > 1 and not re.search(r"[\s=<>]", text):
+        with contextlib.suppress(UnreadableFormula):
+            if all(read_formula(name).is_name() for name in names):
+                return Tagged("names", tuple(names))
     if found := _MODULUS.search(text):
         modulus = text[found.end() :].strip("(){} ")
         left = text[: found.start()].strip(" (").replace("\\equiv", "=")
