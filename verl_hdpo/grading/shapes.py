@@ -90,7 +90,7 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Tagged:
-    """What is equal only to the same of its kind: a number of another base, a residue, a ratio of numbers or names, a span."""
+    """What is equal only to the same of its kind: a number of another base, a residue, a ratio, a span."""
 
     kind: str
     parts: tuple[Shape | str, ...]
