@@ -3,6 +3,7 @@
 <!-- settings: NAME --> ... <!-- end -->    a table of the group's keys, defaults and descriptions
 <!-- pairs --> ... <!-- end -->             labelled answers of the tests, those that are to be shown
 <!-- policies --> ... <!-- end -->          labelled answers that a policy decides
+<!-- changes: NAME --> ... <!-- end -->     a table of what became of keys, launchers, estimators or tool classes
 """
 
 from __future__ import annotations
@@ -10,10 +11,16 @@ from __future__ import annotations
 import ast
 import json
 import re
+from collections.abc import Callable, Iterator
 from itertools import groupby, product
 from pathlib import Path
 from typing import Any
 
+from verl_hdpo.migration.estimators import CHANGED as ESTIMATORS
+from verl_hdpo.migration.estimators import SAME
+from verl_hdpo.migration.keys import ASYNCHRONOUS, OTHER_PROJECTS, REMOVED, UNREAD, Change
+from verl_hdpo.migration.launchers import LAUNCHERS
+from verl_hdpo.migration.tool_classes import TOOL_CLASSES
 from verl_hdpo.settings.algorithms import ALGORITHMS
 from verl_hdpo.settings.group import Settings
 from verl_hdpo.settings.judge import JudgeSettings
@@ -26,6 +33,7 @@ PACKAGE = DOCS.parent / "verl_hdpo"
 MARKED = re.compile(r"(<!-- settings: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 PAIRS = DOCS.parent / "tests" / "grading" / "data"
 TABLES = re.compile(r"(<!-- (pairs|policies) -->\n).*?(<!-- end -->)", re.DOTALL)
+CHANGED = re.compile(r"(<!-- changes: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 IMPORTS = re.compile(r"(<!-- imports -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -76,6 +84,48 @@ def policies_table() -> str:
     return "\n".join(rows) + "\n"
 
 
+def changes_table(name: str) -> str:
+    """A row of Markdown for each entry of a table in ``verl_hdpo/migration``."""
+    rows = CHANGES[name]()
+    return "\n".join([next(rows), "|---" * 3 + "|", *rows]) + "\n"
+
+
+def _keys(table: dict[str, Change]) -> Iterator[str]:
+    yield "| key | now | why |"
+    for key, change in table.items():
+        now = f"`{change.moved}`" if change.moved else change.instead or "delete it"
+        yield f"| `{key}` | {now} | {change.why} |"
+
+
+def _launchers() -> Iterator[str]:
+    yield "| launcher | settings that do the same | why |"
+    for name, known in LAUNCHERS.items():
+        yield f"| `{name}` | {', '.join(f'`{setting}`' for setting in known.settings) or 'none needed'} | {known.why} |"
+
+
+def _estimators() -> Iterator[str]:
+    yield "| estimator | changes with hdpo | |"
+    yield f"| {', '.join(f'`{name}`' for name in SAME)} | nothing but the efficiency channel | |"
+    yield from (f"| `{name}` | {changed} | |" for name, changed in ESTIMATORS.items())
+
+
+def _tool_classes() -> Iterator[str]:
+    yield "| class of verl 0.7 and 0.8 | class here | |"
+    for name, known in TOOL_CLASSES.items():
+        yield f"| `{name}` | {f'`{known.class_name}`' if known.class_name else 'none'} | {known.how} |"
+
+
+CHANGES: dict[str, Callable[[], Iterator[str]]] = {
+    "unread": lambda: _keys(UNREAD),
+    "removed": lambda: _keys(REMOVED),
+    "asynchronous": lambda: _keys(ASYNCHRONOUS),
+    "other_projects": lambda: _keys(OTHER_PROJECTS),
+    "launchers": _launchers,
+    "estimators": _estimators,
+    "tool_classes": _tool_classes,
+}
+
+
 def arrows() -> set[tuple[str, str]]:
     """Pairs of folders of which the first imports the second."""
     found = set()
@@ -103,6 +153,7 @@ def generated(page: str) -> str:
     tables = {"pairs": pairs_table, "policies": policies_table}
     page = TABLES.sub(lambda found: found[1] + tables[found[2]]() + found[3], page)
     page = IMPORTS.sub(lambda found: found[1] + imports_diagram() + found[2], page)
+    page = CHANGED.sub(lambda found: found[1] + changes_table(found[2]) + found[3], page)
     return MARKED.sub(lambda found: found[1] + settings_table(GROUPS[found[2]]) + found[3], page)
 
 

@@ -26,21 +26,23 @@ ARROWS: dict[str, set[str]] = {
     "outcomes": {"algorithm", "settings"},
     "grading": {"settings", "outcomes", "runs"},
     "tools": {"settings", "runs"},
-    "adapters": {"algorithm", "outcomes", "grading", "settings", "tools", "rollouts"},
-    "runs": set(),
+    "adapters": {"algorithm", "migration", "outcomes", "grading", "settings", "tools", "rollouts"},
+    "migration": set(),
+    "runs": {"migration"},
     "rollouts": {"outcomes"},
     "look": {"rollouts"},
     "cpu": set(),
     "evaluation": {"runs", "adapters", "outcomes"},
     "compare": {"runs", "settings"},
     "pricing": {"algorithm", "compare", "rollouts", "settings"},
-    "doctor": {"runs", "adapters", "grading", "outcomes", "pricing", "settings", "tools", "plugin"},
-    "cli": {"look", "doctor", "compare", "grading", "pricing", "settings", "evaluation", "tools", "adapters", "runs"},
+    "doctor": {"migration", "runs", "adapters", "grading", "outcomes", "pricing", "settings", "tools", "plugin"},
+    "cli": {"adapters", "compare", "doctor", "evaluation", "grading", "look"}
+    | {"migration", "pricing", "runs", "settings", "tools"},
     "plugin": {"adapters"},
     "__main__": {"cli"},
 }
 """What each folder may import of the others."""
-HOSTLESS = ("algorithm", "settings", "outcomes", "grading", "pricing", "runs", "rollouts", "look")
+HOSTLESS = ("algorithm", "migration", "settings", "outcomes", "grading", "pricing", "runs", "rollouts", "look")
 """Folders that know nothing of verl and what it brings."""
 TOOL_CLASSES = ("calculator", "image_search", "mcp", "python", "remote", "text_search")
 PYDANTIC = {"pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection"}

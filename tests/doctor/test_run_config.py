@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from run_findings import LOOP, MULTI_TURN, ROLLOUT, findings, marked, only, overrides, run_findings, told
 
-from verl_hdpo.adapters.removed_keys import REMOVED
+from verl_hdpo.migration.keys import change_of
 
 
 def test_a_rival_is_named_with_its_settings(run):
@@ -231,9 +231,8 @@ def test_megatron_needs_its_bridge(run):
 @pytest.mark.parametrize("key", ["data.sampler.class_path", "trainer.use_legacy_worker_impl"])
 def test_a_key_that_verl_removed_is_called_that(run, key):
     found = [finding for finding in run_findings([*overrides(run), f"{key}=x"]) if finding.mark == "FAIL"]
-    assert "no longer has this setting" in only(found).found
-    instead = REMOVED.get(key) or REMOVED.get(key.rpartition(".")[0])
-    assert (instead or "delete it") in found[0].advice[0]
+    change = change_of(key)
+    assert change.why in only(found).found and found[0].advice == (change.advice,)
 
 
 def test_a_misspelt_key_hides_no_other_mistake(run):

@@ -48,10 +48,10 @@ def test_a_verl_command_line_can_be_pasted(asked, arguments, name, expected):
 @pytest.mark.parametrize(
     ("started", "instead"),
     [
-        (["-m", "verl.experimental.fully_async_policy.fully_async_main"], "trainer.v1.trainer_mode=separate_async"),
-        (["-m", "verl.experimental.one_step_off_policy.main_ppo"], "trainer.v1.trainer_mode=separate_async"),
-        (["-m", "recipe.dapo.main_dapo"], "algorithm.filter_groups.enable=true"),
-        (["-m", "verl.trainer.main_ppo_sync"], "trainer.v1.trainer_mode=sync"),
+        (["-m", "verl.experimental.fully_async_policy.fully_async_main"], "verl-hdpo migrate"),
+        (["-m", "verl.experimental.one_step_off_policy.main_ppo"], "verl-hdpo migrate"),
+        (["-m", "recipe.dapo.main_dapo"], "verl-hdpo migrate"),
+        (["-m", "verl.trainer.main_ppo_sync"], "verl-hdpo migrate"),
         (["-m", "my.own.trainer"], f"give the command line of python -m {MAIN_PPO}"),
         (["train.py"], f"give the command line of python -m {MAIN_PPO}"),
     ],
@@ -60,8 +60,8 @@ def test_a_verl_command_line_can_be_pasted(asked, arguments, name, expected):
 def test_another_trainer_s_command_line_is_refused_with_what_to_do(command, started, instead):
     result = CliRunner().invoke(main, [*command, "--", "python3", *started, "a=1"])
     assert result.exit_code == 2
-    assert f"{started[-1]} is not verl's V1 trainer" in result.output.replace("\n", " ")
-    assert instead in result.output
+    assert f"{started[-1]} is not {MAIN_PPO}, verl's V1 trainer" in result.output.replace("\n", " ")
+    assert instead in result.output.replace("\n", " ")
 
 
 def test_a_command_line_of_verls_without_dashes_before_it():

@@ -20,6 +20,11 @@ def test_every_group_has_its_table():
     assert sorted(found) == sorted(GENERATE["GROUPS"])
 
 
+def test_every_table_of_changes_is_on_a_page():
+    found = [name for path in DOCS.rglob("*.md") for _, name, _ in GENERATE["CHANGED"].findall(path.read_text())]
+    assert sorted(found) == sorted(GENERATE["CHANGES"])
+
+
 @pytest.mark.parametrize("name", GENERATE["GROUPS"])
 def test_every_field_has_a_description(name):
     bare = [key for key, field in GENERATE["GROUPS"][name].model_fields.items() if not field.description]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+import functools
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 import hydra
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
 _verl = find_spec("verl")  # to import it takes seconds
@@ -16,14 +21,41 @@ assert _verl is not None and _verl.origin is not None, "verl-hdpo depends on ver
 STOCK_CONFIG = Path(_verl.origin).parent / "trainer" / "config"
 
 
-def compose(config_name: str, config_path: str | None, config_dir: str | None, overrides: list[str]) -> DictConfig:
-    """Compose the config as hydra does for verl's launcher; ``config_path`` is absolute."""
+def compose(config_name: str, config_path: str | None, config_dir: str | None, overrides: Sequence[str]) -> DictConfig:
+    """Compose the config as hydra does for verl's launcher; ``config_path`` is absolute.
+
+    Most of the time goes into reading the files: that is done once for all overrides with the same :func:`choices`.
+    """
+    chosen = choices(overrides, config_path, config_dir)
+    config = copy.deepcopy(unchanged(config_name, config_path, config_dir, chosen))
+    others = [override for override in overrides if override not in chosen]
+    ConfigLoaderImpl._apply_overrides_to_config(OverridesParser.create().parse_overrides(others), config)
+    return config
+
+
+@functools.cache
+def unchanged(
+    config_name: str, config_path: str | None, config_dir: str | None, chosen: tuple[str, ...] = ()
+) -> DictConfig:
+    """The config before any override but those that choose an option of a group."""
     # What hydra.main does; its public initialize_config_dir() takes no --config-dir.
     search_path = create_config_search_path(str(config_path or STOCK_CONFIG))
     if config_dir:
         search_path.prepend("command-line", f"file://{Path(config_dir).resolve()}", anchor="schema")
     Hydra.create_main_hydra2("main_ppo", search_path)
     try:
-        return hydra.compose(config_name.removesuffix(".yaml"), overrides)
+        return hydra.compose(config_name.removesuffix(".yaml"), [*chosen])
     finally:
         GlobalHydra.instance().clear()
+
+
+def choices(overrides: Sequence[str], config_path: str | None, config_dir: str | None) -> tuple[str, ...]:
+    """The overrides that decide which files are read: a group's option, and hydra's own settings."""
+    folders = [Path(folder) for folder in (config_path, config_dir, STOCK_CONFIG) if folder]
+
+    def chooses(override: str) -> bool:
+        key = override.lstrip("+~").partition("=")[0]
+        group = key.partition("@")[0]
+        return "@" in key or key.partition(".")[0] == "hydra" or any((folder / group).is_dir() for folder in folders)
+
+    return tuple(override for override in overrides if chooses(override))

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import difflib
-import functools
+import copy
 import re
 from collections.abc import Iterator, Sequence
-from importlib import metadata
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from verl_hdpo.adapters.composed_config import compose
-from verl_hdpo.adapters.removed_keys import removed
+from verl_hdpo.adapters.composed_config import choices, compose, unchanged
+from verl_hdpo.adapters.unknown_keys import UnknownKeys, nodes_of
+
+Where: TypeAlias = tuple[str, str | None, str | None]
+"""The name of a config, ``--config-path`` and ``--config-dir``."""
+
+TAKE_TEXT = ("algorithm.rollout_correction.rollout_is_threshold",)
+"""Settings whose default is a number and that verl reads as text too: ``0.5_4.0`` (trainer/config/algorithm.py)."""
 
 _QUOTED = re.compile(r"Could not .*?'([^']+)'")
 
@@ -28,12 +32,14 @@ class OverrideProblem(NamedTuple):
         found: what is wrong.
         advice: what to do.
         meant: an override to go on with in its place; empty to go on without, None where there is no going on.
+        beside: an override to go on with as well; empty for none.
     """
 
     override: str
     found: str
     advice: str
     meant: str | None = None
+    beside: str = ""
 
 
 def compose_telling_all(
@@ -49,15 +55,21 @@ def compose_telling_all(
         return None, problems
     where = config_name, config_path, config_dir
     while True:
+        tried = [*left]
         try:
             config = compose(*where, left)
         except Exception as error:  # hydra lets a ValueError of its own through now and then
-            problem = _problem(error, left, where)
-            problems.append(problem)
-            if problem.meant is None:
+            told = _unknown(left, where) if "is not in struct" in str(error.__cause__) else []
+            told = told or [_problem(error, left, config_path)]
+            problems += told
+            if any(problem.meant is None for problem in told):
                 return None, problems
-            at = left.index(problem.override)
-            left[at : at + 1] = [problem.meant] if problem.meant else []
+            for problem in told:
+                at = left.index(problem.override)
+                left[at : at + 1] = [problem.meant] if problem.meant else []
+            left += {problem.beside for problem in told} - {"", *left}
+            if left == tried:
+                return None, problems
         else:
             # What follows from a value that is no value cannot be told from other mistakes.
             faults = [*_wrong_types(config, left, where), *_unresolved(config, left)]
@@ -78,10 +90,39 @@ def _unreadable(overrides: Sequence[str]) -> Iterator[OverrideProblem]:
             )
 
 
-def _problem(error: Exception, overrides: Sequence[str], where: tuple[str, str | None, str | None]) -> OverrideProblem:
+def _unknown(overrides: Sequence[str], where: Where) -> list[OverrideProblem]:
+    """Every override whose key the config does not have."""
+    chosen = choices(overrides, *where[1:])
+    before = unchanged(*where, chosen)
+    config = copy.deepcopy(before)
+    OmegaConf.set_struct(config, True)
+    keys = UnknownKeys(before, lambda engine: _of_engine(engine, where))
+    found, parser = [], OverridesParser.create()
+    for override in overrides:
+        parsed = parser.parse_override(override)
+        if override in chosen or parsed.is_delete():
+            continue
+        adds = parsed.is_add() or parsed.is_force_add()
+        try:
+            OmegaConf.update(config, parsed.key_or_group, parsed.value(), merge=True, force_add=adds)
+        except (ConfigAttributeError, ConfigKeyError):
+            found.append(OverrideProblem(override, *keys.told(override)))
+        except Exception:  # its value is wrong, which hydra says in turn
+            continue
+    return found
+
+
+def _problem(error: Exception, overrides: Sequence[str], config_path: str | None) -> OverrideProblem:
+    if "Primary config directory not found" in str(error):
+        advice = (
+            "name the folder of your config; hydra takes a relative one from the folder of verl/trainer/main_ppo.py"
+        )
+        return OverrideProblem("", f"--config-path={config_path}: there is no such folder", advice)
     quoted = _QUOTED.search(str(error))
     named = quoted[1] if quoted else ""
-    override = next((o for o in overrides if named and named in (_key(o), _choice(o))), None)
+    # The last that hydra may mean: of two that add a key it refuses the second.
+    meant = [o for o in overrides if named and not o.startswith("++") and named in (_key(o), _choice(o))]
+    override = meant[-1] if meant else None
     text = str(error).partition("\nConfig search path")[0].strip()
     if override is None:
         return OverrideProblem("", text, "check the config's name and the overrides")
@@ -89,46 +130,19 @@ def _problem(error: Exception, overrides: Sequence[str], where: tuple[str, str |
     if override.startswith("~"):
         return OverrideProblem(override, f"{override}: there is no {key} to remove", "leave it out", "")
     if override.startswith("+"):
-        advice = f"write {key}={value}"
-        return OverrideProblem(override, f"{override}: the config has {key} already", advice, f"++{key}={value}")
-    if "is not in struct" in str(error.__cause__):
-        return _unknown(override, key, value, list(_keys(_stock(*where))))
+        has = "it is added twice" if len(meant) > 1 else f"the config has {key} already"
+        advice = "keep one of them" if len(meant) > 1 else f"write {key}={value}"
+        return OverrideProblem(override, f"{override}: {has}", advice, f"++{key}={value}")
     return OverrideProblem(override, f"{override}: {text}", "use one of those, or a config of your own")
 
 
-def _unknown(override: str, key: str, value: str, known: Sequence[str]) -> OverrideProblem:
-    release = metadata.version("verl")
-    instead = removed(key)
-    if instead is not None:
-        advice = f"its purpose is now served by {instead}" if instead else "delete it"
-        return OverrideProblem(override, f"{key}: verl {release} no longer has this setting", advice, "")
-    found = f"{key}: verl {release} has no such setting"
-    if close := _alike(key, known):
-        return OverrideProblem(override, found, f"did you mean {close}?", f"{close}={value}")
-    return OverrideProblem(override, found, f"remove it; +{key}={value} adds it for code of your own that reads it", "")
-
-
-def _alike(key: str, known: Sequence[str]) -> str | None:
-    """The key that was probably meant: one of the same group, or the only one of this name elsewhere."""
-    group, _, name = key.rpartition(".")
-    siblings = {other.rpartition(".")[2]: other for other in known if other.rpartition(".")[0] == group}
-    if close := difflib.get_close_matches(name, siblings, n=1, cutoff=0.75):
-        return siblings[close[0]]
-    same_name = [other for other in known if other.rpartition(".")[2] == name]
-    if len(same_name) == 1:
-        return same_name[0]
-    return next(iter(difflib.get_close_matches(key, same_name, n=1, cutoff=0.8)), None)
-
-
-def _wrong_types(
-    config: DictConfig, overrides: Sequence[str], where: tuple[str, str | None, str | None]
-) -> Iterator[OverrideProblem]:
+def _wrong_types(config: DictConfig, overrides: Sequence[str], where: Where) -> Iterator[OverrideProblem]:
     """Text where verl's default is a number or a flag: verl would stumble over it somewhere."""
-    stock = _stock(*where)
+    before = unchanged(*where)
     for override in overrides:
-        key, default = _key(override), OmegaConf.select(stock, _key(override), throw_on_resolution_failure=False)
+        key, default = _key(override), OmegaConf.select(before, _key(override), throw_on_resolution_failure=False)
         value = OmegaConf.select(config, key, throw_on_resolution_failure=False)
-        if isinstance(default, int | float) and isinstance(value, str):
+        if isinstance(default, int | float) and isinstance(value, str) and key not in TAKE_TEXT:
             wanted = "true or false" if isinstance(default, bool) else "a number"
             found = f"{key}={value}: {wanted} is wanted there, as verl's default, {default}"
             yield OverrideProblem(override, found, f"write {key}={default}, or another such value")
@@ -138,7 +152,9 @@ def _unresolved(config: DictConfig, overrides: Sequence[str]) -> Iterator[Overri
     """Values that refer to nothing, each told once: others may refer to it in turn."""
     given = {_key(override) for override in overrides}
     found: dict[str, str] = {}
-    for key in _keys(config):
+    for key, node in nodes_of(config):
+        if not node._is_interpolation():
+            continue
         try:
             OmegaConf.select(config, key)
         except OmegaConfBaseException as error:
@@ -148,17 +164,12 @@ def _unresolved(config: DictConfig, overrides: Sequence[str]) -> Iterator[Overri
         yield OverrideProblem("", f"{key}: {told}", "set what it refers to, or give it a value of its own")
 
 
-@functools.cache
-def _stock(config_name: str, config_path: str | None, config_dir: str | None) -> DictConfig:
-    return compose(config_name, config_path, config_dir, [])
-
-
-def _keys(config: DictConfig, above: str = "") -> Iterator[str]:
-    for name in map(str, config):
-        yield f"{above}{name}"
-        child = None if OmegaConf.is_missing(config, name) else config._get_node(name)
-        if isinstance(child, DictConfig) and not child._is_none() and not child._is_interpolation():
-            yield from _keys(child, f"{above}{name}.")
+def _of_engine(engine: str, where: Where) -> DictConfig | None:
+    """The config for another ``model_engine``; None where it leaves no choice of one."""
+    try:
+        return unchanged(*where, (f"model_engine={engine}",))
+    except Exception:  # a config of the owner's own may have no such group
+        return None
 
 
 def _key(override: str) -> str:

@@ -17,6 +17,7 @@ from verl.tools.function_tool import FunctionTool
 from verl.tools.tool_registry import ToolType, load_all_tools
 
 from verl_hdpo.adapters.user_code import class_problems, config_file, find_modules_here, in_words
+from verl_hdpo.migration.tool_classes import replacement
 from verl_hdpo.settings.tool import ToolConfigError
 
 Tool: TypeAlias = BaseTool | FunctionTool
@@ -88,7 +89,9 @@ def _problems(entry: Any) -> Iterator[str]:
     kind = config.get("type") if isinstance(config, dict) else None
     if kind not in kinds:
         yield f"config.type must be {' or '.join(kinds)}, found {kind!r}"
-    yield from class_problems(entry["class_name"], "class_name")
+    instead = replacement(entry["class_name"])
+    for problem in class_problems(entry["class_name"], "class_name"):
+        yield f"{problem}; {instead}" if instead else problem
 
 
 def _load(name: str, path: str) -> list[Tool]:

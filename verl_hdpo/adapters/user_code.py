@@ -66,7 +66,7 @@ def _why_not_imported(module: str, error: Exception) -> str:
     if module != missing and not module.startswith(f"{missing}."):
         return f"{module} imports {missing}, which is not installed; pip install it"
     if missing.startswith("verl."):
-        return f"verl has no module {missing} any more; use another class, such as one of verl_hdpo.tools"
+        return f"verl has no module {missing} any more"
     file = f"{missing.partition('.')[0]}.py"
     return (
         f"there is no module {missing} in {os.getcwd()} or among the installed packages; start in the folder of "

@@ -13,6 +13,7 @@ from verl_hdpo.cli.images import images
 from verl_hdpo.cli.index import index
 from verl_hdpo.cli.look import look
 from verl_hdpo.cli.mcp import mcp
+from verl_hdpo.cli.migrate import migrate
 from verl_hdpo.cli.plain_errors import PlainErrors
 from verl_hdpo.cli.price import price
 from verl_hdpo.cli.tool_server import tool_server
@@ -30,5 +31,5 @@ def main() -> None:
     """
 
 
-for command in (compare, doctor, evaluate, grade, images, index, look, mcp, price, tool_server):
+for command in (compare, doctor, evaluate, grade, images, index, look, mcp, migrate, price, tool_server):
     main.add_command(command)

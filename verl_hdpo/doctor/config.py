@@ -8,24 +8,19 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from verl_hdpo.adapters.composed_config import unchanged
 from verl_hdpo.adapters.names import REWARD_MANAGER
-from verl_hdpo.adapters.override_problems import compose_telling_all
+from verl_hdpo.adapters.override_problems import OverrideProblem, compose_telling_all
 from verl_hdpo.adapters.run_settings import group_settings, reward_settings
+from verl_hdpo.adapters.unknown_keys import keys_of
 from verl_hdpo.doctor.files import Lookup, missing_files
 from verl_hdpo.doctor.sections import CONFIG
+from verl_hdpo.migration.keys import UNREAD, change_of
 from verl_hdpo.runs.finding import Finding
 from verl_hdpo.settings.algorithms import ALGORITHMS
 from verl_hdpo.settings.group import SettingsError
 
-LEGACY_REWARDS = {
-    "custom_reward_function.path": "reward.custom_reward_function.path",
-    "reward_model.reward_manager": "reward.reward_manager.name",
-    "reward_model.enable": "reward.reward_model.enable",
-    "reward_model.model.path": "reward.reward_model.model_path",
-    "reward_model.reward_kwargs": "reward.reward_kwargs",
-    "sandbox_fusion.url": "reward.sandbox_fusion.url",
-}
-"""Settings in their old places, which verl 0.9 still accepts and main_ppo no longer reads -> their new places."""
+STOCK_CONFIGS = ("ppo_trainer", "ppo_megatron_trainer")
 
 
 def composed(
@@ -33,12 +28,27 @@ def composed(
 ) -> tuple[DictConfig | None, list[Finding]]:
     """The config with what is wrong with it; None where it cannot be composed."""
     config, problems = compose_telling_all(config_name, config_path, config_dir, overrides)
-    found = [Finding(CONFIG, "FAIL", "config", problem.found, (problem.advice,)) for problem in problems]
+    found = [Finding(CONFIG, "FAIL", "config", text, (advice,)) for text, advice in _alike(problems)]
     if config is None:
         return None, found
     if not found:
         found.append(Finding(CONFIG, "ok", "config", f"{config_name}, {len(overrides)} overrides"))
-    return config, [*found, *_settings(config), *_legacy_rewards(config), *missing_files(lookup_in(config))]
+    return config, [
+        *found,
+        *_settings(config),
+        *_unread(config),
+        *_old_keys(config, config_name, overrides),
+        *missing_files(lookup_in(config)),
+    ]
+
+
+def _alike(problems: Sequence[OverrideProblem]) -> Iterator[tuple[str, str]]:
+    """What is wrong and what to do; keys of which the same is to be said are told together."""
+    keys: dict[tuple[str, str], list[str]] = {}
+    for problem in problems:
+        key, colon, why = problem.found.partition(": ")
+        keys.setdefault((f"{colon}{why}", problem.advice), []).append(key)
+    yield from ((f"{', '.join(several)}{why}", advice) for (why, advice), several in keys.items())
 
 
 def lookup_in(config: DictConfig) -> Lookup:
@@ -71,8 +81,25 @@ def _told_of(read: Callable[[], Any], above: DictConfig, name: str) -> Iterator[
             del above[name]
 
 
-def _legacy_rewards(config: DictConfig) -> Iterator[Finding]:
-    for old, new in LEGACY_REWARDS.items():
-        if value := OmegaConf.select(config, old):
-            found = f"{old}={value}: verl.trainer.main_ppo does not read this legacy setting"
-            yield Finding(CONFIG, "FAIL", "config", found, (f"use {new}",))
+def _unread(config: DictConfig) -> Iterator[Finding]:
+    """Settings that verl accepts and nothing reads."""
+    for old in UNREAD:
+        value = OmegaConf.select(config, old)
+        group = isinstance(value, DictConfig)
+        values = {f"{old}.{key}": value[key] for key in map(str, value)} if group else {old: value}
+        for key, given in values.items():
+            if given is not None and (change := change_of(key, UNREAD)):
+                yield Finding(CONFIG, "FAIL", "config", f"{key}={given}: {change.why}", (change.advice,))
+
+
+def _old_keys(config: DictConfig, config_name: str, overrides: Sequence[str]) -> Iterator[Finding]:
+    """Keys of another verl in a config of the owner's own, or added by ``+``: hydra takes them, nothing reads them."""
+    given = {override.lstrip("+").partition("=")[0] for override in overrides if override.startswith("+")}
+    if config_name.removesuffix(".yaml") not in STOCK_CONFIGS:
+        given |= set(keys_of(config)) - {key for name in STOCK_CONFIGS for key in keys_of(unchanged(name, None, None))}
+    for key in sorted(given):
+        value, change = OmegaConf.select(config, key, throw_on_resolution_failure=False), change_of(key)
+        if change and not isinstance(value, DictConfig) and not change_of(key, UNREAD):  # which is told already
+            yield Finding(
+                CONFIG, "warn", "config", f"{key}={value}: verl does not read it: {change.why}", (change.advice,)
+            )

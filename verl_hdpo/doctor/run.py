@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import copy
 import inspect
+import re
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from io import StringIO
 
+from hydra.errors import InstantiationException
 from omegaconf import DictConfig
+from omegaconf.errors import MissingMandatoryValue
 from verl.trainer import main_ppo
 from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY, POLICY_LOSS_REGISTRY
 from verl.trainer.ppo.v1 import get_trainer_cls
@@ -33,6 +36,13 @@ NO_VLLM = "vllm version None"
 
 TYPICAL = ((0.5, 0.5), (0.8, 0.1), (0.8, 0.9), (0.95, 0.5))
 """Share right with a call, and share of rollouts with one, for which doctor tells the price."""
+
+ROLLOUT_NAME = "actor_rollout_ref.rollout.name=vllm"
+"""What verl 0.8 took where nothing was set."""
+
+_REFUSED = re.compile(
+    r"Error in call to target .*?:\n\w+\(['\"](?P<reason>.*)['\"]\)\nfull_key: (?P<key>\S+)", re.DOTALL
+)
 
 HDPO_OWN = ("w_acc", "w_tool", "combine", "tool_loss_norm", "tool_tokens")
 
@@ -124,6 +134,12 @@ def _verls_checks(config: DictConfig, critic: bool) -> Iterator[Finding]:
                 use_reference_policy=main_ppo.need_reference_policy(config),
                 use_critic=critic and main_ppo.need_critic(config),
             )
+    except MissingMandatoryValue as error:
+        key = error.full_key or str(error).rpartition(" ")[2]
+        instead = ROLLOUT_NAME if key == ROLLOUT_NAME.partition("=")[0] else f"{key}=..."
+        yield Finding(
+            RUN, "FAIL", "verl's checks", f"{key} is not set, and verl has no default for it", (f"set {instead}",)
+        )
     except Exception as error:
         if NO_VLLM in str(error):
             found = "verl looks into vLLM for the LoRA rank, and no package vllm is installed on this machine"
@@ -132,8 +148,15 @@ def _verls_checks(config: DictConfig, critic: bool) -> Iterator[Finding]:
             )
             return
         yield Finding(
-            RUN, "FAIL", "verl's checks", in_words(error), ("verl refuses this config: change what it names",)
+            RUN, "FAIL", "verl's checks", _plainly(error), ("verl refuses this config: change what it names",)
         )
+
+
+def _plainly(error: Exception) -> str:
+    """What verl raised; where one of its config classes refused its group of settings, that group and the reason."""
+    if isinstance(error, InstantiationException) and (told := _REFUSED.fullmatch(str(error))):
+        return f"{told['key']}: {told['reason']}"
+    return in_words(error)
 
 
 def _trainer(config: DictConfig) -> Iterator[Finding]:

@@ -13,22 +13,15 @@ from typing import Any
 
 import click
 
+from verl_hdpo.migration.launchers import LAUNCHER, launcher_of
 from verl_hdpo.runs.cpu_settings import on_cpu
 from verl_hdpo.runs.fingerprint import DEFAULT_CONFIG
 
-LAUNCHER = "verl.trainer.main_ppo"
 STEPS = "training steps"
 """Subject of the finding that holds ``trainer.total_training_steps``, if that is set."""
 
-OTHER_TRAINERS = {
-    "verl.experimental.fully_async_policy": "trainer.v1.trainer_mode=separate_async",
-    "verl.experimental.one_step_off_policy": "trainer.v1.trainer_mode=separate_async",
-    "recipe.fully_async_policy": "trainer.v1.trainer_mode=separate_async",
-    "recipe.one_step_off_policy": "trainer.v1.trainer_mode=separate_async",
-    "recipe.dapo": "algorithm.filter_groups.enable=true",
-    "verl.trainer.main_ppo_sync": "trainer.v1.trainer_mode=sync, the default",
-}
-"""Launchers of other trainers, by the beginning of their name -> what does the same in verl's V1 trainer."""
+PASTED = "verl_hdpo.launcher"
+"""Under which a context holds the launcher of a pasted command."""
 
 _PYTHON = re.compile(r"(.*/)?python[\d.]*")
 
@@ -40,13 +33,24 @@ class VerlCommand(click.Command):
         if "--" not in args and (pasted := _launcher(args)):
             raise click.UsageError(f"write -- before the command line of {pasted[0]}", ctx)
         at = args.index("--") if "--" in args else 0
-        own, verl = args[:at], [arg for arg in args[at:] if arg != "--"]
+        own, verl = args[:at], [arg for arg in args[at:] if arg not in ("", "--")]
         if pasted := _launcher(verl):  # the whole command was pasted: python -m verl.trainer.main_ppo ...
             launcher, at = pasted
-            if launcher != LAUNCHER:
-                raise click.UsageError(_not_ours(launcher), ctx)
+            self.take_launcher(ctx, launcher)
             verl = verl[at + 1 :]
         return super().parse_args(ctx, [*own, *verl])
+
+    def take_launcher(self, ctx: click.Context, launcher: str) -> None:
+        """Refuse every launcher but verl's V1 trainer."""
+        if launcher != LAUNCHER:
+            raise click.UsageError(_not_ours(launcher), ctx)
+
+
+class PastedCommand(VerlCommand):
+    """Takes any launcher, and leaves its name in the context."""
+
+    def take_launcher(self, ctx: click.Context, launcher: str) -> None:
+        ctx.meta[PASTED] = launcher
 
 
 def _launcher(words: Sequence[str]) -> tuple[str, int] | None:
@@ -61,12 +65,10 @@ def _launcher(words: Sequence[str]) -> tuple[str, int] | None:
 
 
 def _not_ours(launcher: str) -> str:
-    instead = next((setting for name, setting in OTHER_TRAINERS.items() if launcher.startswith(name)), None)
-    hint = f"; what it does is {instead} there" if instead else ""
-    return (
-        f"{launcher} is not verl's V1 trainer, the only one that verl-hdpo works in: give the command line of "
-        f"python -m {LAUNCHER}{hint}"
-    )
+    found = f"{launcher} is not {LAUNCHER}, verl's V1 trainer, in which verl-hdpo works"
+    if launcher_of(launcher):
+        return f"{found}; verl-hdpo migrate -- python -m {launcher} ... prints the command that does the same there"
+    return f"{found}; give the command line of python -m {LAUNCHER}"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,106 @@
+"""Keys that verl's config does not have: renamed by verl, another engine's, misspelt, or of no verl at all."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from typing import NamedTuple
+
+from omegaconf import DictConfig, Node, OmegaConf
+
+from verl_hdpo.migration.keys import change_of
+
+ENGINES = ("megatron", "veomni", "torchtitan")
+"""Options of verl's ``model_engine`` beside ``dp``, which is FSDP's."""
+
+
+class Unknown(NamedTuple):
+    """An override whose key the config does not have.
+
+    Attributes:
+        found: what is wrong.
+        advice: what to do.
+        meant: the override to go on with in its place; empty to go on without.
+        beside: an override to go on with as well; empty for none.
+    """
+
+    found: str
+    advice: str
+    meant: str
+    beside: str = ""
+
+
+class UnknownKeys:
+    """Says of a key that ``stock``, the config before any override, does not have what to do about it.
+
+    Args:
+        stock: as verl composes it.
+        other_engine: composes the same config for another ``model_engine``.
+    """
+
+    def __init__(self, stock: DictConfig, other_engine: Callable[[str], DictConfig | None]):
+        self._stock, self._known, self._other_engine = stock, list(keys_of(stock)), other_engine
+
+    def told(self, override: str) -> Unknown:
+        """What to say of ``key=value``."""
+        key, _, value = override.partition("=")
+        release = f"verl {metadata.version('verl')}"
+        if change := change_of(key):
+            meant = f"{change.moved}={value}" if change.moved else ""
+            return Unknown(f"{key}: not in {release}: {change.why}", change.advice, meant)
+        if engine := self._engine_with(key):
+            found = f"{key}: {release} has this setting for its {engine} engine only"
+            choice = f"model_engine={engine}"
+            return Unknown(found, f"set {choice}, or --config-name=ppo_{engine}_trainer", override, choice)
+        if self._is_open(key):
+            return Unknown(
+                f"{key}: verl's config does not list this setting, and passes it on",
+                f"write +{override}",
+                f"+{override}",
+            )
+        found = f"{key}: {release} has no such setting"
+        if close := self._alike(key):
+            return Unknown(found, f"did you mean {close}?", f"{close}={value}")
+        return Unknown(found, f"remove it; +{key}={value} adds it for code of your own that reads it", "")
+
+    def _engine_with(self, key: str) -> str | None:
+        named = [engine for engine in ENGINES if engine in key.split(".")]
+        return next((name for name in named if (other := self._other_engine(name)) and key in keys_of(other)), None)
+
+    def _is_open(self, key: str) -> bool:
+        """Whether the key stands in a group that verl leaves empty for whatever an engine takes."""
+        group = OmegaConf.select(self._stock, key.rpartition(".")[0], throw_on_resolution_failure=False)
+        return isinstance(group, DictConfig) and not group
+
+    def _alike(self, key: str) -> str | None:
+        """The setting that was probably meant: one of the same group, or of the same name if there is no such group."""
+        group, _, name = key.rpartition(".")
+        settings = [other for other in self._known if not isinstance(self._node(other), DictConfig)]
+        siblings = {other.rpartition(".")[2]: other for other in settings if other.rpartition(".")[0] == group}
+        if close := difflib.get_close_matches(name, siblings, n=1, cutoff=0.75):
+            return siblings[close[0]]
+        if group in self._known:
+            return None
+        same_name = [other for other in settings if other.rpartition(".")[2] == name]
+        if len(same_name) == 1:
+            return same_name[0]
+        return next(iter(difflib.get_close_matches(key, same_name, n=1, cutoff=0.8)), None)
+
+    def _node(self, key: str) -> object:
+        return OmegaConf.select(self._stock, key, throw_on_resolution_failure=False)
+
+
+def keys_of(config: DictConfig) -> Iterator[str]:
+    """Every key of a config, groups too, with dots."""
+    return (key for key, _ in nodes_of(config))
+
+
+def nodes_of(config: DictConfig, above: str = "") -> Iterator[tuple[str, Node]]:
+    """Every key of a config, with what is there; nothing is resolved."""
+    for name in map(str, config):
+        child = config._get_node(name)
+        assert isinstance(child, Node)
+        yield f"{above}{name}", child
+        if isinstance(child, DictConfig) and not (child._is_none() or child._is_missing() or child._is_interpolation()):
+            yield from nodes_of(child, f"{above}{name}.")
