@@ -7,6 +7,7 @@ import random
 import sqlite3
 from types import SimpleNamespace
 
+import numpy as np
 import pandas
 import pytest
 from click.testing import CliRunner
@@ -141,6 +142,17 @@ def test_a_file_that_breaks_is_unavailable(folder):
     connection.close()
     with pytest.raises(ToolUnavailable, match="cannot be read"):
         search(path, "s")
+
+
+@pytest.mark.parametrize("key", [0, "0", np.int64(0)])
+def test_a_key_may_be_zero(folder, key):
+    _, path = packed(folder, {"key": "0", "results": [result()]})
+    assert search(path, key).text == "[1] T (no picture)"
+
+
+def test_half_of_a_surrogate_pair_is_replaced_in_titles_and_keys(folder):
+    _, path = packed(folder, {"key": "cut \ud83d", "results": [result(title="half \ud83d", url="\ud83d")]})
+    assert search(path, "cut \ud83d").text == "[1] half \ufffd (no picture, \ufffd)"
 
 
 def test_it_takes_no_arguments(folder):

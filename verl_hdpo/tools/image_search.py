@@ -14,6 +14,7 @@ from verl_hdpo.tools.images.store import ImageResult, ImageResults
 from verl_hdpo.tools.io_loop import in_thread
 from verl_hdpo.tools.schema import Signature
 from verl_hdpo.tools.server.needs import Needs
+from verl_hdpo.tools.valid_text import valid_text
 
 NOTHING_FOUND = "No pages with this image were found."
 
@@ -39,7 +40,7 @@ class ImageSearchTool(Tool):
         """Without results the sample was never searched for, and the tool is unavailable."""
         check_names(arguments, set())
         key = call.create_kwargs.get("key")
-        key = str(key) if key else key_in_messages(call.agent_data.messages)
+        key = valid_text(str(key)) if key not in (None, "") else key_in_messages(call.agent_data.messages)
         if key is None:
             raise ToolUnavailable("image_search: the sample has neither a key nor an image with its encoded bytes")
         try:

@@ -15,6 +15,7 @@ from typing import Any
 from verl_hdpo.tools.images.image_file import ImageRefused, read_image
 from verl_hdpo.tools.images.sample_key import image_key
 from verl_hdpo.tools.images.store import FORMAT
+from verl_hdpo.tools.valid_text import valid_text
 
 JPEG_QUALITY = 90
 MIN_SIDE = 32
@@ -99,7 +100,7 @@ def _key(sample: dict[str, Any], folder: Path) -> str:
     key = sample["key"]
     if not isinstance(key, str) or not key:
         raise ValueError(f"a key is a text, found {key!r}")
-    return key
+    return valid_text(key)
 
 
 def _stored(
@@ -113,7 +114,8 @@ def _stored(
         else:
             number = connection.execute("INSERT INTO images (data) VALUES (?)", (data,)).lastrowid
             report.images += 1
-    return {"title": str(result["title"]), "url": str(result.get("url", "")), "image": number}
+    title, url = (valid_text(str(text)) for text in (result["title"], result.get("url", "")))
+    return {"title": title, "url": url, "image": number}
 
 
 def _existing(file: Path) -> Path:
