@@ -1,6 +1,7 @@
 """Each provider against a real HTTP service: the request that it documents, its answers, and its ways to fail."""
 
 import email.utils
+import json
 import logging
 import time
 
@@ -126,6 +127,24 @@ def test_a_result_without_a_snippet_is_one_and_without_a_title_is_none(field):
         else:
             with pytest.raises(TransientError, match="made of texts"):
                 ask(PROVIDERS["serper"][0](url))
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        (b"caf\xe9", "caf\ufffd"),
+        (b"cut \\ud83d", "cut \ud83d"),
+        (b"a\\u0000b\\r", "a\0b\r"),
+        (b"x" * 5_000_000, "x" * 5_000_000),
+    ],
+    ids=["a byte that is no character", "half of a surrogate pair", "null and return", "a long line"],
+)
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_no_text_keeps_an_answer_from_the_model(name, raw, text):
+    """What is not valid Unicode is replaced where all tools' texts are."""
+    make, answer, _ = PROVIDERS[name]
+    with serving(Answer(json.dumps(answer).encode().replace(b"first", raw))) as (_, url):
+        assert ask(make(url))[0].text == text
 
 
 @pytest.mark.parametrize("name", PROVIDERS)

@@ -55,8 +55,9 @@ async def request_json(method: str, url: str, **request: Any) -> Any:
     if not response.is_success:
         raise ProviderError(f"{url} answered {status}: {_excerpt(body)}")
     try:
-        return json.loads(body)
-    except ValueError:
+        # A byte that is no character must not keep the rest of an answer from the model, now and on every later try.
+        return json.loads(body.decode(json.detect_encoding(body), "replace"))
+    except (ValueError, RecursionError):
         raise TransientError(f"{url} sent no JSON: {_excerpt(body)}") from None
 
 
