@@ -4,6 +4,7 @@
 <!-- pairs --> ... <!-- end -->             labelled answers of the tests, those that are to be shown
 <!-- policies --> ... <!-- end -->          labelled answers that a policy decides
 <!-- changes: NAME --> ... <!-- end -->     a table of what became of keys, launchers, estimators or tool classes
+<!-- hosts --> ... <!-- end -->             verl's trainers, and which of them are supported
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from itertools import groupby, product
 from pathlib import Path
 from typing import Any
 
+from verl_hdpo.adapters.hosts import hosts_table
 from verl_hdpo.migration.estimators import CHANGED as ESTIMATORS
 from verl_hdpo.migration.estimators import SAME
 from verl_hdpo.migration.keys import ASYNCHRONOUS, OTHER_PROJECTS, REMOVED, UNREAD, Change
@@ -34,6 +36,7 @@ MARKED = re.compile(r"(<!-- settings: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 PAIRS = DOCS.parent / "tests" / "grading" / "data"
 TABLES = re.compile(r"(<!-- (pairs|policies) -->\n).*?(<!-- end -->)", re.DOTALL)
 CHANGED = re.compile(r"(<!-- changes: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+HOSTS = re.compile(r"(<!-- hosts -->\n).*?(<!-- end -->)", re.DOTALL)
 IMPORTS = re.compile(r"(<!-- imports -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -154,6 +157,7 @@ def generated(page: str) -> str:
     page = TABLES.sub(lambda found: found[1] + tables[found[2]]() + found[3], page)
     page = IMPORTS.sub(lambda found: found[1] + imports_diagram() + found[2], page)
     page = CHANGED.sub(lambda found: found[1] + changes_table(found[2]) + found[3], page)
+    page = HOSTS.sub(lambda found: found[1] + hosts_table() + found[2], page)
     return MARKED.sub(lambda found: found[1] + settings_table(GROUPS[found[2]]) + found[3], page)
 
 

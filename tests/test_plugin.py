@@ -71,6 +71,16 @@ seen["twice"] = (
     and core_algos.get_adv_estimator_fn("hdpo").__module__ == "verl_hdpo.adapters.estimator"
 )
 
+from verl.trainer import main_ppo, main_ppo_v0
+from verl.trainer.ppo import ray_trainer
+seen["classic"] = [
+    main_ppo_v0.RayPPOTrainer.__name__,
+    ray_trainer.compute_advantage._hdpo,
+    hasattr(ray_trainer.compute_advantage.__wrapped__, "__wrapped__"),
+    ray_trainer.RayPPOTrainer.__name__,
+    main_ppo.run_ppo._hdpo,
+]
+
 # A run with another estimator goes through verl's own methods; the heavy constructor is replaced.
 from omegaconf import OmegaConf
 made = []
@@ -122,6 +132,10 @@ def test_each_part_comes_with_its_module(registration):
     ]
 
 
+def test_the_classic_trainer_comes_with_its_launcher_alone(registration):
+    assert registration["classic"] == ["ClassicTrainer", True, False, "RayPPOTrainer", True]
+
+
 def test_loading_it_twice_changes_nothing(registration):
     assert registration["twice"]
 
@@ -136,7 +150,7 @@ def test_the_estimator_outside_the_trainer_says_what_to_do(registration):
     assert len(registration["outside the trainer"]) == 8
     for name, message in registration["outside the trainer"].items():
         assert f"algorithm.adv_estimator={name} was called by a trainer that does not know HDPO" in message
-        assert "trainer.use_v1=true" in message
+        assert "Use python -m verl.trainer.main_ppo" in message
         assert "install verl-hdpo on every node" in message
 
 

@@ -54,6 +54,18 @@ def _trainers(_: ModuleType) -> None:
         TRAINER_REGISTRY[mode] = hdpo_trainer(TRAINER_REGISTRY[mode])
 
 
+@part("classic trainer", after="verl.trainer.main_ppo_v0")
+def _classic_trainer(module: ModuleType) -> None:
+    """verl has no registry for it: main_ppo_v0 takes the class by its name, ``fit`` the function by its own."""
+    from verl.trainer.ppo import ray_trainer
+
+    from verl_hdpo.adapters.classic_trainer import ClassicTrainer, through_host
+
+    vars(module)["RayPPOTrainer"] = ClassicTrainer
+    if not getattr(ray_trainer.compute_advantage, "_hdpo", False):
+        vars(ray_trainer)["compute_advantage"] = through_host(ray_trainer.compute_advantage)
+
+
 @part("agent loop", after="verl.experimental.agent_loop")
 def _agent_loop(_: ModuleType) -> None:
     importlib.import_module("verl_hdpo.adapters.agent_loop")
@@ -118,6 +130,24 @@ def _config_check(module: ModuleType) -> None:
 
     vars(validate_config)["_hdpo"] = True
     vars(module)["validate_config"] = validate_config
+
+
+@part("check of other launchers", after="verl.trainer.main_ppo")
+def _check_of_other_launchers(module: ModuleType) -> None:
+    """verl's experimental trainers validate no config in their driver; they import ``run_ppo``, which starts Ray."""
+    stock = module.run_ppo
+    if getattr(stock, "_hdpo", False):
+        return
+
+    @functools.wraps(stock)
+    def run_ppo(config: Any, *args: Any, **kwargs: Any) -> None:
+        from verl_hdpo.adapters.check import check_run
+
+        check_run(config)
+        stock(config, *args, **kwargs)
+
+    vars(run_ppo)["_hdpo"] = True
+    vars(module)["run_ppo"] = run_ppo
 
 
 def _loudly(name: str, register: Part) -> Part:

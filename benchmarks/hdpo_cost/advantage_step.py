@@ -22,8 +22,8 @@ from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 
 from hdpo_cost.pairs import compared, in_turn, ratio
 from hdpo_cost.rollouts import GROUP, SOURCES, extra_fields, keys
+from verl_hdpo.adapters.advantage_step import AdvantageStep
 from verl_hdpo.adapters.loss import TOOL_ADVANTAGES
-from verl_hdpo.adapters.queued_batches import QueuedBatches
 from verl_hdpo.adapters.run_settings import run_settings
 
 PUT_AT_ONCE = 2048  # rows
@@ -83,7 +83,7 @@ def make_trainer(estimator: str, rollouts: int) -> PPOTrainer:
     trainer = object.__new__(PPOTrainerSync if estimator == "grpo" else get_trainer_cls("sync"))
     settings = run_settings(config)
     trainer.config, trainer.parameter_sync_step = config, 1
-    trainer.hdpo = QueuedBatches(settings, config) if settings else None
+    trainer.hdpo = AdvantageStep(settings, config) if settings else None
     return trainer
 
 

@@ -5,7 +5,6 @@ A failure here names the symbol that moved, and what in this package stands on i
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import os
 import subprocess
@@ -21,6 +20,18 @@ import verl
 from omegaconf import OmegaConf
 from verl_versions import SUPPORTED, UNDER_TEST, environment, installed
 
+from verl_hdpo.adapters.upstream import (
+    CLASSIC,
+    CORE,
+    IN_CLASSIC,
+    IN_EVERY_TRAINER,
+    IN_V1,
+    LOOP,
+    REWARD_LOOP,
+    TOOL_LOOP,
+    V1,
+    Relied,
+)
 from verl_hdpo.algorithm.qualifying import HOMOGENEOUS_LOSSES
 
 
@@ -44,155 +55,46 @@ def test_the_other_releases(release):
 
 
 def resolve(symbol: str):
-    """``module:attribute.attribute``."""
-    module, _, path = symbol.partition(":")
-    target = importlib.import_module(module)
-    for name in path.split(".") if path else ():
-        target = getattr(target, name)
-    return target
+    return Relied(symbol, "").resolve()
 
 
-CORE, V1 = "verl.trainer.ppo.core_algos", "verl.trainer.ppo.v1.trainer_base"
-LOOP, TOOL_LOOP = "verl.experimental.agent_loop.agent_loop", "verl.experimental.agent_loop.tool_agent_loop"
-REWARD = "verl.experimental.reward_loop.reward_manager"
-REWARD_LOOP = "verl.experimental.reward_loop.reward_loop"
 SEPARATE = "verl.trainer.ppo.v1.trainer_separate_async:PPOTrainerSeparateAsync.__init__"
 
-# (symbol, parameters that we pass or override, why)
-SIGNATURES = [
-    (f"{CORE}:register_adv_est", "name_or_enum", "adapters/estimator.py registers hdpo"),
-    (f"{CORE}:get_adv_estimator_fn", "name_or_enum", "verl finds the estimator by name"),
-    (f"{CORE}:register_policy_loss", "name", "the registry that adapters/loss.py reads"),
-    (f"{CORE}:get_policy_loss_fn", "name", "adapters/loss.py calls the user's loss on each channel"),
-    ("verl.workers.utils.losses:ppo_loss", "config model_output data dp_group", "adapters/loss.py extends it"),
-    ("verl.workers.utils.padding:no_padding_2_padding", "", "adapters/loss.py pads log-probs"),
-    ("verl.utils.tensordict_utils:assign_non_tensor", "", "adapters/loss.py, batches without a known outcome"),
-    ("verl.utils.metric:Metric", "aggregation value", "adapters/loss.py reports"),
-    ("verl.utils.tensordict_utils:maybe_fix_3d_position_ids", "data", "plugin.py wraps it"),
-    (
-        "verl.utils.tensordict_utils:nested_tensor_from_tensor_list",
-        "tensors ragged_idx",
-        "adapters/position_ids.py",
-    ),
-    ("verl.utils.config:omega_conf_to_dataclass", "config", "adapters/trainer.py, the actor's config"),
-    ("verl.utils.config:validate_config", "config use_reference_policy use_critic", "plugin.py wraps it"),
-    ("verl.trainer.ppo.v1:get_trainer_cls", "name", "verl picks the trainer by its mode"),
-    (f"{V1}:register_trainer", "name", "refuses a name twice, so plugin.py sets the entry"),
-    (f"{V1}:PPOTrainer.__init__", "self config", "adapters/trainer.py extends it"),
-    (f"{V1}:PPOTrainer._setup", "self", "adapters/trainer.py sets the loss after it"),
-    (f"{V1}:PPOTrainer.step", "self metrics timing_raw", "adapters/trainer.py combines its updates' metrics"),
-    (f"{V1}:PPOTrainer._step_once", "self metrics timing_raw sample_batch_size", "adapters/trainer.py, the same"),
-    (f"{V1}:PPOTrainer._compute_advantage", "self batch metrics", "adapters/trainer.py extends it"),
-    (f"{V1}:PPOTrainer._update_actor", "self batch metrics", "adapters/trainer.py extends it"),
-    (f"{V1}:PPOTrainer._save_checkpoint", "self", "adapters/trainer.py says why it fails"),
-    (f"{V1}:PPOTrainer._load_checkpoint", "self", "adapters/trainer.py reads the guard's state after it"),
-    (
-        f"{V1}:PPOTrainer._log_rollout_data",
-        "self batch timing_raw rollout_data_dir",
-        "adapters/trainer.py writes notes beside verl's dump",
-    ),
-    (f"{V1}:PPOTrainer._init_dump_executor", "self", "the thread that adapters/trainer.py has them written in"),
-    ("verl.utils.debug:marked_timer", "name timing_raw color", "adapters/trainer.py"),
-    (
-        f"{V1}:PPOTrainer._compute_reward_colocate",
-        "self batch metrics",
-        "adapters/colocated_judge.py",
-    ),
-    (
-        f"{REWARD_LOOP}:RewardLoopManager.compute_rm_score",
-        "self data",
-        "adapters/colocated_judge.py",
-    ),
-    (f"{REWARD_LOOP}:RewardLoopWorker.compute_score", "self data", "plugin.py wraps it"),
-    (
-        f"{V1}:PPOTrainer._val_metrics_update",
-        "self data_sources sample_uids reward_extra_infos_dict sample_turns",
-        "adapters/trainer.py adds val-hdpo/",
-    ),
-    ("transfer_queue:kv_batch_get", "keys partition_id select_fields", "adapters/trainer.py reads outcomes"),
-    ("transfer_queue:kv_batch_put", "keys partition_id fields", "adapters/trainer.py writes the second advantage"),
-    (f"{LOOP}:register", "agent_name", "adapters/agent_loop.py registers hdpo_tool_agent"),
-    (f"{TOOL_LOOP}:ToolAgentLoop.run", "self sampling_params kwargs", "extended"),
-    (f"{TOOL_LOOP}:ToolAgentLoop._handle_pending_state", "self agent_data sampling_params", "extended"),
-    (
-        f"{TOOL_LOOP}:ToolAgentLoop._handle_generating_state",
-        "self agent_data sampling_params ignore_termination",
-        "extended",
-    ),
-    (f"{TOOL_LOOP}:ToolAgentLoop._handle_processing_tools_state", "self agent_data", "extended"),
-    (f"{TOOL_LOOP}:ToolAgentLoop._call_tool", "self tool_call tools_kwargs agent_data", "extended"),
-    ("verl.tools.function_tool:normalize_function_tool_return", "", "adapters/agent_loop.py unpacks results"),
-    (f"{REWARD}:register", "name", "adapters/reward_manager.py registers hdpo"),
-    (f"{REWARD}.base:RewardManagerBase.__init__", "self config tokenizer compute_score", "extended"),
-    (f"{REWARD}.base:RewardManagerBase.run_single", "self data", "implemented"),
-    ("verl.trainer.ppo.reward:resolve_reward_manager_cls", "config", "doctor"),
-    ("verl.trainer.ppo.reward:get_custom_reward_fn", "config", "doctor"),
-    ("verl.tools.tool_registry:load_all_tools", "tool_config_path function_tool_path", "doctor"),
-    ("verl.tools.base_tool:BaseTool.__init__", "self config tool_schema", "verl_hdpo/tools extend it"),
-    ("verl.tools.base_tool:BaseTool.create", "self instance_id kwargs", "verl_hdpo/tools extend it"),
-    ("verl.tools.base_tool:BaseTool.execute", "self instance_id parameters kwargs", "verl_hdpo/tools implement it"),
-    ("verl.tools.base_tool:BaseTool.release", "self instance_id kwargs", "verl_hdpo/tools extend it"),
-    ("verl.utils.rollout_trace:rollout_trace_op", "func", "verl_hdpo/tools trace their calls as verl's do"),
-    ("verl.trainer.ppo.reward:load_reward_manager", "config tokenizer", "doctor tries the reward"),
-    ("verl.trainer.ppo.utils:create_rl_dataset", "data_paths data_config tokenizer processor is_train", "doctor"),
-    ("verl.utils.dataset.rl_dataset:get_dataset_class", "data_config", "doctor"),
-    ("verl.utils:hf_tokenizer", "name_or_path", "doctor"),
-    ("verl.utils:hf_processor", "name_or_path", "doctor"),
-    ("verl.experimental.agent_loop.tool_parser:ToolParser.get_tool_parser", "name tokenizer", "doctor"),
-    ("verl.utils.distributed:initialize_global_process_group_ray", "timeout_second backend", "cpu/patches.py"),
-    ("verl.trainer.ppo.v1.replay_buffer:ReplayBuffer.__init__", "self poll_interval", "cpu/patches.py"),
-    ("verl.single_controller.ray.base:get_master_addr_port._function", "master_port_range", "cpu/patches.py"),
-    (
+OUTSIDE_RUNS = [
+    Relied("verl.trainer.ppo.reward:resolve_reward_manager_cls", "doctor", "config"),
+    Relied("verl.trainer.ppo.reward:get_custom_reward_fn", "doctor", "config"),
+    Relied("verl.tools.tool_registry:load_all_tools", "doctor", "tool_config_path function_tool_path"),
+    Relied("verl.trainer.ppo.reward:load_reward_manager", "doctor tries the reward", "config tokenizer"),
+    Relied("verl.trainer.ppo.utils:create_rl_dataset", "doctor", "data_paths data_config tokenizer processor is_train"),
+    Relied("verl.utils.dataset.rl_dataset:get_dataset_class", "doctor", "data_config"),
+    Relied("verl.utils:hf_tokenizer", "doctor", "name_or_path"),
+    Relied("verl.utils:hf_processor", "doctor", "name_or_path"),
+    Relied("verl.experimental.agent_loop.tool_parser:ToolParser.get_tool_parser", "doctor", "name tokenizer"),
+    Relied("verl.utils.distributed:initialize_global_process_group_ray", "cpu/patches.py", "timeout_second backend"),
+    Relied("verl.trainer.ppo.v1.replay_buffer:ReplayBuffer.__init__", "cpu/patches.py", "self poll_interval"),
+    Relied("verl.single_controller.ray.base:get_master_addr_port._function", "cpu/patches.py", "master_port_range"),
+    Relied(
         "verl.utils.model:load_valuehead_model",
-        "local_path torch_dtype model_config trust_remote_code",
         "cpu/patches.py",
+        "local_path torch_dtype model_config trust_remote_code",
     ),
+    Relied(f"{LOOP}:_agent_loop_registry", "doctor"),
+    Relied("verl.plugin.platform.platform_base:PlatformBase", "cpu/platform.py"),
+    Relied("verl.plugin.platform.platform_manager:PlatformRegistry.register", "cpu/platform.py"),
+    Relied("verl.workers.engine.fsdp.transformer_impl:CPUOffloadPolicy", "cpu/patches.py"),
+    Relied("verl.experimental.agent_loop.tool_parser:ToolParser._registry", "doctor"),
+    Relied("verl.workers.rollout.replica:RolloutReplicaRegistry._registry", "doctor"),
+    Relied("verl.workers.engine:EngineRegistry._engines", "doctor"),
+    Relied("verl.trainer.main_ppo:auto_set_device", "doctor"),
+    Relied("verl.trainer.main_ppo:need_reference_policy", "doctor"),
+    Relied("verl.trainer.main_ppo:need_critic", "doctor"),
 ]
+RELIED = [*IN_EVERY_TRAINER, *IN_V1, *IN_CLASSIC, *OUTSIDE_RUNS]
 
 
-@pytest.mark.parametrize(("symbol", "parameters", "why"), SIGNATURES, ids=[case[0] for case in SIGNATURES])
-def test_signature(symbol, parameters, why):
-    found = inspect.signature(resolve(symbol)).parameters
-    missing = [name for name in parameters.split() if name not in found]
-    assert not missing, f"{symbol} has no parameter {', '.join(missing)}, only {', '.join(found)} ({why})"
-
-
-# (symbol, why)
-SYMBOLS = [
-    (f"{V1}:TRAINER_REGISTRY", "plugin.py sets its entries"),
-    (f"{LOOP}:_agent_loop_registry", "doctor"),
-    (f"{LOOP}:AgentLoopBase", "the base of every agent loop"),
-    (f"{LOOP}:AgentLoopOutput", "adapters/agent_loop.py returns it"),
-    (f"{TOOL_LOOP}:AgentData", "adapters/agent_loop.py"),
-    (f"{TOOL_LOOP}:AgentState", "adapters/agent_loop.py"),
-    ("verl.experimental.agent_loop.tool_parser:FunctionCall", "adapters/agent_loop.py"),
-    ("verl.tools.schemas:ToolResponse", "adapters/agent_loop.py answers for a stopped call"),
-    ("verl.tools.schemas:OpenAIFunctionToolSchema", "tools/base.py extends it"),
-    ("verl.tools.schemas:OpenAIFunctionSchema", "tools/base.py extends it"),
-    ("verl.tools.schemas:OpenAIFunctionParametersSchema", "tools/base.py extends it"),
-    ("verl.tools.schemas:OpenAIFunctionPropertySchema", "tools/base.py extends it"),
-    ("verl.workers.config:ActorConfig", "adapters/loss.py"),
-    ("verl:DataProto", "adapters/reward_manager.py"),
-    ("verl.utils.metric:AggregationType.SUM", "adapters/loss.py"),
-    ("verl.utils.metric:AggregationType.MEAN", "adapters/loss.py"),
-    ("verl.plugin.platform.platform_base:PlatformBase", "cpu/platform.py"),
-    ("verl.plugin.platform.platform_manager:PlatformRegistry.register", "cpu/platform.py"),
-    ("verl.workers.engine.fsdp.transformer_impl:CPUOffloadPolicy", "cpu/patches.py"),
-    ("verl.experimental.agent_loop.tool_parser:ToolParser._registry", "doctor"),
-    ("verl.workers.rollout.replica:RolloutReplicaRegistry._registry", "doctor"),
-    ("verl.workers.engine:EngineRegistry._engines", "doctor"),
-    ("verl.trainer.main_ppo:auto_set_device", "doctor"),
-    ("verl.trainer.main_ppo:need_reference_policy", "doctor"),
-    ("verl.trainer.main_ppo:need_critic", "doctor"),
-]
-
-
-@pytest.mark.parametrize(("symbol", "why"), SYMBOLS, ids=[case[0] for case in SYMBOLS])
-def test_symbol(symbol, why):
-    try:
-        resolve(symbol)
-    except (ImportError, AttributeError) as error:
-        pytest.fail(f"{symbol} is gone: {error} ({why})")
+@pytest.mark.parametrize("relied", RELIED, ids=[relied.symbol for relied in RELIED])
+def test_what_we_rely_on_is_there_with_the_parameters_that_we_pass_or_override(relied):
+    assert not relied.fault()
 
 
 # (symbol, text in its source, why)
@@ -248,6 +150,30 @@ SOURCES = [
     ("verl.tools.tool_registry:initialize_tools_from_config", "tool_config.config.type", "the key left to verl"),
     (f"{TOOL_LOOP}:ToolAgentLoop.__init__", "self.tool_parser = ", "reads the calls of a cut-off response"),
     ("verl.trainer.ppo.reward:load_reward_manager", "compute_score=final_compute_score", "the custom reward function"),
+    (
+        "verl.trainer.main_ppo_v0:TaskRunner.__ray_metadata__.modified_class.run",
+        "RayPPOTrainer(",
+        "the class by its name",
+    ),
+    ("verl.trainer.main_ppo", "from verl.trainer.main_ppo_v0 import TaskRunner", "where plugin.py comes in"),
+    (f"{CLASSIC}:RayPPOTrainer.fit", "batch = compute_advantage(\n", "the function by its name in the module"),
+    (
+        f"{CLASSIC}:RayPPOTrainer.fit",
+        'batch.batch["token_level_scores"] = reward_tensor',
+        "adapters/padded_batch.py, mask",
+    ),
+    (f"{CLASSIC}:RayPPOTrainer.fit", "self._compute_old_log_prob(batch)", "before rollout correction"),
+    (f"{CLASSIC}:RayPPOTrainer.fit", "self._compute_ref_log_prob(batch)", "before KL in the reward"),
+    (
+        f"{CLASSIC}:RayPPOTrainer.fit",
+        "actor_output_metrics = reduce_metrics(actor_output.meta_info",
+        "our metrics' way",
+    ),
+    (f"{CLASSIC}:RayPPOTrainer._update_actor", 'rename_dict(actor_output, "actor/")', "hdpo/ comes as actor/hdpo/"),
+    (f"{CLASSIC}:RayPPOTrainer._update_actor", "left_right_2_no_padding(batch_td)", "makes loss_mask of response_mask"),
+    ("verl.workers.utils.padding:left_right_2_no_padding", 'data["loss_mask"] = data["response_mask"]', "the same"),
+    (f"{CLASSIC}:RayPPOTrainer._val_metrics_update", "np.concatenate(sample_turns)", "turns come by batch"),
+    (f"{LOOP}:AgentLoopWorker._postprocess", "non_tensor_batch.update(extra_fields)", "adapters/padded_batch.py"),
     (SEPARATE, "train_batch_size == parameter_sync_step * ppo_mini_batch_size", "adapters/host_check.py"),
     (SEPARATE, "config.actor_rollout_ref.rollout.nnodes > 0", "adapters/host_check.py"),
     (SEPARATE, "config.actor_rollout_ref.rollout.n_gpus_per_node > 0", "adapters/host_check.py"),

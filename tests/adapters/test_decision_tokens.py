@@ -6,11 +6,12 @@ import copy
 
 import pytest
 import torch
+from bare_trainer import make_trainer
+from batches import MIXED, Row, advantage_step
 from composed import composed
 from scripted_loop import FINAL, call, echo, function_tool, run_loop, text_of
 from test_check import RUN, refusal
 from test_loss import AGG_MODES, SPLITS, Batch, actor, same, two_channels
-from test_trainer import MIXED, Row, advantage_step, make_trainer
 
 from verl_hdpo.adapters.check import check_run
 from verl_hdpo.algorithm.decisions import decision_advantages

@@ -7,7 +7,7 @@ import logging
 import pytest
 import torch
 from bare_trainer import make_trainer
-from test_trainer import Row, advantage_step, per_row
+from batches import Row, advantage_step, per_row
 from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 
 from verl_hdpo.adapters.price_guard import FILE, PriceGuard
@@ -57,15 +57,15 @@ def test_each_source_has_its_own_price_in_one_batch():
 def test_unknown_outcomes_have_no_part_in_it():
     trainer = make_trainer(*GUARDED, estimator="priced")
     step(trainer, batch(2))
-    state = trainer.guard._guard.state()
+    state = trainer.hdpo.guard._guard.state()
     unknown = [Row("s", number, known=0.0) for number in range(4)]
     metrics, advantages = step(trainer, unknown)
-    assert trainer.guard._guard.state() == state and not any(advantages)
+    assert trainer.hdpo.guard._guard.state() == state and not any(advantages)
     assert metrics["hdpo/s/guard_level"] == 0.5
 
 
 def test_without_it_there_is_none():
-    assert make_trainer(estimator="priced").guard is None and make_trainer().guard is None
+    assert make_trainer(estimator="priced").hdpo.guard is None and make_trainer().hdpo.guard is None
     assert PriceGuard.of(None) is None
 
 
@@ -104,5 +104,5 @@ def test_a_checkpoint_without_it_starts_it_anew_and_says_so(tmp_path, monkeypatc
 def test_the_prices_are_doubles_in_the_order_of_the_rollouts():
     trainer = make_trainer(*GUARDED, estimator="priced")
     step(trainer, batch(2))
-    prices, _ = trainer.guard.prices(trainer.hdpo.last)
+    prices, _ = trainer.hdpo.guard.prices(trainer.hdpo.last)
     assert prices.dtype == torch.float64 and prices.tolist() == pytest.approx([0.4] * 9)

@@ -8,9 +8,9 @@ import pytest
 import torch
 import transfer_queue as tq
 from bare_trainer import make_trainer
+from batches import Row, put
 from PIL import Image
 from scripted_loop import FINAL, call, function_tool, run_loop, trainer_config
-from test_trainer import Row, put
 from tiny import tiny_tokenizer
 from transfer_queue import KVBatchMeta
 from verl.experimental.agent_loop.tool_parser import FunctionCall

@@ -8,7 +8,7 @@ from composed import composed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from verl_hdpo.adapters.queued_batches import MAX_REWARD
+from verl_hdpo.adapters.host_batch import MAX_REWARD
 from verl_hdpo.adapters.run_settings import run_settings
 from verl_hdpo.adapters.scoring import Rollouts, Scoring
 from verl_hdpo.algorithm.estimators import ESTIMATORS

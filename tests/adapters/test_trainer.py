@@ -9,13 +9,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-import transfer_queue as tq
 from bare_trainer import make_trainer
+from batches import MIXED, Row, advantage_step, per_row
 from composed import composed
 from plain_estimators import PLAIN
 from plain_estimators import Row as PlainRow
-from tensordict import NonTensorStack, TensorDict
-from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1 import get_trainer_cls
 from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 
@@ -26,88 +24,6 @@ from verl_hdpo.outcomes.watch import TooManyUnknown
 
 pytestmark = pytest.mark.usefixtures("transfer_queue")
 RIVALS = [name for name in ESTIMATORS if name != "hdpo"]
-
-
-class Row:
-    """One row of a batch; ``index`` counts the outputs of a session."""
-
-    def __init__(
-        self, uid, session, acc=1.0, calls=0, index=0, known=1.0, padding=False, length=4, source="s", score=None
-    ):
-        self.key, self.uid, self.padding, self.length = f"{uid}_{session}_{index}", uid, padding, length
-        self.score, self.correct, self.calls = acc if score is None else score, acc > 0.5 and known, calls
-        ledger = ToolLedger(rounds=min(calls, 1), tools={"calc": ToolTally(executed=calls)})
-        self.extra_fields = {
-            "reward_extra_info": {"acc": acc, "outcome_known": known, "format": 1.0},
-            LEDGER_KEY: ledger.to_dict(),
-        }
-        self.source = source
-
-
-def put(rows):
-    def jagged(make):
-        return torch.nested.as_nested_tensor([make(row) for row in rows], layout=torch.jagged)
-
-    def mask(row):
-        values = torch.ones(row.length, dtype=torch.int64)
-        values[1] = 0  # an observation
-        return values * (not row.padding)
-
-    def log_probs(row):
-        return torch.full((row.length,), -1.0)
-
-    def rm_scores(row):
-        scores = torch.zeros(row.length)
-        scores[-1] = row.score
-        return scores
-
-    fields = TensorDict(
-        {
-            "uid": NonTensorStack(*[row.uid for row in rows]),
-            "response_mask": jagged(mask),
-            "loss_mask": jagged(mask),
-            "responses": jagged(lambda row: torch.ones(row.length, dtype=torch.int64)),
-            "rm_scores": jagged(rm_scores),
-            "rollout_log_probs": jagged(log_probs),
-            "old_log_probs": jagged(log_probs),
-            "extra_fields": NonTensorStack(*[row.extra_fields for row in rows]),
-            "data_source": NonTensorStack(*[row.source for row in rows]),
-            "num_turns": torch.tensor([2] * len(rows)),
-        },
-        batch_size=len(rows),
-    )
-    keys, tags = [row.key for row in rows], [{"is_padding": True} if row.padding else {} for row in rows]
-    tq.kv_batch_put(keys=keys, partition_id="train", fields=fields, tags=tags)
-    return KVBatchMeta(keys=keys, tags=tags, partition_id="train", fields=sorted(fields.keys()))
-
-
-def advantage_step(trainer, rows):
-    batch, metrics = put(rows), {}
-    try:
-        batch = trainer._compute_advantage(batch, metrics)
-        data = tq.kv_batch_get(keys=batch.keys, partition_id="train")
-        return batch, metrics, data
-    finally:
-        tq.kv_clear(keys=[row.key for row in rows], partition_id="train")
-
-
-def per_row(data, name):
-    """The value of each row's first token, after checking that all model tokens share it and the others have 0."""
-    values = []
-    for row, mask in zip(data[name].unbind(), data["response_mask"].unbind(), strict=True):
-        assert torch.equal(row, row[0] * mask)
-        values.append(row[0].item())
-    return values
-
-
-MIXED = [
-    Row("a", 0, acc=1.0, calls=0),
-    Row("a", 1, acc=1.0, calls=1, length=6),
-    Row("a", 2, acc=1.0, calls=2),
-    Row("a", 3, acc=0.0, calls=0),
-    Row("b", 0, acc=0.0, calls=3),
-    Row("b", 1, acc=1.0, calls=3, length=5),
-]
 
 
 def test_writes_both_channels_and_names_them_in_the_meta_that_workers_fetch():

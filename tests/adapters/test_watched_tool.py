@@ -97,21 +97,21 @@ def unlogged():
 )
 def test_half_of_a_surrogate_pair_ends_no_rollout(tool, text):
     output, server, _ = run(tool)
-    assert told(server) == [text] and LOST_KEY not in output.extra_fields
+    assert told(server) == [text] and not output.extra_fields[LOST_KEY]
 
 
 @pytest.mark.usefixtures("unlogged")
 @pytest.mark.parametrize(("name", "x"), [("echo", "\\ud83d"), ("\\ud83d", "1")])
 def test_neither_does_one_that_the_model_wrote(name, x):
     output, server, _ = run_loop([call(name, x), FINAL], [function_tool(echo)])
-    assert "\ufffd" in told(server)[0] and LOST_KEY not in output.extra_fields
+    assert "\ufffd" in told(server)[0] and not output.extra_fields[LOST_KEY]
 
 
 def test_neither_does_one_in_a_tool_s_description():
     tool = function_tool(echo)
     tool.tool_schema.function.description = HALF
     output, _, _ = run(tool)
-    assert counts(output) == {"echo": {"executed": 1}} and LOST_KEY not in output.extra_fields
+    assert counts(output) == {"echo": {"executed": 1}} and not output.extra_fields[LOST_KEY]
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_what_is_no_exception_fails_the_call_like_one(error):
 
 def test_neither_does_an_exception_without_a_text():
     output, server, _ = run(Tool(Wordless()))
-    assert counts(output) == {"tool": {"failed": 1}} and LOST_KEY not in output.extra_fields
+    assert counts(output) == {"tool": {"failed": 1}} and not output.extra_fields[LOST_KEY]
     assert told(server) == ["Error executing tool 'tool': Wordless"]
 
 

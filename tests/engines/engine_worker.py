@@ -111,7 +111,7 @@ def mini_batch_data(batch: Rollouts, setting: LossSetting, job: Job, config: Act
         data["rollout_is_weights"] = jagged(batch.importance_weights)
     if setting.combine == "loss" and setting.w_tool:
         data[TOOL_ADVANTAGES] = tool_B
-        if setting.tool_tokens == "decision":  # as adapters/queued_batches.py writes it
+        if setting.tool_tokens == "decision":  # as adapters/queued_batch.py writes it
             spans = [[[at, at + 1] for at in row.nonzero().flatten().tolist()] for row in batch.decides]
             data[TOOL_ADVANTAGES] = jagged(decision_advantages(tool_B, spans, batch.masks))
     size = (

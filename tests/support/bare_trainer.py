@@ -3,8 +3,7 @@
 from composed import composed
 from verl.trainer.ppo.v1 import PPOTrainerSync, get_trainer_cls  # the registry already holds the HDPO-aware classes
 
-from verl_hdpo.adapters.price_guard import PriceGuard
-from verl_hdpo.adapters.queued_batches import QueuedBatches
+from verl_hdpo.adapters.advantage_step import AdvantageStep
 from verl_hdpo.adapters.rollout_notes import RolloutNotes
 from verl_hdpo.adapters.run_settings import run_settings
 
@@ -16,7 +15,6 @@ def make_trainer(*overrides, estimator="hdpo"):
         trainer = object.__new__(PPOTrainerSync)
     else:
         trainer = object.__new__(get_trainer_cls("sync"))
-        trainer.hdpo = QueuedBatches(settings, config)
-        trainer.guard = PriceGuard.of(settings)
+        trainer.hdpo = AdvantageStep(settings, config)
     trainer.config, trainer.parameter_sync_step, trainer.notes = config, 1, RolloutNotes(config)
     return trainer

@@ -28,7 +28,15 @@ from verl_hdpo.adapters.tools_kwargs import tools_kwargs_of
 from verl_hdpo.adapters.unreadable_calls import UnreadableCall
 from verl_hdpo.adapters.watched_tool import NOTES, CallNotes, WatchedTool
 from verl_hdpo.outcomes.decision_spans import DECISION_SPANS_KEY, decision_spans
-from verl_hdpo.outcomes.ledger import LEDGER_KEY, MODEL_SPANS_KEY, UNKNOWN_TOOL, CallStatus, ToolLedger
+from verl_hdpo.outcomes.ledger import (
+    LEDGER_KEY,
+    LOST_KEY,
+    MODEL_SPANS_KEY,
+    RUN_ERROR_KEY,
+    UNKNOWN_TOOL,
+    CallStatus,
+    ToolLedger,
+)
 from verl_hdpo.outcomes.model_spans import model_spans
 from verl_hdpo.tools.failures import EndsRun
 from verl_hdpo.tools.valid_text import valid_text, valid_texts
@@ -105,6 +113,8 @@ class HDPOToolAgentLoop(ToolAgentLoop):
             output.extra_fields[DECISION_SPANS_KEY] = await asyncio.to_thread(
                 decision_spans, output.response_ids, spans, self._openings, decode
             )
+        for key in (LOST_KEY, RUN_ERROR_KEY):  # the classic trainer's workers must all report the same fields
+            output.extra_fields.setdefault(key, "")
         return output
 
     def _is_told(self, error: Exception) -> bool:

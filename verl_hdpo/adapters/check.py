@@ -13,9 +13,11 @@ from omegaconf import DictConfig
 
 from verl_hdpo.adapters.algorithm_check import algorithm_problems
 from verl_hdpo.adapters.host_check import host_problems
+from verl_hdpo.adapters.hosts import CLASSIC, host_of
 from verl_hdpo.adapters.names import AGENT_LOOP, SINGLE_TURN, STOCK_LOOPS
 from verl_hdpo.adapters.problem import MULTI_TURN, AgentLoops, Problem
 from verl_hdpo.adapters.run_settings import HDPO, RunSettings, group_settings, run_settings
+from verl_hdpo.adapters.version_check import version_warnings
 from verl_hdpo.settings.agent_loop import AgentLoopSettings
 from verl_hdpo.settings.algorithms import ALGORITHMS, HDPOSettings
 from verl_hdpo.settings.group import SettingsError
@@ -92,6 +94,12 @@ def no_tool_calls(config: DictConfig, run: RunSettings, loops: AgentLoops | None
 
 def warnings(config: DictConfig, run: RunSettings, loops: AgentLoops | None = None) -> Iterator[Problem]:
     """What works, and not as one might think."""
+    yield from version_warnings()
+    if host_of(config) is CLASSIC and (config.algorithm.get("filter_groups") or {}).get("enable"):
+        yield Problem(
+            "verl's classic trainer ignores algorithm.filter_groups: every group is trained on",
+            "turn the filter off, or remove trainer.use_v1=false",
+        )
     if config.actor_rollout_ref.actor.policy_loss.get("loss_mode") == "bypass_mode":
         # rollout_corr_helper.py: "response_mask must contain at least one valid token"
         yield Problem(

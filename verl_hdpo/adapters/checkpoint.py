@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 
 class CheckpointNotSaved(RuntimeError):
     """The message says where, why, and where the run goes on."""
+
+
+@contextlib.contextmanager
+def explained(folder: str | Path, step: int) -> Iterator[None]:
+    """Around the writing of the checkpoint of ``step`` to ``folder``.
+
+    Raises:
+        CheckpointNotSaved: it failed.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise not_saved(folder, step, error) from error
 
 
 def not_saved(folder: str | Path, step: int, error: Exception) -> CheckpointNotSaved:

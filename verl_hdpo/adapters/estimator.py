@@ -47,9 +47,8 @@ def _register(name: str) -> None:
         if score is None:
             raise RuntimeError(
                 f"algorithm.adv_estimator={name} was called by a trainer that does not know HDPO and its rivals, and "
-                f"so tells it nothing of tool calls and outcomes. Use verl's V1 trainer (trainer.use_v1=true, python "
-                f"-m verl.trainer.main_ppo) with trainer.v1.trainer_mode sync, colocate_async or separate_async, and "
-                f"install verl-hdpo on every node."
+                f"so tells it nothing of tool calls and outcomes. Use python -m verl.trainer.main_ppo, whose trainers "
+                f"know it, and install verl-hdpo on every node."
             )
         advantages = score(token_level_rewards.sum(dim=-1)).unsqueeze(-1) * response_mask
         return advantages, advantages

@@ -5,42 +5,31 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterator
 
-import verl
 from omegaconf import DictConfig
-from packaging.version import Version
 
+from verl_hdpo.adapters.hosts import CLASSIC, FULLY_ASYNC, ONE_STEP_OFF, SEPARATE_ASYNC, V1_MODE, Host, host_of
 from verl_hdpo.adapters.names import REWARD_MANAGER, TRAINER_MODES
 from verl_hdpo.adapters.problem import ROLLOUT, Problem
 from verl_hdpo.adapters.run_settings import reward_settings
+from verl_hdpo.adapters.version_check import version_problems
 from verl_hdpo.settings.judge import JudgeSettings
 
 
 def host_problems(config: DictConfig) -> Iterator[Problem]:
     """What is wrong with verl, its trainer, or its reward model."""
-    if not Version("0.9.0") <= Version(Version(verl.__version__).base_version) < Version("0.10"):
-        found = f"verl {verl.__version__} is installed; verl-hdpo supports 0.9.x"
-        yield Problem(found, "pip install 'verl>=0.9.0,<0.10'")
-    if importlib.util.find_spec("transfer_queue") is None:
+    host = host_of(config)
+    yield from version_problems(host)
+    if host is None:
+        found = f"{V1_MODE}={config.trainer.get('v1', {}).get('trainer_mode')} is not a trainer that HDPO knows"
+        yield Problem(found, f"use one of {', '.join(TRAINER_MODES)}")
+    elif not host.supported:
+        yield Problem(f"{host.name}, one of verl's experimental trainers, is not supported: {host.note}", host.advice)
+    if host not in (CLASSIC, ONE_STEP_OFF, FULLY_ASYNC) and importlib.util.find_spec("transfer_queue") is None:
         found = "TransferQueue, which verl's V1 trainer needs, is not installed"
         yield Problem(found, "pip install 'TransferQueue>=0.1.10'")
-    if not config.trainer.get("use_v1", False):
-        yield Problem(
-            "trainer.use_v1=false is verl's legacy trainer, which verl-hdpo does not support: verl replaces it by V1",
-            "remove it",
-        )
-    if config.get("rollout") or config.get("async_training"):  # what their configs add to ppo_trainer's
-        yield Problem(
-            "this is a config of verl's experimental one_step_off_policy or fully_async_policy, whose trainers "
-            "verl-hdpo does not support: verl replaces them by its V1 trainer",
-            "use python -m verl.trainer.main_ppo with trainer.v1.trainer_mode=separate_async",
-        )
-    mode = config.trainer.get("v1", {}).get("trainer_mode")
-    if mode not in TRAINER_MODES:
-        found = f"trainer.v1.trainer_mode={mode} is not a trainer that HDPO knows"
-        yield Problem(found, f"use one of {', '.join(TRAINER_MODES)}")
-    if mode == "separate_async":
+    if host is SEPARATE_ASYNC:
         yield from _separate_async_problems(config)
-    yield from _colocated_problems(config)
+    yield from _colocated_problems(config, host)
     yield from _judge_problems(config)
 
 
@@ -71,12 +60,19 @@ def _separate_async_problems(config: DictConfig) -> Iterator[Problem]:
         )
 
 
-def _colocated_problems(config: DictConfig) -> Iterator[Problem]:
+def _colocated_problems(config: DictConfig, host: Host | None) -> Iterator[Problem]:
     """Where a reward model on the actor's GPUs, which is asked batch by batch, comes too late or is not heard."""
     model, filter_groups = config.reward.reward_model, config.algorithm.get("filter_groups")
     if not model.enable or model.enable_resource_pool:
         return
     pool = "set reward.reward_model.enable_resource_pool=true"
+    if host is CLASSIC:
+        yield Problem(
+            f"{CLASSIC.chosen_by}: verl's classic trainer shows a colocated reward model neither tool calls nor ground "
+            f"truths",
+            f"remove it, or {pool}",
+        )
+        return
     if config.reward.reward_manager.name != REWARD_MANAGER:
         yield Problem(
             f"of a colocated reward model, reward.reward_manager.name={config.reward.reward_manager.name} reports no "

@@ -96,12 +96,12 @@ class HDPORewardManager(RewardManagerBase):
         item = data[-1:][0]  # of a trajectory with several outputs, the last holds the answer
         row = item.non_tensor_batch
         fields = row.get("tool_extra_fields") or {}
-        if RUN_ERROR_KEY in fields:
+        if fields.get(RUN_ERROR_KEY):
             raise OutcomeError(fields[RUN_ERROR_KEY])
         num_turns = int(row.get("__num_turns__", 0) or 0)
         ledger = ToolLedger.from_dict(fields[LEDGER_KEY]) if LEDGER_KEY in fields else None
         calls = count_calls(ledger, None, num_turns, self.hdpo)
-        if LOST_KEY in fields:
+        if fields.get(LOST_KEY):
             return write_outcome(Outcome.unknown("lost"), 0.0, calls, ledger, self.settings, self.hdpo)
         response = _response_ids(item)
         spans = _model_spans(fields, num_turns, len(response))

@@ -1,14 +1,12 @@
 """verl's V1 trainers with HDPO and its rivals: the same classes, their advantage step and actor update extended.
 
-    read the outcomes of the batch -> verl's own ``_compute_advantage`` (KL, rollout correction, advantages through the
-    registered estimator) -> write what is more -> verl's own ``_update_actor``
-
-HDPO adds A_tool beside A_acc in TransferQueue, and the two-channel loss. A run that asks for nothing of this package
-goes through verl's own methods alone.
+One of two hosts of :class:`AdvantageStep`; the other is ``classic_trainer``. A run that asks for nothing of this
+package goes through verl's own methods alone.
 """
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,19 +14,15 @@ from typing import Any
 from omegaconf import DictConfig
 from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1.trainer_base import PPOTrainer
-from verl.utils.config import omega_conf_to_dataclass
 from verl.utils.debug import marked_timer
 
 from verl_hdpo.adapters import colocated_judge
+from verl_hdpo.adapters.advantage_step import AdvantageStep, name_channels
 from verl_hdpo.adapters.check import check_run
-from verl_hdpo.adapters.checkpoint import not_saved
-from verl_hdpo.adapters.estimator import scoring
-from verl_hdpo.adapters.loss import two_channel_loss
 from verl_hdpo.adapters.names import REWARD_MANAGER
-from verl_hdpo.adapters.price_guard import PriceGuard, resumed_from, saved_in
-from verl_hdpo.adapters.queued_batches import QueuedBatches
+from verl_hdpo.adapters.queued_batch import QueuedBatch
 from verl_hdpo.adapters.rollout_notes import RolloutNotes, source_notes
-from verl_hdpo.adapters.scoring import Rollouts, Scoring
+from verl_hdpo.adapters.scoring import Rollouts
 from verl_hdpo.adapters.validation import validation_metrics
 from verl_hdpo.outcomes.batch import Outcomes
 from verl_hdpo.outcomes.metrics import combined, prefixed, tool_metrics
@@ -53,18 +47,14 @@ class _HDPOTrainer(_Stock):
 
     def __init__(self, config: DictConfig):
         settings = check_run(config)
-        self.hdpo = QueuedBatches(settings, config) if settings else None
-        self.guard = PriceGuard.of(settings)
+        self.hdpo = AdvantageStep(settings, config) if settings else None
         self.notes = RolloutNotes(config)
         super().__init__(config)
 
     def _setup(self) -> None:
         super()._setup()
         if self.hdpo is not None and self.hdpo.scores:
-            # With one channel this is verl's loss, but for a mini-batch in which no outcome is known.
-            actor = omega_conf_to_dataclass(self.config.actor_rollout_ref.actor)
-            loss = partial(two_channel_loss, actor, *self.hdpo.settings.loss_weights)
-            self.actor_rollout_wg.set_loss_fn(loss)
+            self.actor_rollout_wg.set_loss_fn(self.hdpo.loss())
 
     def step(self, metrics: dict, timing_raw: dict) -> KVBatchMeta:
         # With parameter_sync_step > 1, verl's MetricsAggregator (trainer/ppo/v1/utils.py) would take a metric's minimum
@@ -94,58 +84,36 @@ class _HDPOTrainer(_Stock):
         return batch
 
     def _compute_advantage(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
-        stock, hdpo = super()._compute_advantage, self.hdpo
-        if hdpo is None:
+        stock = super()._compute_advantage
+        if self.hdpo is None:
             return stock(batch, metrics)
-        rollouts = hdpo.read(batch)
+        queued = QueuedBatch(batch)
+
+        def verls_step() -> None:
+            queued.meta = stock(queued.meta, metrics)
+
         prompts = self.config.data.train_batch_size // self.parameter_sync_step
-        metrics.update(prefixed("hdpo/", hdpo.metrics(rollouts, prompts)))
-        if not hdpo.scores:
-            self.notes.add(batch, rollouts)
-            return stock(batch, metrics)
-        price_B = None
-        if self.guard is not None:
-            price_B, told = self.guard.prices(rollouts)
-            metrics.update(prefixed("hdpo/", told))
-        scores = Scoring(rollouts, hdpo.settings, price_B)
-        none_known = not rollouts.outcomes.known_B.any()
-        if not none_known:
-            hdpo.mask_unknown(batch, rollouts)
-        with scoring(scores):
-            batch = stock(batch, metrics)
-        if none_known:  # verl's rollout correction raises on a batch without a token (rollout_corr_helper.py)
-            hdpo.mask_unknown(batch, rollouts)
-        metrics.update(prefixed("hdpo/", scores.metrics))
-        self.notes.add(batch, rollouts, scores)
-        dp_size = None
-        if hdpo.settings.hdpo.tool_loss_norm == "qualifying":
-            dp_size = max(self.actor_rollout_wg._dispatch_info["actor"]) + 1  # as PPOTrainer._balance_batch reads it
-        return hdpo.write(batch, rollouts, scores.advantages, dp_size)
+        metrics.update(self.hdpo.begin(queued, prompts))
+        metrics.update(self.hdpo.finish(queued, verls_step, self._dp_size))
+        self.notes.add(batch, self.hdpo.last, self.hdpo.last_scores)
+        return queued.meta
+
+    def _dp_size(self) -> int:
+        return max(self.actor_rollout_wg._dispatch_info["actor"]) + 1  # as PPOTrainer._balance_batch reads it
 
     def _load_checkpoint(self) -> None:
         super()._load_checkpoint()
-        if self.guard is not None and self.global_steps:
-            self.guard.load(resumed_from(self.config, self.global_steps))
+        if self.hdpo is not None:
+            self.hdpo.resumed(self.global_steps)
 
     def _update_actor(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
         batch = super()._update_actor(batch, metrics)
-        # verl prefixes whatever workers report with "actor/".
-        for name in [name for name in metrics if name.startswith("actor/hdpo/")]:
-            metrics[name.removeprefix("actor/")] = metrics.pop(name)
-        for name in ("pg_loss", "pg_clipfrac"):
-            if f"hdpo/tool/{name}" in metrics and f"actor/{name}" in metrics:
-                metrics[f"hdpo/acc/{name}"] = metrics[f"actor/{name}"]
+        name_channels(metrics)
         return batch
 
     def _save_checkpoint(self) -> None:
-        try:
-            if self.guard is not None:  # first: verl ends with the file that says which checkpoint is whole
-                self.guard.save(saved_in(self.config, self.global_steps))
+        with self.hdpo.saving(self.global_steps) if self.hdpo else nullcontext():
             super()._save_checkpoint()
-        except Exception as error:
-            if self.hdpo is None:
-                raise
-            raise not_saved(self.config.trainer.default_local_dir, self.global_steps, error) from error
 
     def _log_rollout_data(self, batch: KVBatchMeta, timing_raw: dict, rollout_data_dir: str) -> None:
         """verl's dump, and beside it what ``verl-hdpo look`` shows of a rollout and verl does not write."""

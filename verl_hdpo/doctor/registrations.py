@@ -109,6 +109,16 @@ def _trainers() -> str:
     return ""
 
 
+def _classic_trainer() -> str:
+    from verl.trainer import main_ppo_v0
+    from verl.trainer.ppo import ray_trainer
+
+    from verl_hdpo.adapters.classic_trainer import ClassicTrainer
+
+    wrapped = getattr(ray_trainer.compute_advantage, "_hdpo", False)
+    return "trainer.use_v1=false" if main_ppo_v0.RayPPOTrainer is ClassicTrainer and wrapped else ""
+
+
 def _agent_loop() -> str:
     from verl.experimental.agent_loop.agent_loop import _agent_loop_registry
 
@@ -138,13 +148,21 @@ def _config_check() -> str:
     return "in verl.trainer.main_ppo, before Ray starts" if getattr(main_ppo.validate_config, "_hdpo", False) else ""
 
 
+def _check_of_other_launchers() -> str:
+    from verl.trainer import main_ppo
+
+    return "before verl's experimental trainers start Ray" if getattr(main_ppo.run_ppo, "_hdpo", False) else ""
+
+
 REGISTERED: dict[str, Callable[[], Any]] = {
     "advantage estimator": _estimator,
     "trainers": _trainers,
+    "classic trainer": _classic_trainer,
     "agent loop": _agent_loop,
     "reward manager": _reward_manager,
     "reward worker": _reward_worker,
     "config check": _config_check,
+    "check of other launchers": _check_of_other_launchers,
 }
 """Part of the plugin -> how a user selects it, empty if verl does not have it; raises what verl raises."""
 

@@ -56,7 +56,7 @@ class Outcomes:
                 see :func:`read_outcome` and :func:`count_calls`.
         """
         for fields in extra_fields:
-            if RUN_ERROR_KEY in fields:
+            if fields.get(RUN_ERROR_KEY):
                 raise OutcomeError(fields[RUN_ERROR_KEY])
         infos = [fields.get("reward_extra_info") or {} for fields in extra_fields]
         ledgers = [

@@ -28,10 +28,11 @@ MODEL_SPANS_KEY = "model_spans"
 """Where it leaves the [start, end) spans that the model wrote: verl's reward manager is given no response mask."""
 
 LOST_KEY = "rollout_lost"
-"""Where it leaves why the trajectory could not be finished; such a rollout is of unknown outcome."""
+"""Where it leaves why the trajectory could not be finished; such a rollout is of unknown outcome. Else empty."""
 
 RUN_ERROR_KEY = "run_error"
-"""Where it leaves a mistake in tools or data that ends the run: raised in the loop, it would end only the rollout."""
+"""Where it leaves a mistake in tools or data that ends the run: raised in the loop, it would end only the rollout.
+Else empty."""
 
 UNKNOWN_TOOL = "unknown_tool"
 """One name for every tool the model made up, so that its text never becomes a metric's name."""

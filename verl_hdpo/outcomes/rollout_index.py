@@ -2,7 +2,7 @@
 
 verl's V1 trainer keys a row ``{uid}_{session}_{index}``: ``uid`` is the prompt's group, ``session`` one rollout of it,
 ``index`` one output of that rollout's agent loop. Only a session's last output carries the outcome; the others
-share its advantage. Synthetic padding rows belong to no rollout.
+share its advantage. Synthetic padding rows belong to no rollout. In verl's classic trainer each row is a rollout.
 
 Shape suffixes: R rows of the batch, B rollouts.
 """
@@ -62,6 +62,13 @@ class RolloutIndex:
                 final_B[rollout], last_index_B[rollout] = row, index
             rollout_R.append(rollout)
         return cls(*(torch.tensor(x, dtype=torch.int64) for x in (rollout_R, final_B, group_B)))
+
+    @classmethod
+    def one_a_row(cls, uids: Sequence[str]) -> RolloutIndex:
+        """Of a batch in which each row is a rollout, and rows with the same ``uid`` are a group."""
+        groups: dict[str, int] = {}
+        row_R = torch.arange(len(uids))
+        return cls(row_R, row_R, torch.tensor([groups.setdefault(uid, len(groups)) for uid in uids]))
 
     def spread(self, values_B: Tensor) -> Tensor:
         """Give each row its rollout's value, and padding rows 0 (False); (R,) in the dtype of ``values_B``."""
