@@ -19,6 +19,7 @@ _LEAD = frozenset(
 )
 _TAIL = frozenset("is because since as".split())
 OPPOSITES = {"yes": "no", "no": "yes", "true": "false", "false": "true"}
+_STATEMENT = re.compile(r"(?:the\s+)?(?:statement|claim|sentence)\s+is\s+")
 _SAME = {"yeah": "yes", "yep": "yes", "yup": "yes", "nope": "no", "nah": "no"}
 
 
@@ -43,6 +44,8 @@ def chosen(answer: str, one_of: bool) -> frozenset[str] | None:
     while len(tokens) > 1 and (tokens[0].casefold() in _LEAD or tokens[0] in _MARKS - set("([")):
         tokens.pop(0)
     bare = [token for token in tokens if token not in _MARKS]
+    if not bare:
+        return None
     if len(bare) == 1 and len(bare[0]) == 1 and bare[0].isalpha():
         return frozenset(bare[0].upper())
     if len(bare) == 1 and _TOGETHER.fullmatch(bare[0]):
@@ -80,7 +83,8 @@ def _explained(tokens: list[str]) -> frozenset[str] | None:
 def same_side(reference: str, answer: str) -> bool | None:
     """Whether both say yes, or no, true, false: the first word counts; None if that cannot be told."""
     side = reference.casefold().strip(" .!,'\"")
-    words = [_SAME.get(word, word) for word in re.findall(r"\d+|[a-z]+(?:'[a-z]+)?", answer.casefold())]
+    answer = _STATEMENT.sub("", answer.casefold())
+    words = [_SAME.get(word, word) for word in re.findall(r"\d+|[a-z]+(?:'[a-z]+)?", answer)]
     if side not in OPPOSITES or not words or words[0] not in OPPOSITES:
         return None
     rest = " ".join(words[1:])

@@ -38,7 +38,7 @@ _MATRIX = re.compile(r"\\begin\s*\{([a-zA-Z]*)\}(?:\s*\{[clr|]+\})?(.*)\\end\s*\
 _MATRICES = frozenset("pmatrix bmatrix matrix array Bmatrix smallmatrix".split())
 _BASED = re.compile(r"([0-9A-Fa-f]+)_\s*(?:\{\s*(\d+)\s*\}|(\d+))")
 _IN = re.compile(
-    r"\s*\(?\s*(?:\\[a-z]+|[a-zA-Z])(?:_\{?\w+\}?|\s*\(\w\))?(?:\s*,\s*[a-zA-Z](?:_\{?\w+\}?)?)*\s*\)?\s*\\in(?![a-zA-Z])"
+    r"\s*\(?\s*(?:\\(?!in\b)[a-z]+|[a-zA-Z])(?:_\{?\w+\}?|\s*\(\w\))?(?:\s*,\s*[a-zA-Z](?:_\{?\w+\}?)?)*\s*\)?\s*\\in(?![a-zA-Z])"
 )
 _RATIO = re.compile(r"(?:0|[1-9]\d*)(?:\.\d+)?(?:\s*:\s*(?:0|[1-9]\d*)(?:\.\d+)?)+")
 _MODULUS = re.compile(r"\(?\s*(?:\\pmod|\\bmod|\\mod|\bmod\b)\s*")
