@@ -42,9 +42,10 @@ def plain(text: str, articles: bool = False) -> str:
 def same_words(reference: str, answer: str, policy: Policy = DEFAULT_POLICY) -> bool:
     """Whether ``answer`` says ``reference`` and nothing else: ``the red``, ``The car is red``, ``on the left``."""
     wanted, found = (plain(text, not policy.articles) for text in (reference, answer))
-    if not wanted or found == wanted:
-        return bool(wanted)
-    if wanted == plain(_turned(answer), not policy.articles) or plain(_turned(reference), not policy.articles) == found:
+    if not wanted or not found:
+        return False
+    turned = [plain(_turned(text), not policy.articles) for text in (reference, answer)]
+    if found == wanted or wanted in turned or found in turned:
         return True
     if _places(found, _PREPOSITIONS) == wanted or _places(wanted, _PLACES) == found:
         return True
