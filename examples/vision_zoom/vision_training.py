@@ -9,7 +9,7 @@ import training
 from verl_hdpo.runs.quoted import quoted
 
 TOOLS = Path(__file__).parent / "tools.yaml"
-STEPS = 16
+STEPS = 20
 
 
 def overrides(algo: str, cold_start: Path, seed: int, steps: int) -> list[str]:
@@ -23,6 +23,6 @@ def overrides(algo: str, cold_start: Path, seed: int, steps: int) -> list[str]:
         f"{rollout}.max_model_len=128",
         f"{rollout}.n=12",
         f"{rollout}.calculate_log_probs=True",  # logs how far vLLM's probabilities are from the trainer's
-        f"{actor}.optim.lr=4e-4",
+        f"{actor}.optim.lr=6e-4",
         "trainer.project_name=quickstart-vision",
     ]
