@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import random
 
 import pyarrow
 import pyarrow.parquet
 import pytest
+from odd_images import animated, drawn, encoded
 from run_findings import LOOP, MULTI_TURN, ROLLOUT, ROW, findings, marked, only, told
 
 RULES = {"reward.custom_reward_function.path": None}
@@ -293,3 +295,27 @@ def test_a_loop_of_the_owner_s_needs_no_tools_of_verl_s(run, tmp_path):
 def test_a_loop_that_nobody_registered(run):
     found = only(marked("FAIL", {**run, LOOP: "tool_agnt"}))
     assert f"{LOOP}=tool_agnt is not registered" in found.found and "tool_agent" in found.advice[0]
+
+
+def test_bad_images_are_told_with_the_numbers_of_their_rows(run, tmp_path):
+    rng = random.Random(0)
+    whole = {
+        "prompt": [{"role": "user", "content": "<image>?"}],
+        "images": [{"bytes": encoded(drawn("L", (9, 9), rng))}],
+    }
+    rows = [{**ROW, **whole} for _ in range(30)]
+    for number in range(3, 29, 2):
+        rows[number]["images"] = [{"bytes": b"<html>404</html>"}]
+    rows[2]["images"] = [{"bytes": animated(rng)}]
+    rows[4]["images"] = whole["images"] * 2
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "images.parquet")
+    run["data.train_files"] = tmp_path / "images.parquet"
+    told = {
+        finding.found.partition("images.parquet, ")[2] for finding in findings(run) if "images.parquet" in finding.found
+    }
+    assert told >= {
+        "rows 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25 and 1 more: has image 0 that cannot be read: "
+        "cannot identify it",
+        "row 2: has image 0 that is animated: the model sees its first frame alone",
+        "row 4: has 2 images and <image> 1 times in the prompt's texts",
+    }

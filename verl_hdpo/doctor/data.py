@@ -12,6 +12,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from verl_hdpo.doctor.files import REMOTE, listed
 from verl_hdpo.doctor.ground_truths import incomparable
+from verl_hdpo.doctor.image_tally import DECODED_ROWS, ImageTally
 from verl_hdpo.doctor.progress import doing
 from verl_hdpo.doctor.sections import DATA
 from verl_hdpo.runs.finding import Finding
@@ -70,6 +71,7 @@ class Rows:
             some; an empty text where ``tools_kwargs`` itself is null.
         examples: tool -> a row with ``tools_kwargs`` of it.
         incomparable: why a ground truth cannot be compared -> rows.
+        images: what is wrong with the images.
     """
 
     count: int = 0
@@ -86,6 +88,7 @@ class Rows:
     null_kwargs: Tallies = field(default_factory=Tallies)
     examples: dict[str, dict[str, Any]] = field(default_factory=dict)
     incomparable: Tallies = field(default_factory=Tallies)
+    images: ImageTally = field(default_factory=ImageTally)
 
     def add(self, where: str, row: Any) -> None:
         """Take in another row; ``where`` names it."""
@@ -127,8 +130,8 @@ def rows_of(config: DictConfig, split: str) -> Rows:
     if has_own_class(config):
         return Rows()
     stamps = tuple(path.stat().st_mtime_ns for file in files if (path := Path(file).expanduser()).is_file())
-    media = tuple(str(config.data.get(f"{kind}_key", f"{kind}s")) for kind in ("image", "video", "audio"))
-    return _read(files, stamps, str(config.data.get("prompt_key", "prompt")), media)
+    image, *media = (str(config.data.get(f"{kind}_key", f"{kind}s")) for kind in ("image", "video", "audio"))
+    return _read(files, stamps, str(config.data.get("prompt_key", "prompt")), image, tuple(media))
 
 
 def has_own_class(config: DictConfig) -> bool:
@@ -167,6 +170,11 @@ def _findings(config: DictConfig, split: str, name: str, rows: Rows) -> Iterator
         yield Finding(DATA, "ok", name, f"data_source: {', '.join(several[:MOST_SOURCES_SHOWN])}{more}")
     for (found, advice), tally in rows.problems.items():
         yield Finding(DATA, "FAIL", name, f"{tally} {found}", (advice,))
+    for problem, where in rows.images.told():
+        yield Finding(DATA, problem.mark, name, f"{where}: {problem.found}", (problem.advice,))
+    if rows.images.rows > DECODED_ROWS:
+        found = f"images: {_rows(rows.images.rows)} with some, of which the first {DECODED_ROWS} were decoded"
+        yield Finding(DATA, "ok", name, found)
     for (first, columns), tally in rows.mixed.items():
         found = f"mixed schemas: {tally}: other columns than {first}, {columns}"
         advice = "verl fills what is missing with null; give all rows the same columns if that is not meant"
@@ -179,7 +187,7 @@ def _findings(config: DictConfig, split: str, name: str, rows: Rows) -> Iterator
 
 
 @functools.cache  # the runs of a comparison have the same data
-def _read(files: Sequence[str], stamps: Sequence[int], prompt_key: str, media: Sequence[str]) -> Rows:
+def _read(files: Sequence[str], stamps: Sequence[int], prompt_key: str, image_key: str, media: Sequence[str]) -> Rows:
     rows, schema = Rows(), Schema()
     try:
         check_together(files)
@@ -194,6 +202,11 @@ def _read(files: Sequence[str], stamps: Sequence[int], prompt_key: str, media: S
                     rows.problems.add((found, advice), where)
                 if isinstance(row, Mapping) and (changed := schema.differs(where, row)):
                     rows.mixed.add((schema.first, changed), where)
+                if isinstance(row, Mapping):
+                    rows.images.add(file, number, row, prompt_key, image_key)
+                    row = (
+                        {**row, image_key: None} if image_key in row else row
+                    )  # samples are kept, and images are large
                 rows.add(where, row)
                 if rows.count % TELL_EVERY == 0:
                     doing(f"reading {file}: {rows.count:,} rows")

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 SUFFIXES = (".parquet", ".json", ".jsonl")
+BATCH_ROWS = 256
+"""Rows of a parquet file in memory at a time: they may hold images."""
 
 
 class RowsError(ValueError):
@@ -160,7 +162,8 @@ def _parquet(path: Path, without: Collection[str]) -> Iterator[dict[str, Any]]:
     with pyarrow.parquet.ParquetFile(path) as file:
         columns = file.schema_arrow.names
         unread = dict.fromkeys(column for column in columns if column in without)
-        for batch in file.iter_batches(columns=[column for column in columns if column not in unread]):
+        read = [column for column in columns if column not in unread]
+        for batch in file.iter_batches(BATCH_ROWS, columns=read):
             yield from ({**row, **unread} for row in batch.to_pylist())
 
 
