@@ -1,116 +1,177 @@
-"""The guard of ``priced``: planted drifts, noise, unknown outcomes, and a state that resumes exactly."""
+"""The guard of ``priced``: planted drifts, noise, unknown outcomes, training to the end, and resuming exactly."""
 
 from __future__ import annotations
 
 import json
+import math
 import random
 
 import pytest
+import torch
 
+from verl_hdpo.algorithm.estimators.priced import priced
 from verl_hdpo.algorithm.guard import RATE, RELEASE, Guard
+from verl_hdpo.algorithm.scalars import RolloutScalars
 
 MARGIN, WINDOW = 0.03, 4
 
 
-def batch(chance, accuracy, prompts=6, size=16, spread=0.1, known=1.0):
-    """Groups of a batch, of prompts that differ, with outcomes that may be unknown."""
+def batch(chance, use, right, direct, prompts=6, size=16, spread=0.1, known=1.0):
+    """Groups of prompts that differ, whose rollouts call with probability ``use``; outcomes may be unknown."""
     groups = []
     for _ in range(prompts):
-        own = min(max(chance.gauss(accuracy, spread), 0), 1)
-        groups.append([chance.random() < own for _ in range(size) if chance.random() < known])
+        harder = chance.gauss(0, spread)
+        calls = [chance.random() < use for _ in range(size)]
+        rows = [(call, chance.random() < (right if call else direct) + harder) for call in calls]
+        groups.append([row for row in rows if chance.random() < known])
     return groups
 
 
-def factors(accuracies, chance=None, known=1.0, guard=None, **shape):
+def factors(batches, guard=None):
     guard = guard or Guard(MARGIN, WINDOW)
     found = []
-    for accuracy in accuracies:
-        exact = [[i < round(100 * accuracy) for i in range(100)]] * 40
-        guard.observe({"s": exact if chance is None else batch(chance, accuracy, known=known, **shape)})
+    for groups in batches:
+        guard.observe({"s": groups})
         found.append(guard.factor("s"))
     return found
 
 
-def test_by_hand():
-    """Level .8 over four batches at no price; .6 brings "now" to .7: short by .1, more than .03 and chance: mu = 2."""
+def exact(accuracy, calls=True):
+    """Many prompts of 100 that all call, or not, with exactly that accuracy."""
+    return [[(calls, i < round(100 * accuracy)) for i in range(100)]] * 40
+
+
+def test_by_hand_where_accuracy_falls():
+    """Level .8 over four batches at no price, and a rise over four. Then .6 brings n to .7: short by .1, mu = 4."""
     guard = Guard(MARGIN, WINDOW)
-    assert factors([0.8] * 4, guard=guard) == [0, 0, 0, 0]
-    assert factors([0.8], guard=guard) == [1]
-    assert factors([0.6], guard=guard) == [pytest.approx(1 / (1 + RATE * 0.1))]
-    # now = .65, short by .15: mu = 2 + 3
-    assert factors([0.6], guard=guard) == [pytest.approx(1 / 6)]
-    # now = .75, still short by .05: mu = 6; then .79, short by .01, less than half of the margin: at rest
-    assert factors([0.85, 0.83], guard=guard) == [pytest.approx(1 / 7), pytest.approx(1 / (1 + 6 * (1 - RELEASE)))]
+    assert factors([exact(0.8)] * 8, guard) == [0, 0, 0, 0, 0.25, 0.5, 0.75, 1]
+    assert factors([exact(0.6)], guard) == [pytest.approx(1 / (1 + RATE * 0.1))]
+    # n = .65, short by .15: mu = 4 + 6
+    assert factors([exact(0.6)], guard) == [pytest.approx(1 / 11)]
+    # n = .75, short by .05: mu = 12; then .79, short by .01, less than half of the margin: at rest
+    assert factors([exact(0.85), exact(0.83)], guard) == [
+        pytest.approx(1 / 13), pytest.approx(1 / (1 + 12 * (1 - RELEASE))),
+    ]  # fmt: skip
     assert guard.level("s") == pytest.approx(0.8 + 0.03 / 16)
+
+
+def test_by_hand_where_calls_that_gain_are_given_up():
+    """All prompts: 3 of 4 call and are right, the fourth is wrong: g = 1, w = 3/4 a prompt. Then 1 of 4 calls.
+
+    u falls by .5, so that short_u = .5; accuracy stays at .75, since three of those without a call are right.
+    """
+    before = [[(True, True)] * 3 + [(False, False)]] * 400
+    # g of that batch alone would be 1 - 1; its weight is as great, so that g = .9375 (1 ... 8 batches) of the sum
+    after = [[(True, True), (False, True), (False, True), (False, False)]] * 400
+    guard = Guard(MARGIN, WINDOW)
+    factors([before] * 8, guard)
+    (factor,) = factors([after], guard)
+    kept = 15 / 16
+    seen = sum(kept**k for k in range(1, 9))
+    gain = (seen * 1 + (1 - 2 / 3)) / (seen + 1)
+    assert factor == pytest.approx(1 / (1 + RATE * gain * 0.5))
 
 
 def test_a_planted_fall_lowers_the_price_and_it_comes_back_after():
     for seed in range(20):
         chance = random.Random(seed)
-        fall = [0.8] * 20 + [0.8 - 0.03 * step for step in range(1, 9)] + [0.56] * 4
-        found = factors(fall + [0.8] * 150, chance)
-        assert min(found[20:34]) < 0.25
-        assert found[-1] > 4 * min(found)
+        whole = [batch(chance, 0.9, 0.8, 0.5) for _ in range(20)]
+        fall = [batch(chance, 0.9 - 0.1 * step, 0.8, 0.5) for step in range(1, 9)]
+        back = [batch(chance, 0.9, 0.8, 0.5) for _ in range(150)]
+        found = factors(whole + fall + back)
+        assert min(found[20:30]) < 0.3
+        assert found[-1] > 3 * min(found)
 
 
 def test_noise_does_not_trip_it():
-    """Two hundred runs of sixty batches, of 96 answers each."""
-    tripped = sum(min(factors([0.7] * 60, random.Random(seed))[WINDOW:]) < 1 for seed in range(200))
+    """Two hundred runs of sixty batches of 96 answers, with tool use and accuracy that stay what they are."""
+    tripped = 0
+    for seed in range(200):
+        chance = random.Random(seed)
+        found = factors([batch(chance, 0.6, 0.8, 0.6) for _ in range(60)])
+        tripped += min(found[2 * WINDOW :]) < 1
     assert tripped <= 6
 
 
 @pytest.mark.parametrize("known", [0.9, 0.3])
 def test_unknown_outcomes_do_not_trip_it(known):
-    tripped = sum(min(factors([0.7] * 40, random.Random(seed), known=known)[WINDOW:]) < 1 for seed in range(60))
+    tripped = 0
+    for seed in range(60):
+        chance = random.Random(seed)
+        found = factors([batch(chance, 0.6, 0.8, 0.6, known=known) for _ in range(40)])
+        tripped += min(found[2 * WINDOW :]) < 1
     assert tripped <= 3
+
+
+def test_calls_that_gain_nothing_may_go():
+    for seed in range(20):
+        chance = random.Random(seed)
+        found = factors([batch(chance, max(0.9 - 0.05 * step, 0.02), 0.8, 0.8) for step in range(40)])
+        assert min(found[2 * WINDOW :]) > 0.25 and sum(x == 1 for x in found[2 * WINDOW :]) > 10
 
 
 def test_a_batch_without_a_known_outcome_changes_nothing():
     guard = Guard(MARGIN, WINDOW)
-    factors([0.8] * 6 + [0.5], guard=guard)
+    factors([exact(0.8)] * 9 + [exact(0.5)], guard)
     before = guard.state()
     guard.observe({"s": [[], []], "t": []})
-    assert guard.state() == before and guard.factor("t") == 0
+    assert guard.state() == before and guard.factor("t") == 0 and guard.level("t") is None
 
 
 def test_perfect_answers_are_not_taken_for_certain():
     """One wrong answer in 32 after batches without a mistake is within chance."""
     guard = Guard(0.0, WINDOW)
-    for _ in range(8):
-        guard.observe({"s": [[True] * 16] * 2})
-    guard.observe({"s": [[True] * 16, [True] * 15 + [False]]})
-    assert guard.factor("s") == 1
+    factors([[[(True, True)] * 16] * 2] * 8, guard)
+    assert factors([[[(True, True)] * 16, [(True, True)] * 15 + [(True, False)]]], guard) == [1]
 
 
 def test_rising_accuracy_never_trips_and_raises_the_level():
     guard = Guard(MARGIN, WINDOW)
-    assert set(factors([0.4 + 0.01 * step for step in range(40)], guard=guard)[WINDOW:]) == {1.0}
+    assert set(factors([exact(0.4 + 0.01 * step) for step in range(40)], guard)[2 * WINDOW :]) == {1.0}
     assert guard.level("s") > 0.6
 
 
 def test_each_source_has_its_own():
     guard = Guard(MARGIN, WINDOW)
-    for step in range(12):
-        steady, falling = [[i < 80 for i in range(100)]] * 20, [[i < 80 - 5 * step for i in range(100)]] * 20
-        guard.observe({"steady": steady, "falling": falling})
+    for step in range(14):
+        guard.observe({"steady": exact(0.8), "falling": exact(0.8 - 0.05 * step)})
     assert guard.factor("steady") == 1 and guard.factor("falling") < 0.2
 
 
 @pytest.mark.parametrize("stop", [2, 5, 9, 15])
 def test_it_resumes_exactly(stop):
     chance = random.Random(3)
-    batches = [batch(chance, 0.8 - 0.02 * max(step - 6, 0)) for step in range(20)]
+    batches = [batch(chance, 0.9 - 0.05 * max(step - 6, 0), 0.8, 0.4) for step in range(20)]
     whole, first, second = (Guard(MARGIN, WINDOW) for _ in range(3))
-    expected = []
-    for groups in batches:
-        whole.observe({"s": groups})
-        expected.append(whole.factor("s"))
-    for groups in batches[:stop]:
-        first.observe({"s": groups})
+    expected = factors(batches, whole)
+    factors(batches[:stop], first)
     second.restore(json.loads(json.dumps(first.state())))
-    found = []
-    for groups in batches[stop:]:
-        second.observe({"s": groups})
-        found.append(second.factor("s"))
-    assert found == expected[stop:] and second.state() == whole.state()
-    assert min(expected[WINDOW:]) < 0.5
+    assert factors(batches[stop:], second) == expected[stop:] and second.state() == whole.state()
+    assert min(expected[2 * WINDOW :]) < 0.5
+
+
+def trained(seed, price, guarded, steps=60, right=0.8, direct=0.53, rate=3.0):
+    """Accuracy at the end of training a policy of one number, its logit to call, by ``priced`` on 5 prompts of 16."""
+    chance, guard, logit = random.Random(seed), Guard(MARGIN, WINDOW), 1.1
+    for _ in range(steps):
+        use = 1 / (1 + math.exp(-logit))
+        groups = batch(chance, use, right, direct, prompts=5, spread=0.2)
+        guard.observe({"s": groups})
+        called, correct = (torch.tensor([row[k] for group in groups for row in group]) for k in (0, 1))
+        rollouts = RolloutScalars(
+            correct.float(), torch.arange(5).repeat_interleave(16), torch.ones_like(correct), correct, called.double()
+        )
+        asked = price * (guard.factor("s") if guarded else 1.0)
+        pushed = priced(rollouts, price=asked).accuracy_B * (called.float() - use)
+        logit = min(max(logit + rate * pushed.mean().item(), -6), 6)
+    use = 1 / (1 + math.exp(-logit))
+    return use * right + (1 - use) * direct
+
+
+def test_with_an_over_strong_price_training_ends_within_two_points_of_none():
+    """A price of 80 points on calls that gain 27, over ten seeds; without the guard it loses them all."""
+    none, guarded, bare = (
+        sum(trained(seed, price, on) for seed in range(10)) / 10
+        for price, on in ((0.0, False), (0.8, True), (0.8, False))
+    )
+    assert none > 0.78 and guarded > none - 0.02 and bare < none - 0.2

@@ -37,18 +37,19 @@ class PriceGuard:
     def prices(self, rollouts: Rollouts) -> tuple[Tensor, dict[str, float]]:
         """Take in a batch, and give the price of each of its rollouts, (B,), and what is to be logged."""
         outcomes = rollouts.outcomes
-        prompts: dict[str, dict[int, list[bool]]] = {}
+        prompts: dict[str, dict[int, list[tuple[bool, bool]]]] = {}
         rows = zip(
             rollouts.sources,
             rollouts.index.group_B.tolist(),
             outcomes.known_B.tolist(),
+            (outcomes.tool_calls_B > 0).tolist(),
             outcomes.correct_B.tolist(),
             strict=True,
         )
-        for source, group, known, correct in rows:
+        for source, group, known, called, correct in rows:
             answers = prompts.setdefault(str(source), {}).setdefault(group, [])
             if known:
-                answers.append(correct)
+                answers.append((called, correct))
         self._guard.observe({source: list(groups.values()) for source, groups in prompts.items()})
         price = {source: self._price * self._guard.factor(source) for source in prompts}
         metrics = {f"{source}/price": value for source, value in price.items()}
