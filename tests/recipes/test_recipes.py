@@ -46,7 +46,7 @@ def one_word(tmp_path):
         (tmp_path / "bin" / program).write_text('#!/bin/bash\necho "$(basename "$0")"\nprintf "%s\\n" "$@"\n')
         (tmp_path / "bin" / program).chmod(0o755)
 
-    def command(*overrides: str, **env: str) -> tuple[str, list[str]]:
+    def command(*overrides: str, script: str = "one_word", **env: str) -> tuple[str, list[str]]:
         files = {
             "TRAIN": "data.parquet",
             "VAL": "data.parquet",
@@ -61,7 +61,7 @@ def one_word(tmp_path):
             **env,
         }
         done = subprocess.run(
-            [RECIPES / "one_word" / "run.sh", *overrides], env=environment, capture_output=True, text=True
+            [RECIPES / script / "run.sh", *overrides], env=environment, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
         program, *arguments = done.stdout.splitlines()
@@ -105,8 +105,8 @@ def test_tools_are_the_same_in_the_workers_and_through_a_server(tmp_path, monkey
     monkeypatch.setenv(TOKEN_ENV, TOKEN)
     served, settings = load_served_tools(RECIPES / "tools" / "tools.yaml")
     with in_thread(served, **settings.model_dump()) as url:
-        monkeypatch.setenv("TOOL_SERVER", url)
-        remote = load_all_tools(str(RECIPES / "tools" / "through_server.yaml"), None)
+        monkeypatch.setenv("TOOL_SERVERS", f"[{url}]")
+        remote = load_all_tools(str(RECIPES / "tools" / "through_servers.yaml"), None)
         plain = [tool.tool_schema.model_dump(exclude_unset=True, exclude_none=True) for tool in remote]
         assert plain == [tool.schema for tool in served]
 
@@ -115,3 +115,19 @@ def test_one_word_says_what_is_missing():
     done = subprocess.run([RECIPES / "one_word" / "run.sh"], env={"PATH": os.environ["PATH"]}, capture_output=True)
     assert done.returncode != 0
     assert b"TRAIN: training data" in done.stderr
+
+
+@pytest.mark.parametrize("size", ["8b", "32b"])
+def test_a_dense_model(one_word, size):
+    _, arguments = one_word(SIZE=size, script="dense_fsdp2")
+    findings = run_findings(arguments[3:], "ppo_trainer")
+    assert [f.subject for f in findings if f.mark != "ok"] == [], findings
+
+
+@pytest.mark.parametrize(("size", "nodes"), [("64", "4"), ("512", "32")])
+def test_a_mixture_of_experts(one_word, size, nodes):
+    _, arguments = one_word(SIZE=size, script="moe_megatron")
+    assert f"trainer.nnodes={nodes}" in arguments
+    findings = run_findings(arguments[3:], "ppo_megatron_trainer")
+    # Megatron is not installed beside the rest.
+    assert [f.subject for f in findings if f.mark != "ok"] == ["training engine"], findings

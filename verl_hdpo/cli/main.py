@@ -16,6 +16,7 @@ from verl_hdpo.cli.mcp import mcp
 from verl_hdpo.cli.migrate import migrate
 from verl_hdpo.cli.plain_errors import PlainErrors
 from verl_hdpo.cli.price import price
+from verl_hdpo.cli.size import size
 from verl_hdpo.cli.tool_server import tool_server
 
 
@@ -31,5 +32,5 @@ def main() -> None:
     """
 
 
-for command in (compare, doctor, evaluate, grade, images, index, look, mcp, migrate, price, tool_server):
+for command in (compare, doctor, evaluate, grade, images, index, look, mcp, migrate, price, size, tool_server):
     main.add_command(command)
