@@ -36,7 +36,7 @@ def compute_score(solution_str, ground_truth, **kwargs):
 @pytest.fixture
 def one_word(tmp_path):
     """The command line that ``recipes/one_word/run.sh`` would run, as ``(program, arguments)``."""
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([ROW] * 256), tmp_path / "data.parquet")
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([ROW] * 1024), tmp_path / "data.parquet")
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text("{}")
     tiny_tokenizer().save_pretrained(tmp_path / "model")

@@ -7,8 +7,8 @@ A fleet has c places. Calls arrive at a rate of lambda and take S seconds on ave
     mean wait = P_wait (1 + cv^2) / 2 * S / (c - a)             Allen and Cunneen's approximation
     p99 wait = ln(P_wait / 0.01) (1 + cv^2) / 2 * S / (c - a)   0 where P_wait <= 0.01
 
-cv is the standard deviation of S over its mean: 0 where all calls take equally long, 1 for exponential times. By Little's
-law a fleet holds (rollouts per second) x (seconds of a rollout) sessions at a time.
+cv is the standard deviation of S over its mean: 0 where all calls take equally long, 1 for exponential times. By
+Little's law a fleet holds (rollouts per second) x (seconds of a rollout) sessions at a time.
 
 Source: Allen, Probability, Statistics, and Queueing Theory (1990), chapter 5.
 """
