@@ -21,12 +21,14 @@ from typing import Any
 import psutil
 
 from verl_hdpo.grading import math_process
+from verl_hdpo.grading.choice import letters
 from verl_hdpo.grading.grader import Grader
 from verl_hdpo.grading.kinds import decide
 from verl_hdpo.grading.labelled import grade, read_pairs
 from verl_hdpo.grading.question import Question
 from verl_hdpo.grading.rules import RuleChecker
 from verl_hdpo.grading.worker_process import WorkerError
+from verl_hdpo.grading.wrappers import peel
 from verl_hdpo.settings.reward import RewardSettings
 
 OWN = Path(__file__).parents[1] / "tests" / "grading" / "data"
@@ -87,9 +89,11 @@ def wrapped(golds: Sequence[str]) -> Iterator[dict[str, Any]]:
 
 
 def spoilt(golds: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Near misses: the reference with words or signs that change it."""
-    zero = [gold for gold in golds if not gold.strip("$0. ") or "=0" in gold.replace(" ", "")]
-    for gold, change in product(sorted(set(golds) - set(zero)), SPOILT):
+    """Near misses: the reference, unless it is a choice or nought, with words or signs that change it."""
+    left_out = [
+        gold for gold in golds if letters(peel(gold)) or "=0" in gold.replace(" ", "") or not gold.strip("$0. ")
+    ]
+    for gold, change in product(sorted(set(golds) - set(left_out)), SPOILT):
         yield {"gold": gold, "answer": change.format(gold), "right": False}
 
 
