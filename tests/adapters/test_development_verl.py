@@ -4,6 +4,7 @@ Each case is a copy of the installed verl that calls itself 0.10.0.dev0, and of 
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import verl
+from packaging.specifiers import SpecifierSet
 
 pytestmark = pytest.mark.slow
 CHECK = """
@@ -78,3 +80,14 @@ def test_so_is_a_parameter(checked):
     assert (
         f"{LACKS}verl.trainer.ppo.ray_trainer:RayPPOTrainer._get_dp_size has no parameter worker_group, role" in classic
     )
+
+
+def test_the_package_can_be_installed_beside_it():
+    project = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    [wanted] = re.findall(r'"verl(>=[^"]*)"', project)
+    taken = [
+        v
+        for v in ("0.8.0", "0.9.0", "0.9.1", "0.10.0.dev0", "0.10.0rc1", "0.10.0")
+        if SpecifierSet(wanted).contains(v, True)
+    ]
+    assert taken == ["0.9.0", "0.9.1", "0.10.0.dev0"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from run_findings import LOOP, MULTI_TURN, ROLLOUT, findings, marked, only, overrides, run_findings, told
 
+from verl_hdpo.adapters.hosts import ONE_STEP_OFF
 from verl_hdpo.migration.keys import change_of
 
 
@@ -21,6 +22,15 @@ def test_verls_gdpo_is_pointed_to_the_one_that_runs(run):
     found = marked("warn", {**run, "algorithm.adv_estimator": "gdpo", "+algorithm.hdpo.w_tool": None})
     assert only(found).found == "stock gdpo: HDPO not chosen"
     assert "algorithm.adv_estimator=tool_gdpo" in found[0].advice[0]
+
+
+def test_the_classic_trainer_is_taken_and_an_experimental_one_refused_in_its_own_words(run):
+    assert not marked("FAIL", {**run, "trainer.use_v1": "false"})
+    found = only(marked("FAIL", {**run, "+rollout.nnodes": 1}))
+    assert (found.found, found.advice) == (
+        f"{ONE_STEP_OFF.name}, one of verl's experimental trainers, is not supported: {ONE_STEP_OFF.note}",
+        (ONE_STEP_OFF.advice,),
+    )
 
 
 def test_a_run_without_hdpo_is_told_so(run):
