@@ -290,13 +290,11 @@ def test_a_custom_function_that_raises_or_hangs_makes_it_unknown(caplog):
         raise ConnectionError("judge is down")
 
     async def hangs(**_):
-        await asyncio.sleep(60)
+        await asyncio.sleep(3600)
 
-    start = time.monotonic()
-    for function in (raises, hangs, lambda **_: time.sleep(60)):
+    for function in (raises, hangs, lambda **_: time.sleep(3600)):
         data = rollout(RIGHT, ledger=ToolLedger())
         assert unknown(score(data, function, reward_kwargs={"function_timeout": 0.2}))
-    assert time.monotonic() - start < 30
     assert "judge is down" in caplog.text and "limit 0.2 s" in caplog.text
 
 

@@ -6,7 +6,7 @@ import email.utils
 import random
 import socket
 import threading
-import time
+from collections import Counter
 from contextlib import ExitStack
 
 import pytest
@@ -134,11 +134,11 @@ def test_busy_servers_cost_no_attempts():
 @pytest.mark.slow
 def test_when_the_judge_is_down_the_rest_of_the_batch_does_not_wait_in_turn(dead):
     """200 answers, four at a time: one deadline, not fifty."""
-    start = time.monotonic()
     outcomes = ask([dead], *map(question, range(200)), concurrency=4, timeout=1.0, deadline=5.0)
     assert {outcome.known for outcome in outcomes} == {False}
-    assert {outcome.source for outcome in outcomes} == {"judge_unreachable", "judge_down"}
-    assert time.monotonic() - start < 100
+    sources = Counter(outcome.source for outcome in outcomes)
+    assert sources.keys() == {"judge_unreachable", "judge_down"}
+    assert sources["judge_down"] > 100, "given up at once"
 
 
 @pytest.mark.slow
