@@ -310,12 +310,13 @@ def test_bad_images_are_told_with_the_numbers_of_their_rows(run, tmp_path):
     rows[4]["images"] = whole["images"] * 2
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "images.parquet")
     run["data.train_files"] = tmp_path / "images.parquet"
-    told = {
-        finding.found.partition("images.parquet, ")[2] for finding in findings(run) if "images.parquet" in finding.found
-    }
-    assert told >= {
+    found = findings(run)
+    assert {finding.found.partition("images.parquet, ")[2] for finding in found} >= {
         "rows 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25 and 1 more: has image 0 that cannot be read: "
         "cannot identify it",
         "row 2: has image 0 that is animated: the model sees its first frame alone",
         "row 4: has 2 images and <image> 1 times in the prompt's texts",
     }
+    (sightless,) = [finding for finding in found if "no processor" in finding.found]
+    assert sightless.mark == "FAIL"
+    assert sightless.found.startswith("30 rows have images, and verl makes no processor of")

@@ -13,6 +13,7 @@ from verl_hdpo.doctor.agent_loops import check_agent_loops, loops_in_use
 from verl_hdpo.doctor.data import SPLITS, Rows, has_own_class, rows_of
 from verl_hdpo.doctor.dataset_class import own_data
 from verl_hdpo.doctor.engines import check_engines, check_named_modules
+from verl_hdpo.doctor.processor import check_processor
 from verl_hdpo.doctor.progress import doing
 from verl_hdpo.doctor.prompt import check_prompt
 from verl_hdpo.doctor.reward import check_reward, judged_by_rules
@@ -41,6 +42,7 @@ def check_composed_run(config: DictConfig) -> Iterator[Finding]:
         "importing what the config names": lambda: check_named_modules(config),
         "looking at the tools": lambda: check_tools(config, loops.names, data),
         "loading the tokenizer": lambda: check_tokenizer(config),
+        "loading the processor": lambda: check_processor(config, data),
         "rendering a prompt": lambda: check_prompt(config, tools_of(config), data),
         "looking at the ground truths": lambda: _ground_truths(data) if by_rules else (),
         "looking at the reward": lambda: check_reward(config, run, loops.names, data),
