@@ -16,6 +16,7 @@ from verl_hdpo.cli.main import main
 from verl_hdpo.doctor import findings as findings_module
 from verl_hdpo.doctor import registrations
 from verl_hdpo.doctor.estimator_names import known_names
+from verl_hdpo.plugin import PARTS
 from verl_hdpo.runs import probe as probe_module
 from verl_hdpo.runs.finding import Finding
 
@@ -56,6 +57,10 @@ def test_a_complete_run_passes_and_shows_what_was_seen(run, config_name):
 def doctor(*arguments: str, **env: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "verl_hdpo", "doctor", *arguments]
     return subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True)
+
+
+def test_every_part_of_the_plugin_is_looked_for():
+    assert registrations.REGISTERED.keys() == PARTS.keys()
 
 
 @pytest.mark.slow

@@ -142,6 +142,14 @@ def _reward_worker() -> str:
     return "reward.reward_model as judge" if getattr(RewardLoopWorker.compute_score, "_hdpo", False) else ""
 
 
+def _position_ids() -> str:
+    from verl.utils import tensordict_utils
+
+    return (
+        "equally long rows with images" if getattr(tensordict_utils.maybe_fix_3d_position_ids, "_hdpo", False) else ""
+    )
+
+
 def _config_check() -> str:
     from verl.trainer import main_ppo
 
@@ -161,6 +169,7 @@ REGISTERED: dict[str, Callable[[], Any]] = {
     "agent loop": _agent_loop,
     "reward manager": _reward_manager,
     "reward worker": _reward_worker,
+    "position ids": _position_ids,
     "config check": _config_check,
     "check of other launchers": _check_of_other_launchers,
 }
