@@ -1,7 +1,7 @@
 """Loaded by verl in each of its processes (VERL_USE_EXTERNAL_MODULES): writes down what became of every rollout.
 
-A JSON object per rollout goes to the file that OUTCOMES_RECORD names, with the advantage and the mask that the actor
-trains on. Nothing is changed.
+A JSON object per rollout goes to the file that OUTCOMES_RECORD names, with the advantages of both channels and the mask
+that the actor trains on. Nothing is changed.
 """
 
 import json
@@ -18,11 +18,12 @@ def record_outcomes(module):
     def _compute_advantage(self, batch, metrics):
         batch = compute_advantage(self, batch, metrics)
         rows = [row for row, tag in enumerate(batch.tags) if not tag.get("is_padding", False)]
-        fields = ["responses", "extra_fields", "data_source", "reward_model", "advantages", "response_mask"]
+        plain_fields = ["extra_fields", "data_source", "reward_model"]
+        fields = ["responses", "advantages", "response_mask", "tool_advantages"]
         keys = [batch.keys[row] for row in rows]
-        data = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=fields)
-        plain = {name: data.pop(name).tolist() for name in ("extra_fields", "data_source", "reward_model")}
-        tensors = {name: data[name].unbind() for name in ("responses", "advantages", "response_mask")}
+        data = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=plain_fields + fields)
+        plain = {name: data.pop(name).tolist() for name in plain_fields}
+        tensors = {name: data[name].unbind() for name in fields}
         with open(os.environ["OUTCOMES_RECORD"], "a") as record:
             for i, key in enumerate(keys):
                 written = {
@@ -32,9 +33,12 @@ def record_outcomes(module):
                     "truth": plain["reward_model"][i]["ground_truth"],
                     "text": self.tokenizer.decode(tensors["responses"][i], skip_special_tokens=True),
                     "ledger": plain["extra_fields"][i]["tool_ledger"],
+                    "lost": plain["extra_fields"][i].get("rollout_lost"),
+                    "fault": plain["extra_fields"][i].get("fault"),
                     "reward": plain["extra_fields"][i]["reward_extra_info"],
                     "trained_tokens": int(tensors["response_mask"][i].sum()),
-                    "advantage": float(tensors["advantages"][i].abs().max()),
+                    "advantages": tensors["advantages"][i][tensors["response_mask"][i].bool()].unique().tolist(),
+                    "tool_advantage": float(tensors["tool_advantages"][i]),
                 }
                 record.write(json.dumps(written) + "\n")
         return batch

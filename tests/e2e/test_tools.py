@@ -13,6 +13,7 @@ import torch
 from free_port import free_port
 from hang import HANG_SECONDS
 from leftovers import nothing_left
+from recorded import rows_of
 from run_overrides import OWN_PARTS
 from run_processes import processes_of_runs
 from sandbox_processes import kill, sandboxes_of, wait_until_busy
@@ -142,10 +143,6 @@ def assert_gone(processes):
     assert not alive
 
 
-def rows_of(record):
-    return [json.loads(line) for line in record.read_text().splitlines()]
-
-
 def test_training_goes_through_the_deaths_of_its_tools(train, tool_task, tmp_path, monkeypatch):
     """Half of the questions name a tool of the worker's own process, half one of a server on this machine.
 
@@ -232,7 +229,7 @@ def check_groups(rows):
     for group in groups.values():
         known = [row for row in group if row["reward"]["outcome_known"]]
         if all(row["reward"]["acc"] and row["reward"]["format"] for row in known):
-            assert all(row["advantage"] == 0 for row in known)
+            assert all(row["advantages"] == [0] for row in known)
     answered = [row for row in rows if row["reward"]["tool_executed"] and row["reward"]["outcome_known"]]
     assert sum(row["truth"] in RESPONSE.findall(row["text"])[-1] for row in answered) > 0.9 * len(answered)
 

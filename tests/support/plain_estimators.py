@@ -50,6 +50,16 @@ def correct_costs(rows: list[Row], row: Row) -> list[float]:
     return [other.cost for other in rows if other.group == row.group and other.correct]
 
 
+def efficiency(rows):
+    """HDPO's second channel; its first is ``grpo`` of the rewards."""
+    advantages = []
+    for row in rows:
+        savings = [1 / (cost + 1) for cost in correct_costs(rows, row)]
+        mean, std = mean_and_std(savings) if row.correct else (0.0, 0.0)
+        advantages.append((1 / (row.cost + 1) - mean) / (std + EPS) if len(savings) > 1 and std >= EPS else 0.0)
+    return advantages
+
+
 def grpo_penalty(rows, a=0.15, form="inverse", gated=False):
     rewards = []
     for row in rows:

@@ -25,6 +25,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from verl_hdpo.runs.tree_clock import TreeClock
 
 LOOK_SECONDS = 1.0
@@ -94,8 +96,11 @@ class _Worker:
         self._clock = TreeClock(self)
 
     def look(self) -> Sequence[int]:
-        """The processes whose time counts, for the clock."""
-        return [self.process.pid]
+        """The processes whose time counts, for the clock: this one, and what it has started."""
+        below: list[psutil.Process] = []
+        with contextlib.suppress(psutil.Error):
+            below = psutil.Process(self.process.pid).children(recursive=True)
+        return [self.process.pid, *(process.pid for process in below)]
 
     def ask(self, message: bytes, clock_seconds: float) -> Any:
         try:
