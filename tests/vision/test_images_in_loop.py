@@ -33,7 +33,7 @@ def test_ten_turns_with_eight_images_of_tools(made):
 
 SIZES = st.tuples(st.integers(0, 80), st.integers(1, 80)) | st.sampled_from([(1, 300), (700, 3), (200, 400)])
 IMAGES = st.builds(Image.new, st.sampled_from(MODES), SIZES)
-TEXTS = st.lists(st.sampled_from(["", "a", "<answer>", "\ud800", *PLACEHOLDERS]), max_size=4).map("".join)
+TEXTS = st.lists(st.sampled_from(["", "a", "<", "<|", ">", "|>", "\ud800", *PLACEHOLDERS]), max_size=4).map("".join)
 ANSWERS = st.lists(st.tuples(TEXTS, st.lists(IMAGES, max_size=3)), min_size=1, max_size=5)
 
 
@@ -59,7 +59,7 @@ def test_features_are_placeholders_and_trained_tokens_are_sampled_ones(
         made, texts, answers, users=users, hdpo=limits, response_length=response_length,
         max_assistant_turns=max_assistant_turns,
     )  # fmt: skip
-    assert "lost" not in str(output.extra_fields)
+    assert not output.extra_fields.get("rollout_lost")
     check(made, output, server, response_length)
     shown = len(output.multi_modal_data.get("images") or ())
     assert max_images is None or shown <= max(max_images, len(users))
@@ -67,10 +67,11 @@ def test_features_are_placeholders_and_trained_tokens_are_sampled_ones(
 
 @pytest.mark.parametrize("placeholder", PLACEHOLDERS)
 def test_a_tool_s_text_cannot_pass_for_an_image(made, placeholder):
-    answers = [(f"before {placeholder} after {placeholder}", [Image.new("RGB", (40, 40))])]
+    answers = [(f"before <{placeholder}> after {placeholder}", [Image.new("RGB", (40, 40))])]
     output, server = run(made, [call(0), FINAL], answers)
     check(made, output, server)
-    assert f"before {placeholder[1:-1]} after {placeholder[1:-1]}" in made.tokenizer.decode(output.response_ids)
+    apart = f"< {placeholder[1:-1]} >"
+    assert f"before <{apart}> after {apart}" in made.tokenizer.decode(output.response_ids)
 
 
 def test_python_gets_the_user_s_image_as_it_is_and_returns_one_the_same_way(made):

@@ -45,15 +45,15 @@ class ShownImages:
     def of(self, response: ToolResponse) -> ToolResponse:
         """``response`` without the images that are not shown, each reason added to its text once.
 
-        Those that are shown are in RGB. Of a token that stands for an image, such as ``<|image_pad|>``, the text keeps
-        the inside.
+        Those that are shown are in RGB. A token that stands for an image comes apart: ``< |image_pad| >``. What stands
+        around it cannot make another one of it.
         """
         images = list(response.image or ())
         reasons = [self._reason_against(image) for image in images]
         shown = [in_rgb(image) for image, reason in zip(images, reasons, strict=True) if reason is None]
         text = response.text
         for token in self._tokens:
-            text = text and text.replace(token, token[1:-1])
+            text = text and text.replace(token, f"{token[0]} {token[1:-1]} {token[-1]}")
         text = "\n".join(filter(None, [text, *dict.fromkeys(reasons)])) or response.text
         return response.model_copy(update={"text": text, "image": shown or None})
 
