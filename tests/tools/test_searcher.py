@@ -134,7 +134,7 @@ def test_a_broken_cache_is_no_cache(tmp_path, caplog):
     (tmp_path / "cache.db").write_bytes(b"not a database" * 1000)
     with serving(found("ok")) as (_, url), caplog.at_level(logging.WARNING):
         assert search(make(url, cache=cache), "q") == [[Passage("title", "ok", "1")]]
-    assert "could not read the search cache" in caplog.text
+    assert "could not read the cache of searches" in caplog.text
 
 
 WRITER = """

@@ -21,7 +21,7 @@ MAX_WORKERS = 2
 MEMORY_BYTES = 4 << 30
 SMALL, RELATIVE = 0.1, 1e-5
 """Of a ground truth below ``SMALL``, how much an answer may differ from it."""
-START_SECONDS = 120.0
+MATH_START_SECONDS = 120.0
 """By the clock, for a worker's start, which imports SymPy: about a second on an idle machine."""
 STALLED = 10
 """By the clock a comparison may take so many times its limit."""
@@ -66,7 +66,7 @@ def equal(gold: str, answer: str, seconds: float) -> bool | None:
 @functools.cache
 def pool() -> WorkerPool:
     """The workers of this process; ``equal`` is called from threads of its executor."""
-    return WorkerPool("verl_hdpo.grading.math_process", None, MAX_WORKERS, START_SECONDS)
+    return WorkerPool("verl_hdpo.grading.math_process", None, MAX_WORKERS, MATH_START_SECONDS)
 
 
 def begin(_: None) -> Callable[[tuple[str, str, float]], Reply]:

@@ -25,7 +25,7 @@ from verl_hdpo.outcomes.result import ignored_keys, outcome_of_result
 
 AT_ONCE = 32
 """Calls of a function that is async, or in threads."""
-START_SECONDS = 600.0
+FUNCTION_START_SECONDS = 600.0
 """For a worker's start, in which the function's file may load a model."""
 IN_THREADS = "set +reward.reward_kwargs.function_processes=0 to call the function in the reward worker itself"
 
@@ -99,7 +99,7 @@ class RewardFunction:
 @functools.lru_cache(maxsize=4)
 def _pool(start: bytes, written: int, processes: int) -> WorkerPool:
     """For all reward managers of this process; another one once the file has been written anew."""
-    return WorkerPool("verl_hdpo.grading.reward_function", start, processes, START_SECONDS)
+    return WorkerPool("verl_hdpo.grading.reward_function", start, processes, FUNCTION_START_SECONDS)
 
 
 async def _in_thread(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:

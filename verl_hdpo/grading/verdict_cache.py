@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from verl_hdpo.runs.private_cache import FAULTS, NotPrivate, private_cache
+from verl_hdpo.runs.private_cache import FAULTS, KeptValues, NotPrivate
 from verl_hdpo.settings.group import SettingsError
-
-logger = logging.getLogger(__name__)
 
 MAX_BYTES = 4 << 30
 """Above this the oldest verdicts are dropped."""
@@ -32,7 +29,7 @@ class VerdictCache:
 
     def __init__(self, folder: Path) -> None:
         try:
-            self._cache = private_cache(folder, size_limit=MAX_BYTES)
+            self._kept = KeptValues(folder, MAX_BYTES, "verdicts")
         except NotPrivate as error:
             raise SettingsError(str(error)) from None
         except FAULTS as error:
@@ -40,18 +37,11 @@ class VerdictCache:
 
     def get(self, key: str) -> str | None:
         """The verdict on ``key``, a :func:`verdict_key`; None where there is none."""
-        try:
-            found = self._cache.get(key)
-        except FAULTS as error:
-            logger.warning("could not read the cache of verdicts: %r", error)
-            return None
+        found = self._kept.get(key)
         return found if isinstance(found, str) else None
 
     def put(self, key: str, verdict: str) -> None:
-        try:
-            self._cache.set(key, verdict)
-        except FAULTS as error:
-            logger.warning("could not write the cache of verdicts: %r", error)
+        self._kept.put(key, verdict)
 
 
 def verdict_key(parts: Sequence[Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sqlite3
 import stat
@@ -11,6 +12,8 @@ from typing import Any
 
 import diskcache
 from diskcache.core import MODE_RAW, UNKNOWN
+
+logger = logging.getLogger(__name__)
 
 LOCK_SECONDS = 10.0
 FAULTS = (OSError, sqlite3.Error, diskcache.Timeout, ValueError, TypeError, RecursionError)
@@ -45,6 +48,37 @@ def private_cache(folder: Path, **settings: Any) -> diskcache.Cache:
             f"what it holds; chmod 700 {folder}"
         )
     return diskcache.Cache(str(folder), timeout=LOCK_SECONDS, disk=_JSONOnly, **settings)
+
+
+class KeptValues:
+    """``key -> value`` in a private cache, blocking.
+
+    A value that cannot be read is not there, one that cannot be written is not kept; each is a warning.
+
+    Args:
+        folder, max_bytes: of the cache; above its size the oldest values are dropped.
+        what: is kept, for the warnings.
+
+    Raises:
+        NotPrivate and FAULTS: as ``private_cache``.
+    """
+
+    def __init__(self, folder: Path, max_bytes: int, what: str) -> None:
+        self._cache, self._what = private_cache(folder, size_limit=max_bytes), what
+
+    def get(self, key: str) -> Any:
+        """The value; None where there is none."""
+        try:
+            return self._cache.get(key)
+        except FAULTS as error:
+            logger.warning("could not read the cache of %s: %r", self._what, error)
+            return None
+
+    def put(self, key: str, value: Any) -> None:
+        try:
+            self._cache.set(key, value)
+        except FAULTS as error:
+            logger.warning("could not write the cache of %s: %r", self._what, error)
 
 
 class _JSONOnly(diskcache.Disk):

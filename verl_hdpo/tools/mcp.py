@@ -9,7 +9,7 @@ from verl_hdpo.tools.arguments import check_object
 from verl_hdpo.tools.base import Answer, Call, Tool
 from verl_hdpo.tools.failures import BadCall
 from verl_hdpo.tools.io_loop import on_io_loop, wait_on_io_loop
-from verl_hdpo.tools.mcp_servers.connection import PING_SECONDS, START_SECONDS, connection
+from verl_hdpo.tools.mcp_servers.connection import MCP_START_SECONDS, PING_SECONDS, connection
 from verl_hdpo.tools.mcp_servers.content import content_of
 from verl_hdpo.tools.mcp_servers.settings import MCPSettings
 from verl_hdpo.tools.schema import Signature
@@ -30,7 +30,7 @@ class MCPTool(Tool):
         self._settings, self.ends_within = settings, settings.deadline + PING_SECONDS
         settings.server.prepare()
         self._connection = connection(settings.server.model_dump_json())
-        tools = wait_on_io_loop(self._connection.tools(), 2 * START_SECONDS)
+        tools = wait_on_io_loop(self._connection.tools(), 2 * MCP_START_SECONDS)
         if settings.tool not in tools:
             raise ToolConfigError(
                 f"mcp: server {settings.server.label} has no tool {settings.tool!r}, only {', '.join(sorted(tools))}"

@@ -19,7 +19,7 @@ from verl_hdpo.tools.sandbox.frames import Pixels
 from verl_hdpo.tools.sandbox.pool import SandboxPool
 from verl_hdpo.tools.sandbox.settings import PythonSettings
 from verl_hdpo.tools.sandbox.trajectories import TrajectorySessions
-from verl_hdpo.tools.sandbox.zygote_client import START_SECONDS
+from verl_hdpo.tools.sandbox.zygote_client import ZYGOTE_START_SECONDS
 from verl_hdpo.tools.schema import Signature
 from verl_hdpo.tools.server.needs import Needs
 
@@ -59,7 +59,7 @@ class PythonTool(Tool):
 
             self._runner = SandboxFusion(settings.runner, settings.limits, settings.wait_seconds)
             self.signature = Signature.of_texts("python", PROGRAM, code=CODE)
-        wait_on_io_loop(self._runner.start(), START_SECONDS)
+        wait_on_io_loop(self._runner.start(), ZYGOTE_START_SECONDS)
         self.ends_within = settings.wait_seconds + settings.timeout + self._runner.extra_seconds
 
     async def answer(self, arguments: Any, call: Call) -> Answer:

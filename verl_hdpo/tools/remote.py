@@ -19,7 +19,7 @@ from verl_hdpo.tools.server.messages import CallResult
 from verl_hdpo.tools.server.needs import Needs
 from verl_hdpo.tools.server.settings import RemoteSettings
 
-START_SECONDS = 60.0
+LISTING_SECONDS = 60.0
 
 
 class RemoteTool(Tool):
@@ -39,7 +39,7 @@ class RemoteTool(Tool):
     def prepare(self, settings: RemoteSettings) -> None:
         self._tool, self.ends_within = settings.tool, settings.server.deadline
         self._client = _client(settings.server.model_dump_json())
-        tools = {tool["name"]: tool for tool in wait_on_io_loop(self._client.tools(), START_SECONDS)}
+        tools = {tool["name"]: tool for tool in wait_on_io_loop(self._client.tools(), LISTING_SECONDS)}
         if settings.tool not in tools:
             raise ToolConfigError(f"remote: the server has no tool {settings.tool!r}, only {', '.join(sorted(tools))}")
         self.server_needs = Needs(**tools[settings.tool]["needs"])
@@ -65,7 +65,7 @@ def _client(settings_json: str) -> ToolClient:
     async def make() -> ToolClient:
         return tool_client(settings_json)
 
-    return wait_on_io_loop(make(), START_SECONDS)
+    return wait_on_io_loop(make(), LISTING_SECONDS)
 
 
 def _original(image: ConversationImage) -> Image.Image | bytes:

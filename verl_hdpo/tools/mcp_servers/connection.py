@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 FIRST_WAIT, LONGEST_WAIT = 0.2, 10.0
 """Seconds between attempts to connect: at random up to a limit that doubles from one to the other."""
 
-START_SECONDS = 600.0
+MCP_START_SECONDS = 600.0
 """How long a server may take to start and to answer for the first time."""
 
 MAX_PAGES = 100
@@ -133,7 +133,7 @@ class Connection:
     async def _own(self, ready: asyncio.Future[Client]) -> None:
         """Hold a session open in a task of its own, as its cancel scopes ask for."""
         this: Any = asyncio.current_task()
-        timer = asyncio.get_running_loop().call_later(START_SECONDS, this.cancel)
+        timer = asyncio.get_running_loop().call_later(MCP_START_SECONDS, this.cancel)
         try:
             async with self._server.client() as client:
                 timer.cancel()
@@ -146,7 +146,7 @@ class Connection:
         finally:
             timer.cancel()
             if not ready.done():
-                ready.set_exception(ConnectionError(self._problem or f"not ready within {START_SECONDS:g} seconds"))
+                ready.set_exception(ConnectionError(self._problem or f"not ready within {MCP_START_SECONDS:g} seconds"))
                 ready.exception()  # asked for, so asyncio does not report it when every caller has left
 
     def _drop(self, owner: asyncio.Task[None]) -> None:

@@ -31,7 +31,7 @@ from verl_hdpo.tools.search.web_request import request_json
 EXTRA_SECONDS = 15.0
 """For the service to start the program, and for both ways."""
 
-START_SECONDS = 60.0
+TRIAL_SECONDS = 60.0
 
 PROGRAM = """\
 import ast, linecache, sys, traceback
@@ -87,7 +87,7 @@ class SandboxFusion:
             ConnectionError: the service does not run it.
         """
         try:
-            result = await self._run("print(6 * 7)", {}, START_SECONDS, START_SECONDS)
+            result = await self._run("print(6 * 7)", {}, TRIAL_SECONDS, TRIAL_SECONDS)
         except ToolUnavailable as error:
             raise ConnectionError(f"python: no code can run at {self._url}: {error}") from error
         if result.stdout != "42\n":

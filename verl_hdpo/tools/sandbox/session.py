@@ -17,7 +17,7 @@ from verl_hdpo.tools.sandbox.frames import FrameError, Pixels
 from verl_hdpo.tools.sandbox.limits import Limits
 from verl_hdpo.tools.sandbox.zygote_client import ZygoteClient
 
-START_SECONDS = 60.0
+SESSION_START_SECONDS = 60.0
 GRACE_SECONDS = 2.0
 """How long code may take to stop once it is interrupted, in its own time; by the clock, five times that."""
 
@@ -80,8 +80,8 @@ class Session:
         self.process = self._zygote.start_session(self.number, theirs)
         self._reader, self._writer = await asyncio.open_unix_connection(sock=ours, limit=_READ_AHEAD)
         try:
-            await asyncio.wait_for(self._receive(), START_SECONDS)
-            if not await asyncio.wait_for(self.process.begun, START_SECONDS):
+            await asyncio.wait_for(self._receive(), SESSION_START_SECONDS)
+            if not await asyncio.wait_for(self.process.begun, SESSION_START_SECONDS):
                 raise OSError("there is no descriptor left for a handle of it")
         except (asyncio.TimeoutError, asyncio.IncompleteReadError, FrameError, OSError) as error:
             self.close()

@@ -27,7 +27,7 @@ from verl_hdpo.tools.sandbox.zygote_settings import ZygoteSettings
 
 logger = logging.getLogger(__name__)
 
-START_SECONDS = 120.0
+ZYGOTE_START_SECONDS = 120.0
 """Limit of a zygote's start, which imports all modules: about two seconds on an idle machine."""
 
 END_SECONDS = 15.0
@@ -89,12 +89,12 @@ class ZygoteClient:
                 await cls(*await spawned).close()
             raise
         try:
-            client.in_force = await asyncio.wait_for(client._ready, START_SECONDS)
+            client.in_force = await asyncio.wait_for(client._ready, ZYGOTE_START_SECONDS)
             client.in_force["memory"] = "cgroup" if cgroup.holds(client._group, client.pid) else "watched"
         except BaseException as error:
             await client.close()
             if isinstance(error, asyncio.TimeoutError):
-                raise StartError(f"not ready after {START_SECONDS:g} seconds") from None
+                raise StartError(f"not ready after {ZYGOTE_START_SECONDS:g} seconds") from None
             raise
         return client
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from verl_hdpo.runs.private_cache import FAULTS, private_cache
+from verl_hdpo.runs.private_cache import KeptValues
 from verl_hdpo.tools.search.passage import Passage
 
 logger = logging.getLogger(__name__)
@@ -29,22 +29,19 @@ class ResultCache:
     """
 
     def __init__(self, folder: Path):
-        self._cache = private_cache(folder, size_limit=MAX_BYTES)
+        self._kept = KeptValues(folder, MAX_BYTES, "searches")
 
     def get(self, provider: str, query: str, topk: int) -> list[Passage] | None:
-        """None when there is no entry."""
+        """None when there is no entry, or one that is no list of passages."""
+        found = self._kept.get(_key(provider, query, topk))
         try:
-            found = self._cache.get(_key(provider, query, topk))
             return None if found is None else [Passage(*map(str, fields)) for fields in found]
-        except FAULTS as error:
-            logger.warning("could not read the search cache: %r", error)
+        except TypeError as error:
+            logger.warning("an entry of the cache of searches is no list of passages: %r", error)
             return None
 
     def put(self, provider: str, query: str, topk: int, passages: Sequence[Passage]) -> None:
-        try:
-            self._cache.set(_key(provider, query, topk), [list(passage) for passage in passages])
-        except FAULTS as error:
-            logger.warning("could not write the search cache: %r", error)
+        self._kept.put(_key(provider, query, topk), [list(passage) for passage in passages])
 
 
 def _key(provider: str, query: str, topk: int) -> str:
