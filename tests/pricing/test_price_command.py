@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from verl_hdpo.cli.main import main
+from verl_hdpo.rollouts.sidecar import FOLDER
 
 
 def run(*words):
@@ -64,7 +65,7 @@ def test_a_run_s_metrics_per_data_source(tmp_path):
 
 def test_a_run_s_rollouts(tmp_path):
     """Verl's dump, with what this package notes beside it: those of unknown outcome leave."""
-    (tmp_path / "hdpo").mkdir()
+    (tmp_path / FOLDER).mkdir()
     rows, notes = [], []
     for prompt, source in (("a", "math"), ("b", "web")):
         for number, (acc, calls, known) in enumerate(((1.0, 2, 1), (0.0, 1, 1), (1.0, 0, 1), (1.0, 0, 0))):
@@ -73,7 +74,7 @@ def test_a_run_s_rollouts(tmp_path):
                          "tool_calls": calls, "outcome_known": known})  # fmt: skip
             notes.append({"uid": uid, "data_source": source, "calls": calls})
     (tmp_path / "3.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
-    (tmp_path / "hdpo" / "3.jsonl").write_text("\n".join(map(json.dumps, notes)) + "\n")
+    (tmp_path / FOLDER / "3.jsonl").write_text("\n".join(map(json.dumps, notes)) + "\n")
     (found,) = answer("--algos", "priced", "--run", tmp_path)
     expected = {"right": 0.5, "direct": 1.0, "use": pytest.approx(2 / 3), "size": 3, "gain": -0.5}
     assert found["sources"] == [{"source": source, **expected} for source in ("math", "web")]
@@ -103,7 +104,7 @@ def test_what_cannot_be_priced_is_told_in_a_line(words, why):
         ("x\n", "line 1 is not valid JSON"),
         ("[1]", "holds list, not an object"),
         ('{"step": 1, "data": {"actor/pg_loss": 1}}', "has no hdpo/ metrics of a training step"),
-        ('{"step": 1, "input": "a", "outputs": 1}', "run.jsonl has neither"),
+        ('{"step": 1, "input": "a", "outputs": 1}', "run.jsonl is of no known format"),
         ("", "no .jsonl file with a line in it"),
     ],
 )

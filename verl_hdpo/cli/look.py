@@ -20,7 +20,11 @@ KINDS = ("called-right", "needless", "missed", "correct", "wrong", "unknown", "l
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="With --tty: groups to show.")
 @click.option("--export", "form", type=click.Choice(["atif", "otel"]),
               help="Write lines of ATIF trajectories, or OpenTelemetry GenAI spans, in place of the page.")  # fmt: skip
-def look(where: Path, out: Path, steps: str, tty: bool, kind: str | None, limit: int, form: str | None) -> None:
+@click.option("--columns", default="", metavar="MEANING=COLUMN,...",
+              help="Of files of no known format: prompt=..., answer=..., reward=..., calls=...")  # fmt: skip
+def look(
+    where: Path, out: Path, steps: str, tty: bool, kind: str | None, limit: int, form: str | None, columns: str
+) -> None:
     """Write one HTML page of all rollouts in DIR, a file or a folder: open it in any browser, without a network.
 
     \b
@@ -32,5 +36,5 @@ def look(where: Path, out: Path, steps: str, tty: bool, kind: str | None, limit:
     """
     from verl_hdpo.look.show import Wanted, show
 
-    for line in show(where, Wanted(out, steps, tty, kind, limit, form)):
+    for line in show(where, Wanted(out, steps, tty, kind, limit, form, columns)):
         click.echo(line)

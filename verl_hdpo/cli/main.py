@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from verl_hdpo import __version__
+from verl_hdpo.cli.audit import audit
 from verl_hdpo.cli.compare import compare
 from verl_hdpo.cli.doctor import doctor
 from verl_hdpo.cli.eval import evaluate
@@ -32,5 +33,5 @@ def main() -> None:
     """
 
 
-for command in (compare, doctor, evaluate, grade, images, index, look, mcp, migrate, price, size, tool_server):
+for command in (audit, compare, doctor, evaluate, grade, images, index, look, mcp, migrate, price, size, tool_server):
     main.add_command(command)

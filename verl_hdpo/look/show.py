@@ -9,6 +9,7 @@ from pathlib import Path
 from verl_hdpo.look.export import FORMS, write_export
 from verl_hdpo.look.page import write_page
 from verl_hdpo.look.terminal import print_groups
+from verl_hdpo.rollouts.named_columns import parse_columns
 from verl_hdpo.rollouts.reader import read_rollouts, read_steps
 from verl_hdpo.rollouts.rollout import Rollout
 from verl_hdpo.rollouts.siblings import by_group, call_needs
@@ -28,6 +29,7 @@ class Wanted:
     kind: str | None = None
     limit: int = 20
     form: str | None = None
+    columns: str = ""
 
 
 def show(where: Path, wanted: Wanted) -> Iterator[str]:
@@ -43,7 +45,8 @@ def show(where: Path, wanted: Wanted) -> Iterator[str]:
         raise LookError("--tty and --export: give one of them")
     if not wanted.tty and wanted.out.is_dir():
         raise LookError(f"--out {wanted.out} is a folder; name a file in it")
-    reading = read_rollouts(where, read_steps(wanted.steps) if wanted.steps else (None, None))
+    steps = read_steps(wanted.steps) if wanted.steps else (None, None)
+    reading = read_rollouts(where, steps, parse_columns(wanted.columns) if wanted.columns else None)
     rollouts = reading.rollouts
     if reading.passed_over:
         names = ", ".join(str(path) for path in reading.passed_over[:3])

@@ -105,10 +105,11 @@ def _of_rollouts(rollouts: Sequence[Rollout]) -> list[Case]:
     for one in train:
         if one.known and (one.step is None or one.step in last):
             rows.setdefault(one.source or ALL, []).append(one)
-    return [_case(source, found) for source, found in rows.items()]
+    return [case_of(source, found) for source, found in rows.items()]
 
 
-def _case(source: str, rollouts: Sequence[Rollout]) -> Case:
+def case_of(source: str, rollouts: Sequence[Rollout]) -> Case:
+    """The case of rollouts whose calls and outcomes are known; at least one."""
     shares: dict[bool, float | None] = {}
     for called in (True, False):
         right = [one.outcome == "correct" for one in rollouts if bool(one.calls) == called]

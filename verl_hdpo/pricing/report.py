@@ -35,7 +35,7 @@ def lines(algos: str, right: float, uses: Sequence[float], size: int, run: Path 
         yield f"|---|{'---|' * len(cases)}"
     found = []
     for variant in variants:
-        prices = [_price(variant, case, right) for case in cases]
+        prices = [price_in(variant, case, right) for case in cases]
         found.append(_as_json(variant, cases, prices, run is not None))
         if not as_json:
             yield f"| `{variant.label}` | {' | '.join(map(in_points, prices))} |"
@@ -51,7 +51,8 @@ def in_points(price: float) -> str:
     return "more than it gives" if math.isinf(price) else f"{round(100 * price) + 0}"
 
 
-def _price(variant: Variant, case: Case, right: float) -> float:
+def price_in(variant: Variant, case: Case, right: float) -> float:
+    """The price where rollouts are as in ``case``; ``right`` stands in for its p1 where no rollout called."""
     use = min(max(case.use, UNSEEN), 1 - UNSEEN)
     return price_of_variant(variant, right if case.right is None else case.right, use, case.size)
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from verl_hdpo.rollouts import eval_records, verl_dump
-from verl_hdpo.rollouts.lines import RolloutsError, json_lines
+from verl_hdpo.rollouts import eval_records, named_columns, trl_completions, verifiers_results, verl_dump
+from verl_hdpo.rollouts.lines import RolloutsError
+from verl_hdpo.rollouts.named_columns import Columns
 from verl_hdpo.rollouts.rollout import Rollout
 from verl_hdpo.rollouts.sidecar import FOLDER
+from verl_hdpo.rollouts.tables import PARQUET, rows
 
 
 @dataclass(frozen=True)
@@ -22,16 +25,24 @@ class Format:
         name: in words.
         matches: whether a file, and the first object in it, are of this kind.
         read: its rollouts, by path and by the name that ids and groups begin with.
+        parquet: whether it may be a table of Parquet.
     """
 
     name: str
     matches: Callable[[Path, Mapping[str, Any]], bool]
     read: Callable[[Path, str], Iterator[Rollout]]
+    parquet: bool = False
+
+    def fits(self, path: Path, first: Mapping[str, Any]) -> bool:
+        """Whether it can read the file."""
+        return (self.parquet or path.suffix != PARQUET) and self.matches(path, first)
 
 
 FORMATS = (
     Format("verl's dump of rollouts", verl_dump.matches, verl_dump.read),
     Format("records of verl-hdpo eval", eval_records.matches, eval_records.read),
+    Format("results of verifiers", verifiers_results.matches, verifiers_results.read),
+    Format("TRL's tables of completions", trl_completions.matches, trl_completions.read, parquet=True),
 )
 
 
@@ -41,19 +52,22 @@ class Reading:
 
     Attributes:
         rollouts: in the order of their steps, groups and numbers.
-        passed_over: files with lines of JSON that are of no known format.
+        passed_over: files with rows that are of no known format.
     """
 
     rollouts: list[Rollout]
     passed_over: list[Path]
 
 
-def read_rollouts(where: Path, steps: tuple[int | None, int | None] = (None, None)) -> Reading:
+def read_rollouts(
+    where: Path, steps: tuple[int | None, int | None] = (None, None), columns: Columns | None = None
+) -> Reading:
     """The rollouts at ``where``.
 
     Args:
         where: a file, or a folder with files of any depth.
         steps: the first and the last training step wanted; None: no bound. What has no step is always wanted.
+        columns: what the columns of the files mean, for files of no known format; every file is read by them.
 
     Raises:
         RolloutsError: nothing there, nothing of a known format, or a line that cannot be read.
@@ -61,16 +75,20 @@ def read_rollouts(where: Path, steps: tuple[int | None, int | None] = (None, Non
     if not where.exists():
         raise RolloutsError(f"{where} does not exist; name the folder of a run's dump, or of an evaluation")
     root, files = (where.parent, [where]) if where.is_file() else (where, _files(where))
+    formats = FORMATS
+    if columns:
+        read = partial(named_columns.read, columns=columns)
+        formats = (Format("columns named by --columns", lambda path, first: True, read, parquet=True),)
     rollouts: list[Rollout] = []
     passed_over: list[Path] = []
     for file in files:
-        first = next((line.row for line in json_lines(file)), None)
+        first = next((line.row for line in rows(file)), None)
         if first is None:
             continue
-        kind = next((kind for kind in FORMATS if kind.matches(file, first)), None)
+        kind = next((kind for kind in formats if kind.fits(file, first)), None)
         if kind is None:
             passed_over.append(file)
-        elif _wanted(first.get("step"), steps):
+        elif _wanted(first.get((columns or {}).get("step", "step")), steps):
             rollouts += kind.read(file, file.relative_to(root).with_suffix("").as_posix())
     if not rollouts:
         raise RolloutsError(_nothing(where, passed_over, steps))
@@ -93,7 +111,11 @@ def read_steps(text: str) -> tuple[int | None, int | None]:
 
 
 def _files(folder: Path) -> list[Path]:
-    found = [path for path in folder.rglob("*.jsonl") if path.is_file() and path.parent.name != FOLDER]
+    found = [
+        path
+        for path in folder.rglob("*")
+        if path.suffix in (".jsonl", PARQUET) and path.is_file() and path.parent.name != FOLDER
+    ]
     return sorted(
         found,
         key=lambda path: (
@@ -116,9 +138,10 @@ def _nothing(where: Path, passed_over: list[Path], steps: tuple[int | None, int 
     if steps != (None, None):
         wanted = ":".join("" if step is None else str(step) for step in steps)
         return f"{where} has no rollouts of the steps {wanted}; leave the steps out to see all"
-    known = " or ".join(kind.name for kind in FORMATS)
-    found = f"{', '.join(map(str, passed_over[:3]))} has neither" if passed_over else "no .jsonl file with a line in it"
+    known = ", ".join(kind.name for kind in FORMATS)
+    names = ", ".join(map(str, passed_over[:3]))
+    found = f"{names} is of no known format" if passed_over else "no .jsonl file with a line in it, no .parquet"
     return (
-        f"{where} has no rollouts: {found}; wanted: {known}. A run dumps them with "
+        f"{where} has no rollouts: {found}; wanted: {known}, or others with --columns. A run dumps them with "
         f"trainer.rollout_data_dir=DIR and trainer.validation_data_dir=DIR"
     )

@@ -1,0 +1,36 @@
+"""``verl-hdpo audit``: what each algorithm would have rewarded in a dump, and what is wrong with the dump."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(short_help="What each algorithm would have rewarded in a dump of rollouts, and its defects.")
+@click.argument("where", metavar="DUMP", type=click.Path(path_type=Path))
+@click.option("--algos", default="grpo,grpo_penalty,tool_gdpo,hdpo,priced", show_default=True, metavar="LIST",
+              help="Algorithms, with knobs in brackets.")  # fmt: skip
+@click.option("--columns", default="", metavar="MEANING=COLUMN,...",
+              help="Of files of no known format: prompt=..., answer=..., reward=..., calls=...")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def audit(ctx: click.Context, where: Path, algos: str, columns: str, as_json: bool) -> None:
+    """Replay the rollouts in DUMP, a file or a folder, under each algorithm. Takes no GPU and trains nothing.
+
+    \b
+        verl-hdpo audit outputs/run/rollouts
+        verl-hdpo audit completions/ --algos 'hdpo,priced[price=0.05]'
+        verl-hdpo audit rows.jsonl --columns prompt=question,answer=text,reward=score,calls=n_tools
+
+    DUMP holds verl's rollout_data_dir, the --out of verl-hdpo eval, results.jsonl of verifiers, TRL's completions, or
+    rows whose columns --columns names. Exit status: 1 if a defect was found, else 0; 2 on bad input.
+    """
+    from verl_hdpo.rollouts.audit import report, run
+
+    found = run.audit(where, algos, columns)
+    if as_json:
+        click.echo(report.as_json(found))
+    else:
+        report.print_audit(found)
+    ctx.exit(1 if found.defects else 0)
