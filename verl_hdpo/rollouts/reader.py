@@ -75,7 +75,7 @@ def read_rollouts(
     if not where.exists():
         raise RolloutsError(f"{where} does not exist; name the folder of a run's dump, or of an evaluation")
     root, files = (where.parent, [where]) if where.is_file() else (where, _files(where))
-    formats = FORMATS
+    formats: tuple[Format, ...] = FORMATS
     if columns:
         read = partial(named_columns.read, columns=columns)
         formats = (Format("columns named by --columns", lambda path, first: True, read, parquet=True),)

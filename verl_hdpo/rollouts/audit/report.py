@@ -45,7 +45,7 @@ def print_audit(found: Audit, console: Console | None = None) -> None:
         _say(console, f"Not rollouts, passed over: {', '.join(map(str, found.passed_over[:3]))}")
     for defect in found.defects:
         of = "" if defect.source == ALL else f" in {defect.source}"
-        _say(console, f"DEFECT {defect.kind}{of}, {defect.count} rollouts: {defect.advice}", "red")
+        _say(console, f"DEFECT {defect.kind}{of} ({defect.count}): {defect.advice}", "red")
         _links(console, "examples", defect.examples)
     if not found.defects:
         _say(console, "No defects found.", "green")
