@@ -70,6 +70,7 @@ case $ENGINE in
             actor_rollout_ref.actor.megatron.tensor_model_parallel_size="$TP"
             actor_rollout_ref.actor.megatron.pipeline_model_parallel_size="${PP:-2}"
             actor_rollout_ref.actor.megatron.use_mbridge=true
+            actor_rollout_ref.actor.megatron.vanilla_mbridge=true # what verl-hdpo[megatron] installs
         )
         ;;
     *)

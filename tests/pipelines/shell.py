@@ -77,7 +77,7 @@ class Script:
             elif char in "$`" and text[at : at + 2] != "$" and (char == "`" or text[at : at + 2] == "$("):
                 raise UntoldError(text[at:])
             elif char == "#" and word is None and not quoted:
-                break
+                at += len(text[at:].partition("\n")[0])
             elif char.isspace() and not quoted:
                 found, word, at = ([*found, word] if word is not None else found), None, at + 1
             else:
@@ -109,7 +109,7 @@ class Script:
         """Take in a line's assignments; the words of a command that starts Python, if it is one."""
         if array := re.fullmatch(r"\s*(?:local |declare -a )?(\w+)(\+?)=\((.*)\)\s*(#.*)?", line, re.DOTALL):
             before = self.variables.get(array[1], []) if array[2] else []
-            self.variables[array[1]] = [*before, *self.words("\n".join(map(_uncommented, array[3].splitlines())))]
+            self.variables[array[1]] = [*before, *self.words(array[3])]
             return None
         words = self.words(line)
         while words and words[0] in BUILT_IN:
@@ -137,10 +137,6 @@ def commands(text: str) -> Iterator[list[str]]:
             continue
         if words:
             yield words
-
-
-def _uncommented(line: str) -> str:
-    return "" if line.lstrip().startswith("#") else line
 
 
 def _lines(text: str) -> Iterator[str]:

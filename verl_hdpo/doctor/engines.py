@@ -25,8 +25,12 @@ def check_engines(config: DictConfig) -> Iterator[Finding]:
     """The rollout engine, and that of the actor."""
     missing: Mark = "warn" if _on_other_machines(config) else "FAIL"
     here = ", and the workers need it there" if missing == "warn" else ""
-    name, known = config.actor_rollout_ref.rollout.name, sorted(RolloutReplicaRegistry._registry)
-    if name not in known:
+    rollout, known = config.actor_rollout_ref.rollout, sorted(RolloutReplicaRegistry._registry)
+    name = None if OmegaConf.is_missing(rollout, "name") else rollout.name
+    if name is None:
+        found = f"{ROLLOUT}.name is not set, and verl has no default for it"
+        yield Finding(RUN, "FAIL", "rollout engine", found, (f"set {ROLLOUT}.name=vllm, verl 0.8's default",))
+    elif name not in known:
         found = f"actor_rollout_ref.rollout.name={name}: verl has no such rollout engine"
         yield Finding(RUN, "FAIL", "rollout engine", found, (f"use one of {', '.join(known)}",))
     elif not _installed(package := ROLLOUT_PACKAGES.get(name, name)):

@@ -10,7 +10,7 @@ from contextlib import redirect_stdout
 from io import StringIO
 
 from hydra.errors import InstantiationException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 from verl.trainer import main_ppo
 from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY, POLICY_LOSS_REGISTRY
@@ -18,7 +18,7 @@ from verl.trainer.ppo.v1 import get_trainer_cls
 from verl.utils.tracking import Tracking
 
 from verl_hdpo.adapters.check import no_tool_calls, problems, unused_groups, warnings
-from verl_hdpo.adapters.problem import AgentLoops, Problem
+from verl_hdpo.adapters.problem import ROLLOUT, AgentLoops, Problem
 from verl_hdpo.adapters.run_settings import HDPO, RunSettings, answer_weight
 from verl_hdpo.adapters.user_code import in_words
 from verl_hdpo.doctor.config import lookup_in
@@ -37,8 +37,8 @@ NO_VLLM = "vllm version None"
 TYPICAL = ((0.5, 0.5), (0.8, 0.1), (0.8, 0.9), (0.95, 0.5))
 """Share right with a call, and share of rollouts with one, for which doctor tells the price."""
 
-ROLLOUT_NAME = "actor_rollout_ref.rollout.name=vllm"
-"""What verl 0.8 took where nothing was set."""
+MICRO_BATCH = "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu"
+CHANGE = "verl refuses this config: change what it names"
 
 _REFUSED = re.compile(
     r"Error in call to target .*?:\n\w+\(['\"](?P<reason>.*)['\"]\)\nfull_key: (?P<key>\S+)", re.DOTALL
@@ -136,10 +136,13 @@ def _verls_checks(config: DictConfig, critic: bool) -> Iterator[Finding]:
             )
     except MissingMandatoryValue as error:
         key = error.full_key or str(error).rpartition(" ")[2]
-        instead = ROLLOUT_NAME if key == ROLLOUT_NAME.partition("=")[0] else f"{key}=..."
-        yield Finding(
-            RUN, "FAIL", "verl's checks", f"{key} is not set, and verl has no default for it", (f"set {instead}",)
-        )
+        if key == f"{ROLLOUT}.name":
+            return  # told among the engines
+        yield Finding(RUN, "FAIL", "verl's checks", f"{key} is not set, and verl has no default for it", ("set it",))
+    except TypeError as error:
+        unset = config.actor_rollout_ref.actor.strategy == "megatron" and OmegaConf.select(config, MICRO_BATCH) is None
+        told = f"{MICRO_BATCH} is not set, and verl counts with it on Megatron" if unset else in_words(error)
+        yield Finding(RUN, "FAIL", "verl's checks", told, (f"set {MICRO_BATCH}" if unset else CHANGE,))
     except Exception as error:
         if NO_VLLM in str(error):
             found = "verl looks into vLLM for the LoRA rank, and no package vllm is installed on this machine"
@@ -147,9 +150,7 @@ def _verls_checks(config: DictConfig, critic: bool) -> Iterator[Finding]:
                 RUN, "FAIL", "verl's checks", found, ("install vLLM here too: verl refuses to start without it",)
             )
             return
-        yield Finding(
-            RUN, "FAIL", "verl's checks", _plainly(error), ("verl refuses this config: change what it names",)
-        )
+        yield Finding(RUN, "FAIL", "verl's checks", _plainly(error), (CHANGE,))
 
 
 def _plainly(error: Exception) -> str:
