@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import click
@@ -30,15 +31,17 @@ ESTIMATOR = "algorithm.adv_estimator="
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Attributes:
-    project, commit, path: where the command line is from.
-    command: its words.
-    tools: the entries of the tool yaml that it names, which is ``tools.yaml`` then.
-    config: the config of its own that it starts from.
-    files: other files, name -> text.
-    rows: of its data, which is ``train.jsonl`` then.
-    lacks: modules that are not installed where it is checked.
-    says: (mark, phrase) of each finding of doctor's that is not ok.
+    """A verl command line, and what doctor must say of it.
+
+    Attributes:
+        command: its words.
+        project, commit, path: where it is from; without a project, one of our own and what it is about.
+        tools: the entries of the tool yaml that it names, which is ``tools.yaml`` then.
+        config: the config of its own that it starts from.
+        files: other files, name -> text.
+        rows: of its data, which is ``train.jsonl`` then.
+        lacks: modules that are not installed where it is checked.
+        says: (mark, phrase) of each finding of doctor's that is not ok.
     """
 
     command: list[str]
@@ -109,10 +112,7 @@ def main() -> None:
             before = time.process_time()
             pipeline.findings(Path(folder))
             seconds.append(time.process_time() - before)
-    ordered = sorted(seconds)
-    print(
-        f"{len(ordered)} pipelines, CPU seconds each: median {ordered[len(ordered) // 2]:.2f}, most {ordered[-1]:.2f}"
-    )
+    print(f"{len(seconds)} pipelines, CPU seconds each: median {median(seconds):.2f}, most {max(seconds):.2f}")
 
 
 if __name__ == "__main__":

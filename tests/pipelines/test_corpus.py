@@ -60,7 +60,7 @@ def test_doctor_says_of_a_public_command_line_what_is_so(wrong, pipeline):
 def test_what_migrate_makes_of_it_is_composed_but_for_what_it_leaves_to_the_owner(pipeline):
     context = migrate.make_context("migrate", ["--", *pipeline.command])
     launcher = context.meta.get(PASTED, LAUNCHER)
-    if launcher != LAUNCHER and launcher_of(launcher) is None or pipeline.config:
+    if (launcher != LAUNCHER and launcher_of(launcher) is None) or pipeline.config:
         return  # refused, or from a config of the owner's own
     *where, overrides = (context.params[name] for name in ("config_name", "config_path", "config_dir", "overrides"))
     command = new_command(launcher, launcher_of(launcher), VerlConfig(*where), overrides)

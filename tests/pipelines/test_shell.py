@@ -20,7 +20,8 @@ ARGS+=(data.seed=2)
 
 
 def test_variables_arrays_and_sums_are_filled_in():
-    call = 'PYTHONUNBUFFERED=1 python3 -m m "${ARGS[@]}" \\\n a=$MODEL b=$LENGTH c=\'[x, y]\' $EXTRA_MODEL "$@" 2>&1 | tee log'
+    call = """PYTHONUNBUFFERED=1 python3 -m m "${ARGS[@]}" \\
+        a=$MODEL b=$LENGTH c='[x, y]' $EXTRA_MODEL "$@" 2>&1 | tee log"""
     expected = ["data.train_files=['/home/me/a.parquet', '/home/me/b.parquet']", "+trainer.x=1", "data.seed=2"]
     expected += ["a=Qwen/Qwen3-8B", "b=2056", "c=[x, y]", "extra_model"]
     ((python, *words),) = commands(SCRIPT + call)
