@@ -44,7 +44,7 @@ def test_a_complete_run_passes_and_shows_what_was_seen(run, config_name):
     assert {f.mark for f in found if f.subject != "training engine"} == {"ok"}, found
     told = {finding.subject: finding.found for finding in found}
     assert told["algorithm"] == (
-        "HDPO: w_acc=1, w_tool=0.1, combine=loss, tool_loss_norm=all, advantages as GRPO's, over std, "
+        "HDPO: w_acc=1, w_tool=0.1, combine=loss, tool_loss_norm=all, tool_tokens=all, advantages as GRPO's, over std, "
         "T=attempted calls, correct if acc > 0.5"
     )
     assert told["tools"] == "add"
