@@ -104,7 +104,7 @@ def corpus() -> list[Pipeline]:
 
 
 def main() -> None:
-    """Print the seconds of CPU that doctor takes for a config, once verl is imported (with tests/support in PYTHONPATH)."""
+    """Print the seconds of CPU that doctor takes for a config, once verl is imported."""
     seconds = []
     for pipeline in corpus():
         with tempfile.TemporaryDirectory() as folder:
