@@ -62,3 +62,9 @@ def test_validations_are_not_trained_on_and_groups_of_one_are_none_of_theirs(tmp
     found = audit(tmp_path, "grpo")
     assert (found.validations, found.defects) == (1, ())
     assert sum(source.rollouts for source in found.sources) == 2
+
+
+def test_a_row_that_was_written_twice_is_read_twice_however_short(tmp_path):
+    write_dump(tmp_path, 1, [("u_0_0", "4", 0.0), ("u_1_0", BARE, 1.0), ("u_1_0", BARE, 1.0)])
+    assert [one.id for one in read_rollouts(tmp_path).rollouts] == ["1:u_0_0", "1:u_1_0", "1:u_1_0~3"]
+    assert kinds(tmp_path)["duplicated rollouts"].examples == ("1:u_1_0~3",)

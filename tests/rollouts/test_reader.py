@@ -2,8 +2,10 @@
 
 import json
 
+import pyarrow
 import pytest
 from dumps import BARE, note, write_dump, write_notes
+from pyarrow import parquet
 
 from verl_hdpo.evaluation.record import Record, RecordFile
 from verl_hdpo.rollouts.lines import RolloutsError
@@ -156,3 +158,14 @@ def test_what_is_not_read_is_told(tmp_path):
     (tmp_path / "1.jsonl").write_text('{"input": "", "output": "", "score": 1}\nnonsense\n{}\n')
     with pytest.raises(RolloutsError, match=r"1\.jsonl, line 2 is not valid JSON"):
         read(tmp_path)
+
+
+def test_rollouts_that_share_a_key_or_a_file_s_stem_have_ids_of_their_own(tmp_path):
+    rows = [{"input": "a", "output": str(at), "score": 1.0, "step": 1, "uid": "prompt"} for at in range(3)]
+    (tmp_path / "1.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    columns = {"step": [1], "prompt": ["a"], "completion": ["4"], "accuracy": [1.0], "advantage": [0.0]}
+    parquet.write_table(pyarrow.table(columns), tmp_path / "1.parquet")
+    found = read(tmp_path)
+    assert [one.id for one in found] == ["1.jsonl:prompt", "1.jsonl:prompt~2", "1.jsonl:prompt~3", "1.parquet:1"]
+    assert [one.group for one in found[:3]] == ["1.jsonl:prompt"] * 3
+    assert found[3].group not in {one.group for one in found[:3]}

@@ -79,6 +79,7 @@ def read_rollouts(
     if columns:
         read = partial(named_columns.read, columns=columns)
         formats = (Format("columns named by --columns", lambda path, first: True, read, parquet=True),)
+    present = set(files)
     rollouts: list[Rollout] = []
     passed_over: list[Path] = []
     for file in files:
@@ -89,7 +90,10 @@ def read_rollouts(
         if kind is None:
             passed_over.append(file)
         elif _wanted(first.get((columns or {}).get("step", "step")), steps):
-            rollouts += kind.read(file, file.relative_to(root).with_suffix("").as_posix())
+            path = file.relative_to(root)
+            twins = path.with_suffix(".jsonl"), path.with_suffix(PARQUET)
+            alone = not all(root.joinpath(twin) in present for twin in twins)
+            rollouts += kind.read(file, (path.with_suffix("") if alone else path).as_posix())
     if not rollouts:
         raise RolloutsError(_nothing(where, passed_over, steps))
     order = {one.group: at for at, one in reversed([*enumerate(rollouts)])}

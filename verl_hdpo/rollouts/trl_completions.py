@@ -28,7 +28,7 @@ def matches(path: Path, first: Mapping[str, Any]) -> bool:
 def read(path: Path, name: str) -> Iterator[Rollout]:
     """The completions; those of one prompt and step are a group.
 
-    The reward is the sum over reward functions, with weights of 1, as TRL takes it: a function that returned None adds
+    The reward is the sum of all columns of numbers: TRL's default weights are 1, and a function that returned None adds
     nothing. The one whose name speaks of correctness tells what is right; without its number the outcome is unknown.
 
     Raises:

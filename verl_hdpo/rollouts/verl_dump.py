@@ -45,13 +45,18 @@ def read(path: Path, name: str) -> Iterator[Rollout]:
     """
     notes = _notes(path)
     lines = [line for line in json_lines(path) if not _is_padding(line.row)]
-    last: dict[Any, tuple[int, Line]] = {}
+    last: dict[Any, tuple[int, list[Line]]] = {}
     for line in lines:
         key, _, index = _parts(line)
-        if key not in last or index >= last[key][0]:
-            last[key] = index, line
-    for _, line in last.values():
-        yield _rollout(path, name, line, notes)
+        if key not in last or index > last[key][0]:
+            last[key] = index, [line]
+        elif index == last[key][0]:
+            last[key][1].append(line)  # a row written twice: both are read
+    seen: set[Any] = set()
+    for line in (line for _, same in last.values() for line in same):
+        one = _rollout(path, name, line, notes)
+        yield replace(one, id=f"{one.id}~{line.number}") if one.id in seen else one
+        seen.add(one.id)
 
 
 def _rollout(path: Path, name: str, line: Line, notes: Mapping[str, Mapping[str, Any]]) -> Rollout:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from verl_hdpo.rollouts.audit.length import LengthTie, follows_length
+from verl_hdpo.rollouts.audit.length import follows_length
 from verl_hdpo.rollouts.audit.trained import scored
 from verl_hdpo.rollouts.audit.truncation import truncated
 from verl_hdpo.rollouts.exchanges import exchanges
@@ -72,13 +72,14 @@ def never_ran(rollouts: Sequence[Rollout]) -> Iterable[Rollout]:
 
 
 def duplicated(rollouts: Sequence[Rollout]) -> Iterable[Rollout]:
-    """Those whose long text an earlier rollout of the same prompt and step has too."""
-    seen = set()
+    """Those whose key, or long text, an earlier rollout of the same prompt and step has too."""
+    keys, texts = set(), set()
     for one in rollouts:
-        key = one.phase, one.step, one.prompt, one.turns
-        if one.written >= LONG_ENOUGH and key in seen:
+        key, text = (one.file, one.group, one.number), (one.phase, one.step, one.prompt, one.turns)
+        if key in keys or (one.written >= LONG_ENOUGH and text in texts):
             yield one
-        seen.add(key)
+        keys.add(key)
+        texts.add(text)
 
 
 def alone(rollouts: Sequence[Rollout]) -> Iterable[Rollout]:
@@ -105,9 +106,7 @@ def cut_off(rollouts: Sequence[Rollout]) -> Iterable[Rollout]:
 
 def by_length(rollouts: Sequence[Rollout]) -> Iterable[Rollout]:
     """All, where reward follows length; those first that are longest."""
-    ours = [one for one in rollouts if scored(one) and one.known]
-    tie: LengthTie | None = follows_length(ours)
-    return tie.rollouts if tie else []
+    return follows_length([one for one in rollouts if scored(one) and one.known])
 
 
 Check = Callable[[Sequence[Rollout]], Iterable[Rollout]]
@@ -127,7 +126,7 @@ CHECKS: dict[str, tuple[Check, str]] = {
     ),
     "duplicated rollouts": (
         duplicated,
-        "the same long text more than once for a prompt: rows were written twice, or sampling has no temperature",
+        "a key, or a long text, more than once for a prompt: rows were written twice, or sampling has no temperature",
     ),
     "groups of one": (
         alone,

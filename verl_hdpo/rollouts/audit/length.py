@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from verl_hdpo.rollouts.audit.trained import r_acc
 from verl_hdpo.rollouts.rollout import Rollout
 
 STRONG = 0.5
+"""Correlation, of either sign, from which the reward is said to follow length."""
 FEWEST = 40
+"""Rollouts below which a correlation says nothing."""
 
 
-class LengthTie(NamedTuple):
-    """The correlation found, and the rollouts, longest first."""
+def follows_length(rollouts: Sequence[Rollout]) -> list[Rollout]:
+    """The rollouts compared, longest first, if |r| >= ``STRONG``; none otherwise, or below ``FEWEST`` rollouts.
 
-    correlation: float
-    rollouts: list[Rollout]
-
-
-def follows_length(rollouts: Sequence[Rollout]) -> LengthTie | None:
-    """Pearson's r of reward and characters, each less its mean over the group's rollouts with as many calls.
-
-    A call makes a rollout longer and often right; within equal calls length should not pay. None below ``STRONG`` in
-    size, or where fewer than ``FEWEST`` rollouts can be compared.
+    r is Pearson's, of reward and characters, each less its mean over the group's rollouts with as many calls: a call
+    makes a rollout longer and often right; within equal calls length should not pay.
     """
     alike: dict[tuple[str, int | None], list[Rollout]] = {}
     for one in rollouts:
@@ -37,13 +31,11 @@ def follows_length(rollouts: Sequence[Rollout]) -> LengthTie | None:
         rewards, lengths = [r_acc(one) for one in rows], [float(one.written) for one in rows]
         pairs += zip(_centred(rewards), _centred(lengths), strict=True)
         compared += rows
-    if len(compared) < FEWEST:
-        return None
     scale = math.sqrt(sum(x * x for x, _ in pairs) * sum(y * y for _, y in pairs))
     correlation = sum(x * y for x, y in pairs) / scale if scale > 0 else 0.0
-    if abs(correlation) < STRONG:
-        return None
-    return LengthTie(correlation, sorted(compared, key=lambda one: -one.written))
+    if len(compared) < FEWEST or abs(correlation) < STRONG:
+        return []
+    return sorted(compared, key=lambda one: -one.written)
 
 
 def _centred(values: Sequence[float]) -> list[float]:
