@@ -25,8 +25,8 @@ def page(count: int, words: int) -> dict[str, float]:
     from browser import browser, open_page
     from rollout_samples import many
 
-    from verl_hdpo.look.page import write_page
-    from verl_hdpo.rollouts.rollout import Turn
+    from verl_hdpo.evaluation.dumps.rollout import Turn
+    from verl_hdpo.evaluation.look.page import write_page
 
     rng = random.Random(0)
     vocabulary = ["".join(rng.choices("etaoinshrdlu", k=rng.randint(2, 9))) for _ in range(20_000)]

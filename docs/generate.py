@@ -12,17 +12,17 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import groupby, product
 from pathlib import Path
 from typing import Any
 
 from verl_hdpo.adapters.hosts import hosts_table
-from verl_hdpo.migration.estimators import CHANGED as ESTIMATORS
-from verl_hdpo.migration.estimators import SAME
-from verl_hdpo.migration.keys import ASYNCHRONOUS, OTHER_PROJECTS, REMOVED, UNREAD, Change
-from verl_hdpo.migration.launchers import LAUNCHERS
-from verl_hdpo.migration.tool_classes import TOOL_CLASSES
+from verl_hdpo.runs.migration.estimators import CHANGED as ESTIMATORS
+from verl_hdpo.runs.migration.estimators import SAME
+from verl_hdpo.runs.migration.keys import ASYNCHRONOUS, OTHER_PROJECTS, REMOVED, UNREAD, Change
+from verl_hdpo.runs.migration.launchers import LAUNCHERS
+from verl_hdpo.runs.migration.tool_classes import TOOL_CLASSES
 from verl_hdpo.settings.algorithms import ALGORITHMS
 from verl_hdpo.settings.group import Settings
 from verl_hdpo.settings.judge import JudgeSettings
@@ -88,7 +88,7 @@ def policies_table() -> str:
 
 
 def changes_table(name: str) -> str:
-    """A row of Markdown for each entry of a table in ``verl_hdpo/migration``."""
+    """A row of Markdown for each entry of a table in ``verl_hdpo/runs/migration``."""
     rows = CHANGES[name]()
     return "\n".join([next(rows), "|---" * 3 + "|", *rows]) + "\n"
 
@@ -135,13 +135,8 @@ def arrows() -> set[tuple[str, str]]:
     for path in PACKAGE.glob("*/**/*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("verl_hdpo."):
-                found.add((_folder(path.relative_to(PACKAGE).parts), _folder(str(node.module).split(".")[1:])))
-    return {(one, other) for one, other in found if one != other and PACKAGE.joinpath(*other.split(".")).is_dir()}
-
-
-def _folder(parts: Sequence[str]) -> str:
-    """The folder of a module by the parts of its name; ``rollouts.audit``, which imports more, is one of its own."""
-    return ".".join(parts[:2]) if tuple(parts[:2]) == ("rollouts", "audit") else parts[0]
+                found.add((path.relative_to(PACKAGE).parts[0], str(node.module).split(".")[1]))
+    return {(one, other) for one, other in found if one != other and (PACKAGE / other).is_dir()}
 
 
 def imports_diagram() -> str:

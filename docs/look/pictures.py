@@ -17,8 +17,8 @@ def main() -> None:
     from browser import browser, open_page, wait_for
     from PIL import Image
 
-    from verl_hdpo.look.page import write_page
-    from verl_hdpo.rollouts.reader import read_rollouts
+    from verl_hdpo.evaluation.dumps.reader import read_rollouts
+    from verl_hdpo.evaluation.look.page import write_page
 
     rollouts = [one for one in read_rollouts(Path(sys.argv[1])).rollouts if one.phase == "train"]
     with tempfile.TemporaryDirectory() as folder:

@@ -2,7 +2,7 @@
 
     .venv/bin/python recipes/comparison/price_of_a_call.py --summary OUT/summary.csv --picture price.png
 
-``verl-hdpo price`` prints those of any algorithm; what a price is and how it is computed: verl_hdpo/pricing.
+``verl-hdpo price`` prints those of any algorithm; what a price is and how it is computed: verl_hdpo/compare/pricing.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pandas
 
+from verl_hdpo.compare.pricing.algorithm import price_of_variant
+from verl_hdpo.compare.pricing.report import in_points
 from verl_hdpo.compare.variant import Variant, VariantError, parse_variants
-from verl_hdpo.pricing.algorithm import price_of_variant
-from verl_hdpo.pricing.report import in_points
 
 STYLES = {
     "hdpo": ("tab:blue", "o"),

@@ -11,8 +11,8 @@ import sys
 
 from matplotlib import pyplot
 
+from verl_hdpo.compare.pricing.algorithm import price_of_variant
 from verl_hdpo.compare.variant import parse_variants
-from verl_hdpo.pricing.algorithm import price_of_variant
 
 ALGOS = (
     "priced,priced[gated=true],hdpo,grpo_penalty,grpo_penalty[gated=true],turn_penalty,adatir_style,ikea,"

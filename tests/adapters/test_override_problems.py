@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from verl_hdpo.adapters.composed_config import STOCK_CONFIG, compose
 from verl_hdpo.adapters.override_problems import compose_telling_all
-from verl_hdpo.migration.keys import KEYS, REMOVED, UNREAD, change_of
+from verl_hdpo.runs.migration.keys import KEYS, REMOVED, UNREAD, change_of
 
 ROLLOUT = "actor_rollout_ref.rollout"
 

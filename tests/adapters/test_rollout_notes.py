@@ -18,7 +18,7 @@ from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
 from verl_hdpo.adapters.call_log import CALL_LOG_KEY, CallLog
 from verl_hdpo.adapters.thumbnail import SIDE, thumbnail
-from verl_hdpo.rollouts.reader import read_rollouts
+from verl_hdpo.evaluation.dumps.reader import read_rollouts
 
 pytestmark = pytest.mark.usefixtures("transfer_queue")
 PROMPT = [

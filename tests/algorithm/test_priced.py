@@ -10,7 +10,7 @@ import torch
 
 from verl_hdpo.algorithm.estimators.priced import priced
 from verl_hdpo.algorithm.scalars import RolloutScalars
-from verl_hdpo.pricing.simulation import price_of_a_call
+from verl_hdpo.compare.pricing.simulation import price_of_a_call
 
 GRID = [(p1, u, n) for p1 in (0.5, 0.8, 0.95) for u in (0.1, 0.5, 0.9) for n in (2, 3, 4, 8, 16)]
 

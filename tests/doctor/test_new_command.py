@@ -9,8 +9,8 @@ from click.testing import CliRunner
 
 from verl_hdpo.adapters.composed_config import compose
 from verl_hdpo.cli.main import main
-from verl_hdpo.migration.estimators import CHANGED, SAME
-from verl_hdpo.migration.launchers import LAUNCHER, LAUNCHERS
+from verl_hdpo.runs.migration.estimators import CHANGED, SAME
+from verl_hdpo.runs.migration.launchers import LAUNCHER, LAUNCHERS
 
 TOOLS = "actor_rollout_ref.rollout.multi_turn.tool_config_path=tools.yaml"
 

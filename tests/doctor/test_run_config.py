@@ -6,7 +6,7 @@ import pytest
 from run_findings import LOOP, MULTI_TURN, ROLLOUT, findings, marked, only, overrides, run_findings, told
 
 from verl_hdpo.adapters.hosts import ONE_STEP_OFF
-from verl_hdpo.migration.keys import change_of
+from verl_hdpo.runs.migration.keys import change_of
 
 
 def test_a_rival_is_named_with_its_settings(run):

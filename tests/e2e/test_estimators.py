@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from plain_estimators import PLAIN, Row
 
-from verl_hdpo.rollouts.reader import read_rollouts
+from verl_hdpo.evaluation.dumps.reader import read_rollouts
 
 HERE = Path(__file__).parent
 COST = 2.0

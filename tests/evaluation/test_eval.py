@@ -15,9 +15,9 @@ from transformers import Qwen3Config
 
 from verl_hdpo.cli.main import main
 from verl_hdpo.evaluation import run_config
+from verl_hdpo.evaluation.dumps.reader import read_rollouts
 from verl_hdpo.evaluation.model import Model
 from verl_hdpo.evaluation.served_model import serve_arguments
-from verl_hdpo.rollouts.reader import read_rollouts
 from verl_hdpo.runs.verl_command import VerlConfig
 
 TOOLS = '''

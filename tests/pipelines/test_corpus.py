@@ -11,8 +11,8 @@ from verl_hdpo.adapters.override_problems import compose_telling_all
 from verl_hdpo.cli.migrate import migrate
 from verl_hdpo.doctor import engines
 from verl_hdpo.doctor.new_command import new_command
-from verl_hdpo.migration.launchers import LAUNCHER, launcher_of
 from verl_hdpo.runs.finding import Finding
+from verl_hdpo.runs.migration.launchers import LAUNCHER, launcher_of
 from verl_hdpo.runs.verl_command import PASTED, VerlConfig
 
 CORPUS = corpus()

@@ -7,7 +7,7 @@ import json
 from verl.trainer.ppo.v1 import PPOTrainerSync
 
 from verl_hdpo.outcomes.ledger import ToolLedger, ToolTally
-from verl_hdpo.rollouts.sidecar import sidecar_path
+from verl_hdpo.outcomes.sidecar import sidecar_path
 
 CALL = '<tool_call>\n{"name": "search", "arguments": {"query": "capital of Peru"}}\n</tool_call>'
 BARE = f"I look.{CALL}\nuser\n<tool_response>\nLima\n</tool_response>\nassistant\n<answer>Lima</answer>"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from verl_hdpo.evaluation.dumps.rollout import Call, Rollout, Turn
 from verl_hdpo.outcomes.ledger import ToolLedger, ToolTally
-from verl_hdpo.rollouts.rollout import Call, Rollout, Turn
 
 DOT = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 DOT_URI = f"data:image/png;base64,{DOT}"

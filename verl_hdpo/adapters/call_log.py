@@ -10,7 +10,7 @@ from verl.experimental.agent_loop.tool_agent_loop import AgentData
 from verl.experimental.agent_loop.tool_parser import FunctionCall
 
 from verl_hdpo.adapters.thumbnail import thumbnail
-from verl_hdpo.rollouts.sidecar import CallNote
+from verl_hdpo.outcomes.sidecar import CallNote
 
 CALL_LOG_KEY = "tool_call_log"
 """Where the agent loop leaves the log in ``AgentLoopOutput.extra_fields``."""

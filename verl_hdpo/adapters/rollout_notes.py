@@ -15,7 +15,7 @@ from verl_hdpo.adapters.scoring import Rollouts, Scoring
 from verl_hdpo.adapters.thumbnail import thumbnail
 from verl_hdpo.outcomes.ledger import LEDGER_KEY, MODEL_SPANS_KEY
 from verl_hdpo.outcomes.model_spans import model_spans
-from verl_hdpo.rollouts.sidecar import Note
+from verl_hdpo.outcomes.sidecar import Note
 
 
 class RolloutNotes:

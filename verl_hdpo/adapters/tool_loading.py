@@ -17,7 +17,7 @@ from verl.tools.function_tool import FunctionTool
 from verl.tools.tool_registry import ToolType, load_all_tools
 
 from verl_hdpo.adapters.user_code import class_problems, config_file, find_modules_here, in_words
-from verl_hdpo.migration.tool_classes import replacement
+from verl_hdpo.runs.migration.tool_classes import replacement
 from verl_hdpo.settings.tool import ToolConfigError
 
 Tool: TypeAlias = BaseTool | FunctionTool

@@ -26,7 +26,7 @@ from verl_hdpo.adapters.scoring import Rollouts
 from verl_hdpo.adapters.validation import validation_metrics
 from verl_hdpo.outcomes.batch import Outcomes
 from verl_hdpo.outcomes.metrics import combined, prefixed, tool_metrics
-from verl_hdpo.rollouts.sidecar import Note, sidecar_path, write_notes
+from verl_hdpo.outcomes.sidecar import Note, sidecar_path, write_notes
 
 _Stock: Any = object
 """Stands for the verl trainer that the class below is mixed into."""

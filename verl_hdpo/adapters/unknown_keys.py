@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from omegaconf import DictConfig, Node, OmegaConf
 
-from verl_hdpo.migration.keys import change_of
+from verl_hdpo.runs.migration.keys import change_of
 
 ENGINES = ("megatron", "veomni", "torchtitan")
 """Options of verl's ``model_engine`` beside ``dp``, which is FSDP's."""

@@ -26,7 +26,7 @@ def audit(ctx: click.Context, where: Path, algos: str, columns: str, as_json: bo
     DUMP holds verl's rollout_data_dir, the --out of verl-hdpo eval, results.jsonl of verifiers, TRL's completions, or
     rows whose columns --columns names. Exit status: 1 if a defect was found, else 0; 2 on bad input.
     """
-    from verl_hdpo.rollouts.audit import report, run
+    from verl_hdpo.compare.audit import report, run
 
     found = run.audit(where, algos, columns)
     if as_json:

@@ -34,7 +34,7 @@ def look(
     DIR holds what trainer.rollout_data_dir and trainer.validation_data_dir were given, or the --out of verl-hdpo eval.
     A run that is still at work can be looked at too.
     """
-    from verl_hdpo.look.show import Wanted, show
+    from verl_hdpo.evaluation.look.show import Wanted, show
 
     for line in show(where, Wanted(out, steps, tty, kind, limit, form, columns)):
         click.echo(line)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from verl_hdpo.migration.launchers import LAUNCHER, launcher_of
+from verl_hdpo.runs.migration.launchers import LAUNCHER, launcher_of
 from verl_hdpo.runs.verl_command import PASTED, PastedCommand, VerlConfig, verl_options
 
 

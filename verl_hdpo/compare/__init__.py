@@ -1,4 +1,5 @@
-"""``verl-hdpo compare``: several algorithms on one pipeline; their runs, what those logged, and a report of it.
+"""What an algorithm does. Here: ``verl-hdpo compare``, several on one pipeline; their runs, what they logged, a report.
 
-Imports ``runs`` and ``settings``. Start with :mod:`verl_hdpo.compare.comparison`.
+``pricing`` computes what a call must gain, ``audit`` what each would have rewarded in a dump. Imports ``algorithm``,
+``evaluation`` (dumps), ``runs`` and ``settings``. Start with :mod:`verl_hdpo.compare.comparison`.
 """

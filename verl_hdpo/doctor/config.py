@@ -15,8 +15,8 @@ from verl_hdpo.adapters.run_settings import group_settings, reward_settings
 from verl_hdpo.adapters.unknown_keys import keys_of
 from verl_hdpo.doctor.files import Lookup, missing_files
 from verl_hdpo.doctor.sections import CONFIG
-from verl_hdpo.migration.keys import UNREAD, change_of
 from verl_hdpo.runs.finding import Finding
+from verl_hdpo.runs.migration.keys import UNREAD, change_of
 from verl_hdpo.settings.algorithms import ALGORITHMS
 from verl_hdpo.settings.group import SettingsError
 

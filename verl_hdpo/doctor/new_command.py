@@ -13,9 +13,9 @@ from verl_hdpo.adapters.names import AGENT_LOOP, REWARD_MANAGER, SIGNAL_KEY
 from verl_hdpo.adapters.override_problems import compose_telling_all
 from verl_hdpo.adapters.problem import DEFAULT_LOOP, MULTI_TURN
 from verl_hdpo.doctor.command_line import values
-from verl_hdpo.migration.estimators import CHANGED, SAME
-from verl_hdpo.migration.keys import ASYNCHRONOUS, KEYS, UNREAD, Change, change_of
-from verl_hdpo.migration.launchers import CONFIGS, LAUNCHER, SEPARATE, Launcher
+from verl_hdpo.runs.migration.estimators import CHANGED, SAME
+from verl_hdpo.runs.migration.keys import ASYNCHRONOUS, KEYS, UNREAD, Change, change_of
+from verl_hdpo.runs.migration.launchers import CONFIGS, LAUNCHER, SEPARATE, Launcher
 from verl_hdpo.runs.verl_command import VerlConfig
 from verl_hdpo.settings.algorithms import ALGORITHMS
 

@@ -21,13 +21,13 @@ from verl_hdpo.adapters.check import no_tool_calls, problems, unused_groups, war
 from verl_hdpo.adapters.problem import ROLLOUT, AgentLoops, Problem
 from verl_hdpo.adapters.run_settings import HDPO, RunSettings, answer_weight
 from verl_hdpo.adapters.user_code import in_words
+from verl_hdpo.compare.pricing.algorithm import price_of
+from verl_hdpo.compare.pricing.report import in_points
 from verl_hdpo.doctor.config import lookup_in
 from verl_hdpo.doctor.estimator_names import unknown_estimator
 from verl_hdpo.doctor.files import listed
 from verl_hdpo.doctor.logged import logged
 from verl_hdpo.doctor.sections import RUN
-from verl_hdpo.pricing.algorithm import price_of
-from verl_hdpo.pricing.report import in_points
 from verl_hdpo.runs.finding import Finding, Mark
 from verl_hdpo.runs.verl_command import STEPS
 

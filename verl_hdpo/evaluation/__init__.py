@@ -1,4 +1,5 @@
-"""``verl-hdpo eval``: how a model uses its tools on a set of questions, and two models side by side.
+"""What a model does. Here: ``verl-hdpo eval``, how it uses its tools on a set of questions; two models side by side.
 
-Imports ``runs``, ``outcomes`` and ``adapters``, and verl itself. Start with :mod:`verl_hdpo.evaluation.run`.
+``dumps`` reads rollouts that runs left on disk, ``look`` shows them; both know nothing of verl. The rest imports
+``runs``, ``outcomes``, ``adapters`` and verl. Start with :mod:`verl_hdpo.evaluation.run`.
 """

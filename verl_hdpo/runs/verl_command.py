@@ -13,9 +13,9 @@ from typing import Any
 
 import click
 
-from verl_hdpo.migration.launchers import LAUNCHER, launcher_of
 from verl_hdpo.runs.cpu_settings import on_cpu
 from verl_hdpo.runs.fingerprint import DEFAULT_CONFIG
+from verl_hdpo.runs.migration.launchers import LAUNCHER, launcher_of
 
 STEPS = "training steps"
 """Subject of the finding that holds ``trainer.total_training_steps``, if that is set."""

@@ -1,0 +1,119 @@
+"""How often a run's model calls and how often it is right, per data source, from what the run wrote."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from verl_hdpo.evaluation.dumps.lines import json_lines
+from verl_hdpo.evaluation.dumps.reader import read_rollouts
+from verl_hdpo.evaluation.dumps.rollout import Rollout
+from verl_hdpo.evaluation.dumps.siblings import by_group
+
+ALL = "all"
+LAST = 10
+"""Steps, the last ones, that a case is taken over."""
+
+_METRIC = re.compile(r"hdpo/(?:(.+)/)?(tool_use_rate|accuracy_given_tool|accuracy_given_no_tool)")
+
+
+class MeasureError(ValueError):
+    """A file that tells nothing of tool use; the message says what was found and what to do."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """The rollouts of one data source.
+
+    Attributes:
+        right: p1, share right with a call; None where no rollout called.
+        direct: p0, share right without one; None where all called.
+        use: u, share of rollouts with a call.
+        size: n, rollouts of a prompt.
+    """
+
+    source: str
+    right: float | None
+    direct: float | None
+    use: float
+    size: int
+
+    @property
+    def gain(self) -> float | None:
+        """p1 - p0, None where one of them is not known."""
+        return None if self.right is None or self.direct is None else self.right - self.direct
+
+
+def cases_of(path: Path, size: int) -> list[Case]:
+    """The cases of a run over its last steps, a case per data source.
+
+    Args:
+        path: the file of verl's logger ``file``, or what ``read_rollouts`` reads, such as ``trainer.rollout_data_dir``.
+        size: ``rollout.n``; rollouts tell their own.
+
+    Raises:
+        MeasureError, RolloutsError: nothing of tool use is in it.
+    """
+    first = next(json_lines(path), None) if path.is_file() else None
+    if first is not None and "data" in first.row and "input" not in first.row:
+        cases = _of_metrics((line.row for line in json_lines(path)), size)
+        found, advice = "no hdpo/ metrics of a training step", "set +algorithm.hdpo.observe=true to log them"
+    else:
+        cases = _of_rollouts(read_rollouts(path).rollouts)
+        found, advice = "no training rollouts of known outcome", "name trainer.rollout_data_dir of a run"
+    if not cases:
+        raise MeasureError(f"{path} has {found}; {advice}")
+    return cases
+
+
+def _of_metrics(lines: Iterable[Mapping[str, Any]], size: int) -> list[Case]:
+    """Means over steps, those of accuracy weighted by how many rollouts they stand for."""
+    steps: dict[str, list[dict[str, float]]] = {}
+    for line in lines:
+        by_source: dict[str, dict[str, float]] = {}
+        for name, value in line.get("data", {}).items():
+            if match := _METRIC.fullmatch(name):
+                by_source.setdefault(match[1] or ALL, {})[match[2]] = float(value)
+        for source, values in by_source.items():
+            steps.setdefault(source, []).append(values)
+    if len(steps) > 1:
+        steps.pop(ALL, None)
+    cases = []
+    for source, found in steps.items():
+        last = found[-LAST:]
+        uses = [values["tool_use_rate"] for values in last]
+        right = _weighted([values.get("accuracy_given_tool") for values in last], uses)
+        direct = _weighted([values.get("accuracy_given_no_tool") for values in last], [1 - use for use in uses])
+        cases.append(Case(source, right, direct, sum(uses) / len(uses), size))
+    return cases
+
+
+def _weighted(values: Sequence[float | None], weights: Sequence[float]) -> float | None:
+    known = [(value, weight) for value, weight in zip(values, weights, strict=True) if value is not None]
+    total = sum(weight for _, weight in known)
+    return sum(value * weight for value, weight in known) / total if total else None
+
+
+def _of_rollouts(rollouts: Sequence[Rollout]) -> list[Case]:
+    train = [one for one in rollouts if one.phase == "train" and one.calls is not None]
+    last = sorted({one.step for one in train if one.step is not None})[-LAST:]
+    rows: dict[str, list[Rollout]] = {}
+    for one in train:
+        if one.known and (one.step is None or one.step in last):
+            rows.setdefault(one.source or ALL, []).append(one)
+    return [case_of(source, found) for source, found in rows.items()]
+
+
+def case_of(source: str, rollouts: Sequence[Rollout]) -> Case:
+    """The case of rollouts whose calls and outcomes are known; at least one."""
+    shares: dict[bool, float | None] = {}
+    for called in (True, False):
+        right = [one.outcome == "correct" for one in rollouts if bool(one.calls) == called]
+        shares[called] = sum(right) / len(right) if right else None
+    sizes = Counter(len(group) for group in by_group(rollouts))
+    use = sum(bool(one.calls) for one in rollouts) / len(rollouts)
+    return Case(source, shares[True], shares[False], use, sizes.most_common(1)[0][0])

@@ -1,0 +1,80 @@
+"""What ``verl-hdpo price`` prints: the price of each algorithm in each case, as text or as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from verl_hdpo.compare.pricing.algorithm import price_of_variant, settings_of
+from verl_hdpo.compare.pricing.measured import Case, cases_of
+from verl_hdpo.compare.variant import Variant, parse_variants
+
+UNSEEN = 0.01
+"""Share of rollouts that stands for none, so that a model that always calls, or never, has a price."""
+
+
+def lines(algos: str, right: float, uses: Sequence[float], size: int, run: Path | None, as_json: bool) -> Iterator[str]:
+    """The report, line by line.
+
+    Args:
+        algos: as of ``verl-hdpo compare``.
+        right, uses, size: p1, each u and n of the cases; ``right`` also where a run's model never calls.
+        run: a run's metrics or rollouts, whose cases take the place of those.
+
+    Raises:
+        VariantError, SettingsError, MeasureError: what was given cannot be priced.
+    """
+    variants = parse_variants(algos)
+    for variant in variants:
+        settings_of(variant)  # what cannot be priced is told before anything is
+    cases = cases_of(run, size) if run else [Case(f"u = {use:g}", right, None, use, size) for use in uses]
+    if not as_json:
+        yield f"| points of accuracy | {' | '.join(case.source for case in cases)} |"
+        yield f"|---|{'---|' * len(cases)}"
+    found = []
+    for variant in variants:
+        prices = [price_in(variant, case, right) for case in cases]
+        found.append(_as_json(variant, cases, prices, run is not None))
+        if not as_json:
+            yield f"| `{variant.label}` | {' | '.join(map(in_points, prices))} |"
+    if as_json:
+        yield json.dumps(found, indent=2)
+    elif run:
+        yield ""
+        yield from map(_told, cases)
+
+
+def in_points(price: float) -> str:
+    """A price as a whole number of points."""
+    return "more than it gives" if math.isinf(price) else f"{round(100 * price) + 0}"
+
+
+def price_in(variant: Variant, case: Case, right: float) -> float:
+    """The price where rollouts are as in ``case``; ``right`` stands in for its p1 where no rollout called."""
+    use = min(max(case.use, UNSEEN), 1 - UNSEEN)
+    return price_of_variant(variant, right if case.right is None else case.right, use, case.size)
+
+
+def _as_json(variant: Variant, cases: Sequence[Case], prices: Sequence[float], of_run: bool) -> dict[str, object]:
+    """``prices`` in points, null where no call gains enough."""
+    row: dict[str, object] = {
+        "algo": variant.label,
+        "prices": [None if math.isinf(price) else round(100 * price, 2) for price in prices],
+    }
+    if of_run:
+        row["sources"] = [vars(case) | {"gain": case.gain} for case in cases]
+    return row
+
+
+def _told(case: Case) -> str:
+    """What a run's rollouts show of one source."""
+    if case.gain is None:
+        known = "right without one" if case.right is None else "right with one"
+        share = case.direct if case.right is None else case.right
+        shown = "" if share is None else f", {known} in {100 * share:.0f} %"
+        gains = f"what a call gains is not known{shown}"
+    else:
+        gains = f"a call gains {100 * case.gain:.0f} points ({100 * (case.right or 0):.0f} % right with it)"
+    return f"{case.source}: calls in {100 * case.use:.0f} % of rollouts, {gains}; {case.size} rollouts a prompt"

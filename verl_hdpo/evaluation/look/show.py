@@ -1,0 +1,81 @@
+"""``show``: read, choose, and hand on to the page, the terminal or an export."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from verl_hdpo.evaluation.dumps.named_columns import parse_columns
+from verl_hdpo.evaluation.dumps.reader import read_rollouts, read_steps
+from verl_hdpo.evaluation.dumps.rollout import Rollout
+from verl_hdpo.evaluation.dumps.siblings import by_group, call_needs
+from verl_hdpo.evaluation.look.export import FORMS, write_export
+from verl_hdpo.evaluation.look.page import write_page
+from verl_hdpo.evaluation.look.terminal import print_groups
+
+
+class LookError(ValueError):
+    """What was asked for cannot be shown; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The command's options, as its ``--help`` explains them."""
+
+    out: Path
+    steps: str = ""
+    tty: bool = False
+    kind: str | None = None
+    limit: int = 20
+    form: str | None = None
+    columns: str = ""
+
+
+def show(where: Path, wanted: Wanted) -> Iterator[str]:
+    """Do it; yields what to tell.
+
+    Raises:
+        RolloutsError: nothing to read at ``where``.
+        LookError: options that do not fit together, or no rollout of that kind.
+    """
+    if wanted.kind and not (wanted.tty or wanted.form):
+        raise LookError("--only goes with --tty or --export; the page has a button for each kind")
+    if wanted.tty and wanted.form:
+        raise LookError("--tty and --export: give one of them")
+    if not wanted.tty and wanted.out.is_dir():
+        raise LookError(f"--out {wanted.out} is a folder; name a file in it")
+    steps = read_steps(wanted.steps) if wanted.steps else (None, None)
+    reading = read_rollouts(where, steps, parse_columns(wanted.columns) if wanted.columns else None)
+    rollouts = reading.rollouts
+    if reading.passed_over:
+        names = ", ".join(str(path) for path in reading.passed_over[:3])
+        yield f"Not rollouts, passed over: {names}" + (" ..." if len(reading.passed_over) > 3 else "")
+    if wanted.tty:
+        print_groups(rollouts, chosen(rollouts, wanted.kind), wanted.limit)
+        return
+    wanted.out.parent.mkdir(parents=True, exist_ok=True)
+    if wanted.form:
+        rollouts = chosen(rollouts, wanted.kind)
+        count = write_export(rollouts, wanted.out, FORMS[wanted.form])
+        yield f"{wanted.out}: {count} lines of {wanted.form}"
+        return
+    size = write_page(rollouts, wanted.out, f"Rollouts of {where}")
+    yield f"{wanted.out}: {len(rollouts)} rollouts, {size / 1e6:.1f} MB; open it in a browser"
+
+
+def chosen(rollouts: Sequence[Rollout], kind: str | None) -> list[Rollout]:
+    """Those of a kind; None: all.
+
+    Raises:
+        LookError: there are none.
+    """
+    found = []
+    for group in by_group(rollouts):
+        for one, need in zip(group, call_needs(group), strict=True):
+            right_with_call = one.outcome == "correct" and bool(one.calls)
+            if kind in (None, need, one.outcome) or (kind == "called-right" and right_with_call):
+                found.append(one)
+    if not found:
+        raise LookError(f"none of the {len(rollouts)} rollouts is {kind}; leave out --only to see all")
+    return found

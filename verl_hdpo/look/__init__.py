@@ -1,4 +1,0 @@
-"""``verl-hdpo look``: the rollouts of a run or an evaluation, to read in a browser or a terminal, and to export.
-
-Imports ``rollouts``, which reads them, and knows nothing of verl. Start with :mod:`verl_hdpo.look.page`.
-"""
