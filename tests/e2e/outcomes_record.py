@@ -7,6 +7,7 @@ that the actor trains on. Nothing is changed.
 import json
 import os
 
+import numpy as np
 from wrapt import register_post_import_hook
 
 
@@ -30,7 +31,7 @@ def record_outcomes(module):
                     "step": self.global_steps,
                     "group": key.rsplit("_", 2)[0],
                     "tool": plain["data_source"][i],
-                    "truth": plain["reward_model"][i]["ground_truth"],
+                    "truth": np.asarray(plain["reward_model"][i]["ground_truth"]).tolist(),
                     "text": self.tokenizer.decode(tensors["responses"][i], skip_special_tokens=True),
                     "ledger": plain["extra_fields"][i]["tool_ledger"],
                     "lost": plain["extra_fields"][i].get("rollout_lost"),

@@ -29,7 +29,8 @@ def rows_of(record):
 
 def is_right(row):
     """By what the model wrote, whoever judged it."""
-    return [answer.strip() for answer in ANSWER.findall(RESPONSE.sub("", row["text"]))][-1:] == [row["truth"]]
+    truths = row["truth"] if isinstance(row["truth"], list) else [row["truth"]]
+    return any(answer.strip() in truths for answer in ANSWER.findall(RESPONSE.sub("", row["text"]))[-1:])
 
 
 def follows_format(row):

@@ -19,8 +19,11 @@ JUDGE = "+reward.reward_kwargs.judge"
 
 
 def test_a_judge_that_fails_changes_no_advantage_and_one_that_is_gone_stops_the_run(train, task, tmp_path):
-    # Each row's own question, or the judge would soon know all answers by heart.
-    rows = pandas.concat([pandas.read_parquet(task / "train.parquet")] * 3, ignore_index=True)
+    # What the model has not learned, where any digit is right: a group has several answers, right and wrong. Each row
+    # has a question of its own, or the judge would soon know all answers by heart.
+    rows = pandas.read_parquet(task / "train.parquet").query("data_source == 'needed'")
+    rows = pandas.concat([rows] * 12, ignore_index=True)
+    rows["reward_model"] = [{"style": "rule", "ground_truth": list("0123456789")}] * len(rows)
     rows["extra_info"] = [{"question": f"{row.prompt[0]['content']} ({i})"} for i, row in enumerate(rows.itertuples())]
     rows.to_parquet(tmp_path / "questions.parquet")
     judge, record = FailingJudge(), tmp_path / "record.jsonl"

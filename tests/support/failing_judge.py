@@ -22,9 +22,9 @@ FAULTS = (
     Answer(completion('{"verdict": "wrong"}'), cut=True),
     Answer(completion('{"verdict": "perhaps"}')),
 )
-"""All at once for a question, so that some verdicts meet one after the other until nobody asks any more."""
+"""One after the other about the same answer, so that some verdicts meet them until nobody asks any more."""
 PERIOD = 30
-"""Requests about a question from one series of faults to the next."""
+"""Requests about an answer from one series of faults to the next; its text says where the first begins."""
 
 
 class FailingJudge:
@@ -32,7 +32,7 @@ class FailingJudge:
 
     Attributes:
         is_down: whether it hangs up on everybody.
-        requests: how many there were about each question.
+        requests: how many there were about each answer to each question.
     """
 
     def __init__(self):
@@ -42,8 +42,8 @@ class FailingJudge:
     def answer(self, asked):
         _, question, references, answer = asked_about(asked.body)
         with self._lock:
-            number = self.requests[question] + zlib.crc32(question.encode())
-            self.requests[question] += 1
+            number = self.requests[question, answer] + zlib.crc32(f"{question} {answer}".encode())
+            self.requests[question, answer] += 1
         if self.is_down:
             return Answer(None)
         if number % PERIOD < len(FAULTS):
