@@ -13,6 +13,9 @@ from verl_hdpo.evaluation.dumps.reader import read_rollouts
 HERE = Path(__file__).parent
 COST = 2.0
 
+OF_THE_MANAGER = {"priced": {"answer_weight": 0.9}}
+"""What an algorithm takes over from the reward manager ``hdpo``."""
+
 
 def test_every_rival_trains_a_step_on_the_advantages_of_its_formula(train, tmp_path):
     record = tmp_path / "record.jsonl"
@@ -48,7 +51,7 @@ def test_every_rival_trains_a_step_on_the_advantages_of_its_formula(train, tmp_p
         assert "tool_advantages" not in step["fields"]
         got = [row for row, padding in zip(step["advantages"], step["padding"], strict=True) if not padding]
         assert all(len(values) == 1 for values in got)  # one advantage for all tokens of a rollout
-        expected = PLAIN[step["estimator"]](rows)
+        expected = PLAIN[step["estimator"]](rows, **OF_THE_MANAGER.get(step["estimator"], {}))
         assert [values[0] for values in got] == pytest.approx(expected, abs=1e-4), step["estimator"]
         seen = [one for one in dumped if one.step == step["step"]]
         assert sorted(one.advantage for one in seen) == pytest.approx(sorted(expected), abs=1e-4)

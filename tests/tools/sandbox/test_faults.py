@@ -12,6 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import hang
 import psutil
 import pytest
 from hang import HANG_SECONDS
@@ -136,7 +137,7 @@ def test_killing_the_owner_leaves_nothing(mechanism, tmp_path):
     """kill -9 of the pool's process, with a call that ignores every signal it can, and a copy of its sockets abroad."""
     script = f"""
 import asyncio, json, os, subprocess, sys, time
-sys.path.insert(0, {str(Path(__file__).parent)!r})
+sys.path[:0] = {[str(Path(__file__).parent), str(Path(hang.__file__).parent)]!r}
 from pools import make_pool, wait
 async def main():
     pool = await make_pool({mechanism!r}, modules=(), spare_sessions=2)
