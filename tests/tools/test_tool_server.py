@@ -20,8 +20,9 @@ from verl_hdpo.cli.main import main
 from verl_hdpo.tools.failures import ToolUnavailable
 from verl_hdpo.tools.io_loop import wait_on_io_loop
 from verl_hdpo.tools.server import TOKEN_ENV
-from verl_hdpo.tools.server.client import ToolClient, by_preference
+from verl_hdpo.tools.server.client import ToolClient
 from verl_hdpo.tools.server.needs import Needs
+from verl_hdpo.tools.server.placement import by_preference
 from verl_hdpo.tools.server.settings import ClientSettings
 
 SECONDS = HANG_SECONDS

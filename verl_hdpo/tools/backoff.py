@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import random
 import time
 from datetime import timezone
 
@@ -11,14 +12,18 @@ from tenacity.wait import wait_base
 
 
 class Backoff(wait_base):
-    """Seconds up to a limit that doubles from ``first`` to ``longest``; at least the error's ``retry_after``."""
+    """Seconds up to a limit that doubles from ``first`` to ``longest``, after the error's ``retry_after``.
+
+    A server that has no room asks all whom it refuses to come back after the same time. They are spread over as long
+    again, else they would all come at once.
+    """
 
     def __init__(self, first: float, longest: float):
-        self._random = tenacity.wait_random_exponential(multiplier=first, max=longest)
+        self._limit = tenacity.wait_exponential(multiplier=first, max=longest)
 
     def __call__(self, retry_state: tenacity.RetryCallState) -> float:
-        error = error_of(retry_state)
-        return max(self._random(retry_state), getattr(error, "retry_after", None) or 0.0)
+        pause: float = getattr(error_of(retry_state), "retry_after", None) or 0.0
+        return pause + random.uniform(0.0, max(self._limit(retry_state), pause))
 
 
 def error_of(state: tenacity.RetryCallState) -> BaseException | None:

@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TypeVar
 
 from fastapi import FastAPI, Request, Response
@@ -57,16 +58,22 @@ class RequireToken:
             await refusal(scope, receive, send)
 
 
-def make_app(tools: Sequence[ServedTool], settings: ServerSettings, token: str) -> FastAPI:
+def make_app(
+    tools: Sequence[ServedTool],
+    settings: ServerSettings,
+    token: str,
+    clock: Callable[[], float] = time.monotonic,
+) -> FastAPI:
     """The server of these tools.
 
     Args:
         tools: what it serves.
         settings: its limits.
         token: without which it does nothing.
+        clock: seconds, by which leases end.
     """
     metrics = Metrics()
-    sessions = Sessions(tools, settings, metrics)
+    sessions = Sessions(tools, settings, metrics, clock)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -5,20 +5,21 @@ from __future__ import annotations
 import asyncio
 import base64
 import functools
-import hashlib
 import json
 import logging
 import uuid
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
 from PIL import Image
 
 from verl_hdpo.tools.failures import ToolUnavailable
-from verl_hdpo.tools.io_loop import in_thread, io_loop
+from verl_hdpo.tools.io_loop import in_thread
 from verl_hdpo.tools.server.messages import Call, CallResult, SentImage
+from verl_hdpo.tools.server.placement import Placement
 from verl_hdpo.tools.server.settings import ClientSettings
 from verl_hdpo.tools.server.token import token_from_environment, token_from_file
 from verl_hdpo.tools.server.transport import Busy, SessionLost, Transport, Unreachable
@@ -28,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 ImageSource = Callable[[], "Image.Image | bytes"]
 """Makes an image of the conversation, or the bytes of its file; called in a thread."""
+Ask = Callable[[str, str], Awaitable[httpx.Response]]
+"""Sends a request: method, URL."""
 
 
 @dataclass(eq=False)
@@ -44,25 +47,25 @@ class _Trajectory:
         return f"{self.server}/sessions/{self.id}" + (f"/calls/{call_id}" if call_id else "")
 
 
-def by_preference(servers: Sequence[str], trajectory_id: str) -> list[str]:
-    """The servers in the order in which this trajectory tries them: rendezvous hashing, its own order for each."""
-    return sorted(servers, key=lambda server: hashlib.sha256(f"{server} {trajectory_id}".encode()).digest())
-
-
 class ToolClient:
-    """All sessions of this process on some servers; every method belongs to the shared I/O loop.
+    """All sessions of this process on some servers; made, and every method called, on the shared I/O loop.
+
+    Args:
+        settings: where the servers are.
+        network: carries the requests, in place of the real one.
 
     Raises:
         ToolConfigError: there is no token.
     """
 
-    def __init__(self, settings: ClientSettings):
+    def __init__(self, settings: ClientSettings, network: httpx.AsyncBaseTransport | None = None):
         self._settings = settings
         self._servers = [url.rstrip("/") for url in settings.urls]
+        self._placement = Placement(self._servers)
         file, name = settings.token_file, settings.token_env
         token = token_from_file(file) if file is not None else token_from_environment(name)
-        self._transport = Transport(token, settings.reconnect_seconds)
-        self._loop = io_loop()
+        self._transport = Transport(token, settings.reconnect_seconds, network)
+        self._loop = asyncio.get_running_loop()
         self._trajectories: weakref.WeakKeyDictionary[object, _Trajectory] = weakref.WeakKeyDictionary()
         self._open: dict[str, _Trajectory] = {}
         self._renewing: asyncio.Task[None] | None = None
@@ -115,6 +118,7 @@ class ToolClient:
                 outcome = await asyncio.wait_for(work, seconds)
             except SessionLost as error:
                 held.lost = str(error)
+                self._forget(held)
                 raise
             except asyncio.TimeoutError:
                 self._cancel(held, call_id)
@@ -162,24 +166,33 @@ class ToolClient:
     async def _open_session(self, held: _Trajectory) -> None:
         """On the first server that takes it; nothing has run yet, so any will do."""
         reasons = []
-        for server in by_preference(self._servers, held.id)[:-1]:
+        *others, last = self._placement.order(held.id)
+        for server in others:
             try:
-                response = await self._transport.once("PUT", f"{server}/sessions/{held.id}")
+                response = await self._ask_for_session(self._transport.once, server, held)
                 break
             except (Unreachable, Busy, ToolUnavailable) as error:
                 reasons.append(str(error))
         else:
-            server = by_preference(self._servers, held.id)[-1]
-            response = await self._transport.request("PUT", f"{server}/sessions/{held.id}")
+            server = last
+            response = await self._ask_for_session(self._transport.request, server, held)
         if reasons:
             logger.warning("a trajectory goes to another tool server: %s", "; ".join(reasons))
         held.server = server
+        self._open[held.id] = held
         if held.is_over:
             self._close(held)
             return
-        self._open[held.id] = held
         if self._renewing is None or self._renewing.done():
             self._renewing = asyncio.ensure_future(self._renew(response.json()["lease_seconds"] / 4))
+
+    async def _ask_for_session(self, ask: Ask, server: str, held: _Trajectory) -> httpx.Response:
+        self._placement.add(server)  # now, so that those who ask meanwhile see it
+        try:
+            return await ask("PUT", f"{server}/sessions/{held.id}")
+        except BaseException:
+            self._placement.remove(server)
+            raise
 
     async def _renew(self, seconds: float) -> None:
         """Tell the servers now and then which sessions are still wanted."""
@@ -193,8 +206,12 @@ class ToolClient:
         if held.server is not None:
             self._send("DELETE", held.url(call_id))
 
+    def _forget(self, held: _Trajectory) -> None:
+        if self._open.pop(held.id, None) is not None and held.server is not None:
+            self._placement.remove(held.server)
+
     def _close(self, held: _Trajectory) -> None:
-        self._open.pop(held.id, None)
+        self._forget(held)
         if held.server is not None:
             self._send("DELETE", held.url())
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import httpx
 import tenacity
 
@@ -10,7 +12,11 @@ from verl_hdpo.tools.failures import ToolUnavailable
 
 CONNECT_SECONDS, READ_SECONDS = 5.0, 60.0
 FIRST_WAIT, LONGEST_WAIT = 0.2, 5.0
-"""Seconds between tries: at random up to a limit that doubles from one to the other."""
+"""Seconds between tries: at random up to a limit that doubles from one to the other.
+
+So a server that comes back after some seconds is not asked by all at once: of the calls that wait for it about four in
+ten ask within the first second, and the last after five.
+"""
 
 
 class SessionLost(ToolUnavailable):
@@ -35,14 +41,16 @@ class Transport:
     Args:
         token: of the servers.
         reconnect_seconds: how long a server may give no answer.
+        network: carries the requests, in place of the real one.
     """
 
-    def __init__(self, token: str, reconnect_seconds: float):
+    def __init__(self, token: str, reconnect_seconds: float, network: httpx.AsyncBaseTransport | None = None):
         self._reconnect_seconds = reconnect_seconds
         self._http = httpx.AsyncClient(
             headers={"Authorization": f"Bearer {token}"},
             timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS, pool=None),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
+            transport=network,
         )
 
     async def request(self, method: str, url: str, content: bytes | None = None) -> httpx.Response:
@@ -52,10 +60,17 @@ class Transport:
             SessionLost: 404.
             ToolUnavailable: the server gives no answer for ``reconnect_seconds``, or refuses the request.
         """
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+
+        def is_over(state: tenacity.RetryCallState) -> bool:
+            is_busy = isinstance(error_of(state), Busy)  # then the call's own deadline ends it
+            return not is_busy and loop.time() - began + state.upcoming_sleep > self._reconnect_seconds
+
         tries = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type((Unreachable, Busy)),
             wait=Backoff(FIRST_WAIT, LONGEST_WAIT),
-            stop=self._is_over,
+            stop=is_over,
             reraise=True,
         )
         try:
@@ -91,10 +106,6 @@ class Transport:
         if status >= 500:
             raise Unreachable(said)
         raise ToolUnavailable(f"the tool server refuses the request: {said}")
-
-    def _is_over(self, state: tenacity.RetryCallState) -> bool:
-        is_busy = isinstance(error_of(state), Busy)  # then the call's own deadline ends it
-        return not is_busy and (state.seconds_since_start or 0) + state.upcoming_sleep > self._reconnect_seconds
 
 
 def _origin(url: str) -> str:
