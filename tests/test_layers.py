@@ -25,6 +25,7 @@ ARROWS: dict[str, set[str]] = {
     "settings": set(),
     "outcomes": {"algorithm", "settings"},
     "runs": set(),
+    "datasets": {"runs"},
     "grading": {"settings", "outcomes", "runs"},
     "tools": {"settings", "runs"},
     "adapters": {"algorithm", "outcomes", "grading", "runs", "settings", "tools"},
@@ -32,7 +33,7 @@ ARROWS: dict[str, set[str]] = {
     "compare": {"algorithm", "evaluation", "runs", "settings"},
     "doctor": {"runs", "adapters", "compare", "grading", "outcomes", "settings", "tools", "plugin"},
     "cpu": set(),
-    "cli": {"adapters", "compare", "doctor", "evaluation", "grading", "runs", "settings", "tools"},
+    "cli": {"adapters", "compare", "datasets", "doctor", "evaluation", "grading", "runs", "settings", "tools"},
     "plugin": {"adapters"},
     "__main__": {"cli"},
 }

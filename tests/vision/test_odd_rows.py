@@ -3,8 +3,6 @@
 import copy
 import random
 
-import pytest
-from image_loop import processor
 from odd_images import odd_row
 from omegaconf import OmegaConf
 from PIL import Image
@@ -13,15 +11,6 @@ from verl.utils.dataset.rl_dataset import RLHFDataset
 from verl_hdpo.runs.row_images import row_image_problems
 
 ROWS = 1000
-
-
-@pytest.fixture(scope="module")
-def dataset():
-    """verl's, without its files."""
-    made = object.__new__(RLHFDataset)
-    made.processor, made.prompt_key = processor(), "prompt"
-    made.image_key, made.video_key, made.audio_key = "images", "videos", "audios"
-    return made
 
 
 def images_of(dataset, row):

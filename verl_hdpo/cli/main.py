@@ -7,6 +7,7 @@ import click
 from verl_hdpo import __version__
 from verl_hdpo.cli.audit import audit
 from verl_hdpo.cli.compare import compare
+from verl_hdpo.cli.convert import convert
 from verl_hdpo.cli.doctor import doctor
 from verl_hdpo.cli.eval import evaluate
 from verl_hdpo.cli.grade import grade
@@ -33,5 +34,20 @@ def main() -> None:
     """
 
 
-for command in (audit, compare, doctor, evaluate, grade, images, index, look, mcp, migrate, price, size, tool_server):
+for command in (
+    audit,
+    compare,
+    convert,
+    doctor,
+    evaluate,
+    grade,
+    images,
+    index,
+    look,
+    mcp,
+    migrate,
+    price,
+    size,
+    tool_server,
+):
     main.add_command(command)

@@ -12,10 +12,10 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from verl_hdpo.doctor.files import REMOTE, listed
 from verl_hdpo.doctor.ground_truths import incomparable
-from verl_hdpo.doctor.image_tally import DECODED_ROWS, ImageTally
 from verl_hdpo.doctor.progress import doing
 from verl_hdpo.doctor.sections import DATA
 from verl_hdpo.runs.finding import Finding
+from verl_hdpo.runs.problem_rows import DECODED_ROWS, ProblemRows
 from verl_hdpo.runs.rows import NoSuchFileError, RowsError, Schema, check_together, read_rows, row_problems
 
 SPLITS = ("train", "val")
@@ -88,7 +88,7 @@ class Rows:
     null_kwargs: Tallies = field(default_factory=Tallies)
     examples: dict[str, dict[str, Any]] = field(default_factory=dict)
     incomparable: Tallies = field(default_factory=Tallies)
-    images: ImageTally = field(default_factory=ImageTally)
+    images: ProblemRows = field(default_factory=ProblemRows)
 
     def add(self, where: str, row: Any) -> None:
         """Take in another row; ``where`` names it."""
@@ -172,8 +172,8 @@ def _findings(config: DictConfig, split: str, name: str, rows: Rows) -> Iterator
         yield Finding(DATA, "FAIL", name, f"{tally} {found}", (advice,))
     for problem, where in rows.images.told():
         yield Finding(DATA, problem.mark, name, f"{where}: {problem.found}", (problem.advice,))
-    if rows.images.rows > DECODED_ROWS:
-        found = f"images: {_rows(rows.images.rows)} with some, of which the first {DECODED_ROWS} were decoded"
+    if rows.images.with_images > DECODED_ROWS:
+        found = f"images: {_rows(rows.images.with_images)} with some, of which the first {DECODED_ROWS} were decoded"
         yield Finding(DATA, "ok", name, found)
     for (first, columns), tally in rows.mixed.items():
         found = f"mixed schemas: {tally}: other columns than {first}, {columns}"
@@ -203,7 +203,7 @@ def _read(files: Sequence[str], stamps: Sequence[int], prompt_key: str, image_ke
                 if isinstance(row, Mapping) and (changed := schema.differs(where, row)):
                     rows.mixed.add((schema.first, changed), where)
                 if isinstance(row, Mapping):
-                    rows.images.add(file, number, row, prompt_key, image_key)
+                    rows.images.look(file, number, row, prompt_key, image_key)
                     row = (
                         {**row, image_key: None} if image_key in row else row
                     )  # samples are kept, and images are large

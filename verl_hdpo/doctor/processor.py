@@ -19,7 +19,7 @@ from verl_hdpo.runs.finding import Finding
 
 def check_processor(config: DictConfig, data: Mapping[str, Rows]) -> Iterator[Finding]:
     """That verl can show the rows' images to the model. Where it makes no processor it only warns, and fails later."""
-    with_images = sum(rows.images.rows for rows in data.values())
+    with_images = sum(rows.images.with_images for rows in data.values())
     path = os.path.expanduser(str(config.actor_rollout_ref.model.path))
     if not with_images or not os.path.isfile(os.path.join(path, "config.json")):
         return

@@ -19,7 +19,7 @@ ORIENTATION = 0x0112
 """EXIF's number of it."""
 
 
-class ImageProblem(NamedTuple):
+class RowProblem(NamedTuple):
     """What is wrong with a row's images.
 
     Attributes:
@@ -33,7 +33,7 @@ class ImageProblem(NamedTuple):
 
 def row_image_problems(
     row: Mapping[str, Any], prompt_key: str = "prompt", image_key: str = "images", decode: bool = True
-) -> Iterator[ImageProblem]:
+) -> Iterator[RowProblem]:
     """What is wrong with the images of one row.
 
     Args:
@@ -42,19 +42,19 @@ def row_image_problems(
     images = row.get(image_key)
     if images is not None and not isinstance(images, list | tuple):
         found = f"has {image_key} that is {type(images).__name__}, not a list"
-        yield ImageProblem("FAIL", found, 'write it as a list: [{"bytes": ...}]')
+        yield RowProblem("FAIL", found, 'write it as a list: [{"bytes": ...}]')
         return
     images = list(images or ())
     placeholders = _placeholders(row.get(prompt_key))
     if placeholders and not images and image_key in row:
         found = f"has no image, and the model is shown {PLACEHOLDER} as a text"
-        yield ImageProblem("warn", found, "give it its images, or leave the row out")
+        yield RowProblem("warn", found, "give it its images, or leave the row out")
     elif images and placeholders != len(images):
         found = f"has {len(images)} images and {PLACEHOLDER} {placeholders} times in the prompt's texts"
-        yield ImageProblem("FAIL", found, f"write {PLACEHOLDER} once for each image, where it belongs")
+        yield RowProblem("FAIL", found, f"write {PLACEHOLDER} once for each image, where it belongs")
     for number, image in enumerate(images):
         for mark, found, advice in _image_problems(image, decode):
-            yield ImageProblem(mark, f"has image {number} that {found}", advice)
+            yield RowProblem(mark, f"has image {number} that {found}", advice)
 
 
 def _placeholders(prompt: Any) -> int:
@@ -64,11 +64,11 @@ def _placeholders(prompt: Any) -> int:
     return sum(content.count(PLACEHOLDER) for content in contents if isinstance(content, str))
 
 
-def _image_problems(image: Any, decode: bool) -> Iterator[ImageProblem]:
+def _image_problems(image: Any, decode: bool) -> Iterator[RowProblem]:
     from PIL import Image
 
     source = _source(image)
-    if isinstance(source, ImageProblem):
+    if isinstance(source, RowProblem):
         yield source
         return
     if source is None:  # fetched when it is needed
@@ -81,15 +81,15 @@ def _image_problems(image: Any, decode: bool) -> Iterator[ImageProblem]:
                 if decode:
                     opened.load()
         except Image.DecompressionBombError as error:
-            yield ImageProblem("FAIL", f"is too large: {error}", "make it smaller")
+            yield RowProblem("FAIL", f"is too large: {error}", "make it smaller")
         except FileNotFoundError:
-            yield ImageProblem("FAIL", "is missing: there is no such file", "correct the path, or leave the row out")
+            yield RowProblem("FAIL", "is missing: there is no such file", "correct the path, or leave the row out")
         except Exception as error:  # Pillow's decoders raise whatever their formats suggest
             why = "cannot identify it" if isinstance(error, Image.UnidentifiedImageError) else str(error)
-            yield ImageProblem("FAIL", f"cannot be read: {why}", "write the image again, or leave the row out")
+            yield RowProblem("FAIL", f"cannot be read: {why}", "write the image again, or leave the row out")
 
 
-def _source(image: Any) -> io.BytesIO | Path | ImageProblem | None:
+def _source(image: Any) -> io.BytesIO | Path | RowProblem | None:
     """What to open; None for an address, and for an image that is open."""
     from PIL import Image
 
@@ -100,17 +100,17 @@ def _source(image: Any) -> io.BytesIO | Path | ImageProblem | None:
         if "bytes" in image:  # verl reads these, whatever else there is
             if not isinstance(image["bytes"], bytes):
                 found = f"has bytes that are {type(image['bytes']).__name__}"
-                return ImageProblem("FAIL", found, "put the file's content under bytes, or leave the key out")
+                return RowProblem("FAIL", found, "put the file's content under bytes, or leave the key out")
             return io.BytesIO(image["bytes"])
         image = image.get("image", image.get("image_url"))
     if isinstance(image, Image.Image):
         return None
     if not isinstance(image, str):
-        return ImageProblem("FAIL", f"is {type(image).__name__}, not an image", f"write it as {known}")
+        return RowProblem("FAIL", f"is {type(image).__name__}, not an image", f"write it as {known}")
     return _named(image)
 
 
-def _named(name: str) -> io.BytesIO | Path | ImageProblem | None:
+def _named(name: str) -> io.BytesIO | Path | RowProblem | None:
     """What a path or an address stands for (qwen_vl_utils/vision_process.py, ``fetch_image``)."""
     if name.startswith(("http://", "https://")):
         return None
@@ -120,25 +120,25 @@ def _named(name: str) -> io.BytesIO | Path | ImageProblem | None:
         try:
             return io.BytesIO(base64.b64decode(name.partition("base64,")[2]))
         except ValueError as error:
-            return ImageProblem("FAIL", f"is not valid base64: {error}", "encode it again")
+            return RowProblem("FAIL", f"is not valid base64: {error}", "encode it again")
     return Path(name.removeprefix("file://"))
 
 
-def _opened_problems(image: Any) -> Iterator[ImageProblem]:
+def _opened_problems(image: Any) -> Iterator[RowProblem]:
     from PIL import Image
 
     width, height = image.size
     if max(width, height) > LONGEST_TO_SHORTEST * min(width, height):
         found = f"is {width} x {height} pixels: more than {LONGEST_TO_SHORTEST} times as long as wide"
-        yield ImageProblem("FAIL", found, "cut it, or leave the row out")
+        yield RowProblem("FAIL", found, "cut it, or leave the row out")
     most = Image.MAX_IMAGE_PIXELS
     if most and width * height > most:
-        yield ImageProblem("warn", f"is huge, above {most} pixels: decoding takes gigabytes", "make it smaller")
+        yield RowProblem("warn", f"is huge, above {most} pixels: decoding takes gigabytes", "make it smaller")
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
-        yield ImageProblem("warn", "has more than 8 bits, of which verl clips all above 255 to white", "scale it to 8")
+        yield RowProblem("warn", "has more than 8 bits, of which verl clips all above 255 to white", "scale it to 8")
     elif image.mode == "CMYK":
-        yield ImageProblem("warn", "is in CMYK: its colours change in RGB", "convert it to RGB by its profile")
+        yield RowProblem("warn", "is in CMYK: its colours change in RGB", "convert it to RGB by its profile")
     if getattr(image, "n_frames", 1) > 1:
-        yield ImageProblem("warn", "is animated: the model sees its first frame alone", "keep that frame")
+        yield RowProblem("warn", "is animated: the model sees its first frame alone", "keep that frame")
     if image.getexif().get(ORIENTATION, 1) not in (0, 1):
-        yield ImageProblem("warn", "is turned by EXIF, which verl does not follow", "turn its pixels")
+        yield RowProblem("warn", "is turned by EXIF, which verl does not follow", "turn its pixels")
