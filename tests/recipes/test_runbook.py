@@ -26,6 +26,7 @@ CAUGHT = {
     "StartError": "the call is unavailable",
     "ToolUnavailable": "the outcome is unknown",
     "TooLarge": "the answer is compared in another way",
+    "TooManyServers": "verl-hdpo size",
     "TransientError": "a client asks again",
     "Unreachable": "a client asks again",
     "WorkerError": "the outcome is unknown",

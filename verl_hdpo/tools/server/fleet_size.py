@@ -22,6 +22,10 @@ TAIL = 0.01
 MOST_SERVERS = 1_000_000
 
 
+class TooManyServers(ValueError):
+    """No fleet of a sensible size carries the load."""
+
+
 @dataclass(frozen=True)
 class Load:
     """What a fleet has to carry.
@@ -86,14 +90,14 @@ def smallest_fleet(load: Load, places_per_server: int, max_wait: float, max_sess
     """The least number of servers whose p99 wait is at most ``max_wait`` seconds, with room for all sessions.
 
     Raises:
-        ValueError: there is none below ``MOST_SERVERS``.
+        TooManyServers: there is none below ``MOST_SERVERS``.
     """
     least = max(1, math.floor(load.places / places_per_server), math.ceil(load.sessions / max_sessions))
-    fewest, enough = least, least
-    while (found := fleet(load, enough, places_per_server)).p99_wait > max_wait:
+    fewest = enough = least
+    while enough <= MOST_SERVERS and (found := fleet(load, enough, places_per_server)).p99_wait > max_wait:
         fewest, enough = enough + 1, 2 * enough
-        if enough > MOST_SERVERS:
-            raise ValueError(f"more than {MOST_SERVERS} servers: calls arrive at {load.calls_per_second:g}/s; check it")
+    if enough > MOST_SERVERS:
+        raise TooManyServers(f"more than {MOST_SERVERS} servers: calls arrive at {load.calls_per_second:g}/s; check it")
     while fewest < enough:  # more servers never wait longer
         middle = (fewest + enough) // 2
         if (between := fleet(load, middle, places_per_server)).p99_wait <= max_wait:
