@@ -20,7 +20,7 @@ from verl.utils.dataset.rl_dataset import RLHFDataset
 
 from verl_hdpo.adapters import agent_loop
 from verl_hdpo.adapters.agent_loop import HDPOToolAgentLoop, model_spans
-from verl_hdpo.outcomes.ledger import UNKNOWN_TOOL, ToolLedger
+from verl_hdpo.outcomes.ledger import LOST_KEY, RUN_ERROR_KEY, UNKNOWN_TOOL, ToolLedger
 from verl_hdpo.settings.group import SettingsError
 from verl_hdpo.tools.failures import ToolUnavailable
 
@@ -94,6 +94,7 @@ def test_tokens_masks_and_stamps_are_the_stock_loops(texts):
     for name in ("prompt_ids", "response_ids", "response_mask", "response_logprobs", "num_turns"):
         assert getattr(ours, name) == getattr(stock, name), name
     ledger, spans = ours.extra_fields.pop("tool_ledger"), ours.extra_fields.pop("model_spans")
+    assert ours.extra_fields.pop(LOST_KEY) == ours.extra_fields.pop(RUN_ERROR_KEY) == ""
     assert ours.extra_fields == stock.extra_fields
     assert ours.extra_fields["min_global_steps"] == 1 and ours.extra_fields["max_global_steps"] == len(texts)
     assert len(spans) == len(texts) and ledger["rounds"] == len(texts) - 1

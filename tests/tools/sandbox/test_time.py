@@ -69,12 +69,12 @@ def pinned(session):
 
 @pytest.mark.slow
 def test_time_that_others_take_is_not_charged(pinned):
-    with busy_processor(3):
+    with busy_processor(5):
         began = time.monotonic()
-        result = wait(pinned.run(BURN.format(0.5), 1.0))
+        result = wait(pinned.run(BURN.format(0.5), 2.0))
         took = time.monotonic() - began
     assert result.status == "ok", result
-    assert took > 1.0, "the processor was not busy, so this shows nothing"
+    assert took > 2.0, "the processor was not busy, so this shows nothing"
 
 
 def test_a_call_that_never_gets_on_is_unavailable_and_its_session_lives(pinned):
