@@ -10,8 +10,7 @@ import pytest
 from click.testing import CliRunner
 from completions_server import serving
 from composed import without_hydra
-from tiny import tiny_tokenizer
-from transformers import Qwen3Config
+from tiny import save_checkpoint_without_weights, tiny_tokenizer
 
 from verl_hdpo.cli.main import main
 from verl_hdpo.evaluation import run_config
@@ -63,10 +62,7 @@ def row(kind: str, a: int, b: int) -> dict:
 def model(tmp_path_factory):
     path = tmp_path_factory.mktemp("eval")
     (path / "tools.py").write_text(TOOLS)
-    tokenizer = tiny_tokenizer()
-    config = Qwen3Config(vocab_size=len(tokenizer), num_hidden_layers=1, architectures=["Qwen3ForCausalLM"])
-    config.save_pretrained(path / "model")
-    tokenizer.save_pretrained(path / "model")
+    save_checkpoint_without_weights(path / "model")
     return path
 
 
@@ -217,6 +213,19 @@ def test_a_user_s_reward_function_judges(run_eval, tmp_path):
     assert done.exit_code == 0, done.output
     found = values(tmp_path)
     assert (found["accuracy"], found["unknown"]) == (1.0, pytest.approx(1 / 3))
+
+
+def test_labels_are_a_second_definition_beside_ours(run_eval, no_hydra, data, tmp_path):
+    rows = [row(kind, *numbers) for kind, numbers in QUESTIONS.items()]
+    for one, label in zip(rows, (False, True, True), strict=True):
+        one["extra_info"]["should_call"] = label
+    data.write_text("".join(json.dumps(one) + "\n" for one in rows))
+    done = run_eval("--arms", "free")
+    assert done.exit_code == 0, done.output
+    found = values(tmp_path)
+    assert (found["over_calling"], found["call_recall"]) == (1.0, 0.5)
+    known = values(tmp_path, source="known")
+    assert (known["over_calling"], known["call_recall"]) == (1.0, None), "never one without the other"
 
 
 def test_what_was_unknown_is_asked_again(run_eval, no_hydra, server, tmp_path):

@@ -1,4 +1,4 @@
-"""A small OpenAI-compatible server: a scripted model behind ``/v1/models`` and ``/v1/completions``."""
+"""A small OpenAI-compatible server: a scripted model, asked by tokens or as a chat."""
 
 from __future__ import annotations
 
@@ -22,24 +22,29 @@ class CompletionsServer:
         failures: status codes to answer next, one per request.
         tells_tokens: send token ids, as vLLM does, or text alone.
         knows: fields it takes, as OpenAI's own server, which refuses others; None: any.
+        chat: what it answers to the body of a chat, a message; None: it has no chats.
     """
 
     def __init__(self, write: Callable[[str, dict], str]):
         self.write, self.requests, self.keys, self.failures, self.tells_tokens = write, [], [], [], True
         self.models = [MODEL]
         self.knows: set[str] | None = None
+        self.chat: Callable[[dict], dict] | None = None
         self.url = ""
 
     def answer(self, path: str, body: dict | None) -> tuple[int, dict]:
         if path == "/v1/models":
             return 200, {"object": "list", "data": [{"id": name} for name in self.models]}
-        if path != "/v1/completions":
+        if path not in ("/v1/completions", "/v1/chat/completions") or ("chat" in path and self.chat is None):
             return 404, {"error": f"no {path}"}
         self.requests.append(body)
         if self.failures:
             return self.failures.pop(0), {"error": "scripted failure"}
         if self.knows is not None and (others := set(body) - self.knows):
             return 400, {"error": f"unrecognized fields: {', '.join(sorted(others))}"}
+        if self.chat is not None and "chat" in path:
+            message = {"role": "assistant", **self.chat(body)}
+            return 200, {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
         tokenizer = tiny_tokenizer()
         text = self.write(tokenizer.decode(body["prompt"]), body)
         choice = {"index": 0, "text": text, "finish_reason": "stop"}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast, Qwen3Config
 
 TAGS = (
     "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>",
@@ -46,3 +47,11 @@ def tiny_tokenizer(special_tags: bool = False) -> PreTrainedTokenizerFast:
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>")
     fast.chat_template = CHAT_TEMPLATE
     return fast
+
+
+def save_checkpoint_without_weights(folder: Path) -> None:
+    """Config and tokenizer of a model that somebody else serves."""
+    tokenizer = tiny_tokenizer()
+    config = Qwen3Config(vocab_size=len(tokenizer), num_hidden_layers=1, architectures=["Qwen3ForCausalLM"])
+    config.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)

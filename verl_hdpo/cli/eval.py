@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from verl_hdpo.evaluation.record import ARMS
-from verl_hdpo.evaluation.request import Request, read_arms
+from verl_hdpo.evaluation.request import Request, read_arms, read_list, read_seeds
 from verl_hdpo.runs.verl_command import VerlCommand, cpu_option, needs_extra, verl_options
 
 
@@ -19,9 +19,17 @@ from verl_hdpo.runs.verl_command import VerlCommand, cpu_option, needs_extra, ve
               help="Where the model is served (one per --model); default: vLLM is started.")  # fmt: skip
 @click.option("--served-name", "served_names", multiple=True,
               help="Its name there, if there are several (one per --model).")  # fmt: skip
-@click.option("--api-key-env", help="Environment variable with the endpoint's key.")
+@click.option("--api-key-env", help="Environment variable with the endpoint's key; beside chats, with theirs.")
 @click.option("--data", multiple=True, type=click.Path(), help="Questions; default: data.val_files.")
-@click.option("--samples", default=-1, help="Only the first questions.", show_default="all")
+@click.option("--benchmark", "benchmarks", multiple=True, metavar="NAME[=PATH]",
+              help="In place of --data: bfcl, when2call, metatool or metatool-tools; PATH: its data.")  # fmt: skip
+@click.option("--templates", default="none", show_default=True, callback=read_list,
+              help="System messages of a benchmark: none, assistant, brief, tools, or text files.")  # fmt: skip
+@click.option("--seeds", default="0", show_default=True, callback=read_seeds, help="Of a benchmark's answers.")
+@click.option("--api", "apis", multiple=True, type=click.Choice(["completions", "chat"]),
+              help="What the endpoint is asked through (one per --model); chat only with --benchmark.")  # fmt: skip
+@click.option("--samples", default=-1, help="Only the first questions; of a benchmark, of each part and label.",
+              show_default="all")  # fmt: skip
 @click.option("-n", "rollouts", type=click.IntRange(1), default=1, show_default=True, help="Rollouts per question.")
 @click.option("--arms", default=",".join(ARMS), show_default=True, callback=read_arms,
               help="free: tools at hand; without: none; forced: begins with a call.")  # fmt: skip
@@ -32,6 +40,7 @@ from verl_hdpo.runs.verl_command import VerlCommand, cpu_option, needs_extra, ve
 @click.option("--concurrency", type=click.IntRange(1), default=32, show_default=True, help="Rollouts at a time.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("outputs/eval"),
               show_default=True, help="Folder of records and figures; given again, it goes on.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print what figures.json holds, in place of tables.")
 @cpu_option("Serve")
 @verl_options
 def evaluate(**given: Any) -> None:
@@ -46,6 +55,8 @@ def evaluate(**given: Any) -> None:
 
     Each question is answered with the tools at hand, without them, and beginning with a call: a call was needless
     where the model is right without, and missed where it answered directly and wrong, and is right with one.
+
+    With --benchmark the labels of a published benchmark say where a call is right; no tool is run.
     """
     with needs_extra("report"):
         from verl_hdpo.evaluation.run import evaluate

@@ -28,6 +28,9 @@ EXTRAS = {
 NO_KEY = "none"
 """Sent where there is no key, lest the client takes the environment's ``OPENAI_API_KEY``."""
 
+FAILURES = (openai.OpenAIError, AttributeError, IndexError, TypeError, ValueError)
+"""What asking raises: the client's errors, and those of reading an answer of another kind."""
+
 
 class EndpointError(RuntimeError):
     """A server that cannot be reached or refuses what it is asked; the message says what it answered."""
@@ -106,26 +109,31 @@ class Endpoint:
             )
             choice = answer.choices[0]
             return Completion(_text(choice.text), getattr(choice, "token_ids", None), choice.finish_reason != "length")
-        except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-            if not takes_extras or not any(name in error.response.text for name in EXTRAS):
-                raise self._refused(error) from error
+        except FAILURES as error:
+            if not takes_extras or not any(name in refusal(error) for name in EXTRAS):
+                raise self._failed(error, "completions") from error
             self._takes_extras = False
             return await self.complete(prompt_ids, settings)
-        except openai.APIStatusError as error:
-            raise self._refused(error) from error
-        except openai.APIConnectionError as error:
-            raise EndpointError(f"{self.url} gave no answer in {ATTEMPTS} attempts: {_reason(error)}") from error
-        except (openai.OpenAIError, AttributeError, IndexError, TypeError, ValueError) as error:
-            raise EndpointError(f"{self.url}/completions answered no completion: {error}") from error
 
-    def _refused(self, error: openai.APIStatusError) -> EndpointError:
-        again = f", {ATTEMPTS} times" if error.status_code >= 500 or error.status_code in (408, 409, 429) else ""
-        return EndpointError(
-            f"{self.url}/completions answered HTTP {error.status_code}{again}: {error.response.text[:500]}"
-        )
+    def _failed(self, error: Exception, path: str) -> EndpointError:
+        """``error``, one of ``FAILURES``, in words."""
+        match error:
+            case openai.APIStatusError(status_code=status):
+                again = f", {ATTEMPTS} times" if status >= 500 or status in (408, 409, 429) else ""
+                return EndpointError(f"{self.url}/{path} answered HTTP {status}{again}: {error.response.text[:500]}")
+            case openai.APIConnectionError():
+                return EndpointError(f"{self.url} gave no answer in {ATTEMPTS} attempts: {_reason(error)}")
+        return EndpointError(f"{self.url}/{path} answered no completion: {error}")
 
     async def close(self) -> None:
         await self._client.close()
+
+
+def refusal(error: Exception) -> str:
+    """What a server said that refuses a field of the request; empty if ``error`` is no such refusal."""
+    if isinstance(error, openai.BadRequestError | openai.UnprocessableEntityError):
+        return str(error.response.text)
+    return ""
 
 
 def _text(found: Any) -> str:

@@ -19,6 +19,7 @@ class Model:
         url: of its server; None: one is started.
         name: its name there; None: the only one.
         api_key: of that server.
+        is_chat: it is asked through a server's chats, and ``path`` is its name there.
     """
 
     label: str
@@ -26,9 +27,10 @@ class Model:
     url: str | None = None
     name: str | None = None
     api_key: str | None = None
+    is_chat: bool = False
 
     @classmethod
-    def parse(cls, text: str, **where: str | None) -> Model:
+    def parse(cls, text: str, **where: Any) -> Model:
         """``[LABEL=]PATH``; the label is by default the folder's name."""
         label, equals, path = text.partition("=")
         if not equals or "/" in label:
@@ -44,4 +46,5 @@ class Model:
     @property
     def made_of(self) -> dict[str, Any]:
         """What its rollouts depend on."""
-        return {"model": fingerprint(self.path), "endpoint": self.url, "served_name": self.name}
+        found = {"model": fingerprint(self.path), "endpoint": self.url, "served_name": self.name}
+        return found | ({"api": "chat"} if self.is_chat else {})

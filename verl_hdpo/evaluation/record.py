@@ -36,6 +36,10 @@ class Record:
         verdict: which check decided.
         answer: what it saw.
         ledger: ``ToolLedger.to_dict()``; None where the loop kept none.
+        should_call: whether a label says that a tool is to be called; None where there is no label.
+        decision: of an answer to a benchmark: call, ask, refuse, answer, undecided.
+        unoffered: it calls a tool that is not in its prompt.
+        cut_off: it was ended at its limit of tokens.
     """
 
     arm: Arm
@@ -51,6 +55,10 @@ class Record:
     verdict: str = ""
     answer: str = ""
     ledger: dict[str, Any] | None = None
+    should_call: bool | None = None
+    decision: str = ""
+    unoffered: bool = False
+    cut_off: bool = False
 
     @property
     def key(self) -> tuple[str, int, int]:

@@ -61,7 +61,7 @@ def table(models: Mapping[str, Figures]) -> Iterator[str]:
     width = max(map(len, TITLES.values()))
     for source in _sources(models.values()):
         cells = {
-            name: [_cell(name, figures.get(source, {}).get(name)) for figures in models.values()] for name in TITLES
+            name: [cell(name, figures.get(source, {}).get(name)) for figures in models.values()] for name in TITLES
         }
         shown = {name: row for name, row in cells.items() if any(row)}
         columns = [max(26, len(label)) for label in models]
@@ -81,7 +81,7 @@ def difference_table(first: str, second: str, differences: Differences) -> Itera
         for name, difference in found.items():
             if difference.questions:
                 yield (
-                    f"  {source}, {TITLES[name]}: {_cell(name, difference, signed=True)}; "
+                    f"  {source}, {TITLES[name]}: {cell(name, difference, signed=True)}; "
                     f"more on {difference.more}, less on {difference.fewer} of {difference.questions}"
                 )
 
@@ -117,9 +117,12 @@ def _sources(models: Any) -> list[str]:
     return list(dict.fromkeys(source for figures in models for source in figures))
 
 
-def _cell(name: str, estimate: Estimate | None, signed: bool = False) -> str:
+def cell(name: str, estimate: Estimate | None, signed: bool = False) -> str:
+    """``estimate`` of the figure ``name`` with its interval."""
     if estimate is None:
         return ""
+    if not estimate.questions:
+        return "not measured"
     scale, digits, unit = (1, 2, "") if name == "calls" else (100, 1, " %")
     sign = "+" if signed or (name in NO_RATES and name != "calls") else ""
     value, low, high = (f"{scale * x:{sign}.{digits}f}" for x in (estimate.value, estimate.low, estimate.high))

@@ -140,6 +140,7 @@ class Rollouts:
             reference=str((row.get("reward_model") or {}).get("ground_truth", "")),
             verdict=outcomes.sources[0],
             answer=str((output.extra_fields.get("reward_extra_info") or {}).get(ANSWER_KEY) or ""),
+            should_call=None if (label := (row.get("extra_info") or {}).get("should_call")) is None else bool(label),
             ledger=ledger.to_dict() if (ledger := outcomes.ledgers[0]) else None,
         )
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from verl_hdpo.evaluation.endpoint import Endpoint
+from verl_hdpo.evaluation.connection import connected
 from verl_hdpo.evaluation.model import Model
 from verl_hdpo.evaluation.record import Arm, Record, RecordFile, pending
 from verl_hdpo.evaluation.report import write_report
 from verl_hdpo.evaluation.request import Request
 from verl_hdpo.evaluation.run_config import question_files, run_config
-from verl_hdpo.evaluation.served_model import served
 from verl_hdpo.runs.cpu_settings import cpu_overrides
 from verl_hdpo.runs.hub import check_model
 from verl_hdpo.runs.quoted import quoted
@@ -32,7 +30,14 @@ def evaluate(request: Request) -> None:
     Raises:
         click.ClickException: options that do not fit together, or a model of which no outcome is known.
     """
-    configs = {model: _config(model, request) for model in request.each_model()}  # all, before the first is started
+    if request.benchmarks:
+        from verl_hdpo.evaluation.benchmarks.run import evaluate as evaluate_benchmarks
+
+        return evaluate_benchmarks(request)
+    configs = {}
+    for model in request.each_model():  # all, before the first is started
+        config = model_config(model, request)
+        configs[model] = config, question_files(config, request.data)
     request.out.mkdir(parents=True, exist_ok=True)
     records = {}
     for model, (config, data) in configs.items():
@@ -47,9 +52,14 @@ def evaluate(request: Request) -> None:
         )
 
 
-def _config(model: Model, request: Request) -> tuple[DictConfig, list[str]]:
-    """The config of the run, and the files with the questions."""
-    check_model(model.path)
+def model_config(model: Model, request: Request, drawn: bool = False) -> DictConfig:
+    """The config of the run with this model.
+
+    Args:
+        drawn: a seed changes what is asked, not only what is sampled.
+    """
+    if not model.is_chat:
+        check_model(model.path)
     base = cpu_overrides() if request.cpu else []
     config = run_config(
         request.config, [*base, *request.overrides, f"actor_rollout_ref.model.path={quoted(model.path)}"]
@@ -59,7 +69,12 @@ def _config(model: Model, request: Request) -> tuple[DictConfig, list[str]]:
             f"-n {request.rollouts}: with actor_rollout_ref.rollout.val_kwargs.temperature=0, verl's default, all "
             f"{request.rollouts} answers to a question are the same; set it as the run that trained the model does"
         )
-    return config, question_files(config, request.data)
+    if len(request.seeds) > 1 and not drawn and not config.actor_rollout_ref.rollout.val_kwargs.temperature:
+        raise click.UsageError(
+            "--seeds: with actor_rollout_ref.rollout.val_kwargs.temperature=0, verl's default, all seeds answer the "
+            "same; set it higher, or give one seed"
+        )
+    return config
 
 
 async def _records(
@@ -79,16 +94,11 @@ async def _records(
     todo = list(pending(request.arms, len(questions), request.rollouts, file.records))
     if todo:
         log = request.out / model.folder / "vllm.log"
-        with nullcontext(model.url) if model.url else served(model.path, config, log, request.cpu) as url:
-            name = model.name if model.url else model.path  # by name, lest another server has come to that port
-            endpoint = Endpoint(url, name, model.api_key)
-            try:
-                name = await endpoint.connect()
-                click.echo(f"{model.label}: {len(todo)} rollouts to make, {len(file.records)} made; {name} at {url}")
-                rollouts.use(endpoint)
-                await _make(rollouts, questions, todo, file, request.concurrency, model.label)
-            finally:
-                await endpoint.close()
+        async with connected(model, config, log, request.cpu) as endpoint:
+            made = f"{len(todo)} rollouts to make, {len(file.records)} made"
+            click.echo(f"{model.label}: {made}; {endpoint.model} at {endpoint.url}", err=True)
+            rollouts.use(endpoint)
+            await _make(rollouts, questions, todo, file, request.concurrency, model.label)
     return [
         record
         for record in file.records.values()

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from verl_hdpo.evaluation.estimate import Estimate, mean
 from verl_hdpo.evaluation.record import Record, RecordError, by_question
 from verl_hdpo.evaluation.tool_use import ALL, differences, is_known
 
-COMPARED = {
+Compared: TypeAlias = tuple[Callable[[Record], float], Callable[[Record], bool]]
+"""What of a rollout, and which rollouts have it."""
+
+COMPARED: dict[str, Compared] = {
     "tool_use_rate": (lambda r: r.calls > 0, lambda r: True),
     "calls": (lambda r: r.calls, lambda r: True),
     "accuracy": (lambda r: bool(r.correct), is_known),
 }
-"""Figure -> what of a rollout, and which rollouts have it."""
+"""What is compared of two models, where nothing else is said."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,13 @@ class Difference(Estimate):
     fewer: int
 
 
-def side_by_side(first: Sequence[Record], second: Sequence[Record], seed: int = 0) -> dict[str, dict[str, Difference]]:
+def side_by_side(
+    first: Sequence[Record], second: Sequence[Record], seed: int = 0, compared: Mapping[str, Compared] = COMPARED
+) -> dict[str, dict[str, Difference]]:
     """What changed from ``first`` to ``second``, by data source (and ``all``) and figure.
+
+    Args:
+        compared: the figures.
 
     Raises:
         RecordError: the two were asked something else under the same number.
@@ -47,7 +55,7 @@ def side_by_side(first: Sequence[Record], second: Sequence[Record], seed: int = 
     for source in [ALL, *sources] if len(sources) > 1 else sources:
         chosen = [by_question([r for r in records if source in (ALL, r.source)], "free") for records in (first, second)]
         found[source] = {}
-        for name, (of, where) in COMPARED.items():
+        for name, (of, where) in compared.items():
             paired = list(differences(chosen[1], chosen[0], of, where).values())
             more, fewer = sum(d > 0 for d in paired), sum(d < 0 for d in paired)
             found[source][name] = Difference(**asdict(mean(paired, seed)), more=more, fewer=fewer)

@@ -6,6 +6,11 @@ p0_q and p1_q: the share of right answers in the arms ``without`` and ``forced``
     needless   mean over q of mean_i(u_i) p0_q                  called, where the model answers right without
     missed     mean over q of mean_i((1 - u_i)(1 - c_i)) p1_q   not called and wrong, where it answers right with a call
 
+Where the data have labels (``extra_info.should_call``), they are a second definition, beside these:
+
+    over_calling   share of calls where none should be made
+    call_recall    share of calls where one should be made
+
 Rollouts of unknown outcome play no part in what needs the outcome.
 """
 
@@ -31,6 +36,8 @@ TITLES = {
     "needless_share": "  of the answers with a call",
     "missed": "missed: not called, wrong, right with",
     "missed_share": "  of those without one and wrong",
+    "over_calling": "over-calling: called, label says no",
+    "call_recall": "recall: called, label says yes",
     "unknown": "outcome unknown",
 }
 """Figure -> what tables and plots call it, in their order."""
@@ -41,26 +48,42 @@ NO_RATES = ("calls", "gain_from_tools")
 _Questions = dict[int, list[Record]]
 
 
+def is_called(record: Record) -> bool:
+    """Whether a tool was called, or a call was announced where a benchmark asks for that."""
+    return record.decision == "call" if record.decision else record.calls > 0
+
+
+LABELLED: dict[str, tuple[Callable[[Record], bool], Callable[[Record], bool]]] = {
+    "over_calling": (is_called, lambda r: r.should_call is False),
+    "call_recall": (is_called, lambda r: r.should_call is True),
+}
+"""Figure -> what of a rollout, and which rollouts have it. Both are given wherever one is: silence wins one of them."""
+
+
 def figures(records: Sequence[Record], seed: int = 0) -> dict[str, Estimate]:
     """Every figure of ``TITLES`` that the arms in ``records`` allow."""
     free, without, forced = (by_question(records, arm) for arm in ("free", "without", "forced"))
     right_without, right_forced = _right(without), _right(forced)
     found = {
-        "tool_use_rate": _share(free, lambda r: True, _used),
+        "tool_use_rate": share_of(free, lambda r: True, _used),
         "calls": mean([sum(r.calls for r in rows) / len(rows) for rows in free.values()], seed),
-        "accuracy": _share(free, is_known, _correct),
-        "accuracy_given_tool": _share(free, lambda r: is_known(r) and _used(r), _correct),
-        "accuracy_given_no_tool": _share(free, lambda r: is_known(r) and not _used(r), _correct),
-        "accuracy_without": _share(without, is_known, _correct),
-        "accuracy_forced": _share(forced, is_known, _correct),
+        "accuracy": share_of(free, is_known, _correct),
+        "accuracy_given_tool": share_of(free, lambda r: is_known(r) and _used(r), _correct),
+        "accuracy_given_no_tool": share_of(free, lambda r: is_known(r) and not _used(r), _correct),
+        "accuracy_without": share_of(without, is_known, _correct),
+        "accuracy_forced": share_of(forced, is_known, _correct),
         "gain_from_tools": mean([*differences(free, without, _correct, is_known).values()], seed),
         "needless": _joint(free, right_without, lambda r: True, _used, each=True),
         "needless_share": _joint(free, right_without, _used, _used),
         "missed": _joint(free, right_forced, is_known, _direct_and_wrong, each=True),
         "missed_share": _joint(free, right_forced, _direct_and_wrong, _direct_and_wrong),
-        "unknown": _share(free, lambda r: True, lambda r: not is_known(r)),
+        **{name: share_of(free, where, hit) for name, (hit, where) in LABELLED.items()},
+        "unknown": share_of(free, lambda r: True, lambda r: not is_known(r)),
     }
-    return {name: estimate for name, estimate in found.items() if estimate.questions}
+    measured = {name for name, estimate in found.items() if estimate.questions}
+    if measured & LABELLED.keys():
+        measured |= LABELLED.keys()
+    return {name: estimate for name, estimate in found.items() if name in measured}
 
 
 def per_source(records: Sequence[Record], seed: int = 0) -> dict[str, dict[str, Estimate]]:
@@ -83,7 +106,8 @@ def differences(
     return dict(sorted(found.items()))
 
 
-def _share(questions: _Questions, where: Callable[[Record], bool], hit: Callable[[Record], bool]) -> Estimate:
+def share_of(questions: _Questions, where: Callable[[Record], bool], hit: Callable[[Record], bool]) -> Estimate:
+    """Share of ``hit`` among the rollouts ``where``."""
     counted = [[r for r in rows if where(r)] for rows in questions.values()]
     return share([sum(map(hit, rows)) for rows in counted], [len(rows) for rows in counted])
 

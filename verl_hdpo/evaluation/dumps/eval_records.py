@@ -16,7 +16,7 @@ _RECORD = {"arm", "question", "rollout", "calls", "correct", "response"}
 
 def matches(path: Path, first: Mapping[str, Any]) -> bool:
     """Whether ``first`` is the line that says what an evaluation was made of."""
-    return path.name == "records.jsonl" and "key" in first and "ban_calls" in first
+    return path.name == "records.jsonl" and "key" in first and ("ban_calls" in first or "benchmark" in first)
 
 
 def read(path: Path, name: str) -> Iterator[Rollout]:
