@@ -85,7 +85,9 @@ class Request:
             raise click.UsageError(f"--api-key-env: the environment has no variable {self.api_key_env}")
         none, key = [None] * len(self.models), os.environ.get(self.api_key_env) if self.api_key_env else None
         # A chat's key is not sent to whoever serves the other model.
-        key_for = {"chat": key} if "chat" in self.apis else dict.fromkeys((None, "completions"), key)
+        key_for: dict[str | None, str | None] = {"chat": key}
+        if "chat" not in self.apis:
+            key_for = dict.fromkeys((None, "completions"), key)
         columns = self.models, self.endpoints or none, self.served_names or none, self.apis or none
         models = [
             Model.parse(text, url=url, name=name, api_key=key_for.get(api), is_chat=api == "chat")
