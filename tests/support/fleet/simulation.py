@@ -104,7 +104,7 @@ async def _simulate(plan: Plan) -> dict[str, Any]:
         ends.problems.append(f"{left} sessions are still open after two leases")
     comebacks = [_comeback(network.arrivals, *one, plan.down_seconds) for one in killed]
     return {
-        **asdict(ends),
+        **{name: value for name, value in asdict(ends).items() if name != "seconds"},
         "spread": spread,
         "requests": len(network.arrivals),
         "virtual_seconds": round(loop.time()),

@@ -6,7 +6,7 @@ import asyncio
 import random
 import weakref
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,6 +68,7 @@ class Ends:
         unavailable: calls that the client told to have no outcome.
         whole, cut: trajectories without and with such a call.
         problems: what must not happen.
+        seconds: that each answered call took.
     """
 
     answered: int = 0
@@ -75,31 +76,61 @@ class Ends:
     whole: int = 0
     cut: int = 0
     problems: list[str] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
 
 
 class _Trajectory:
     """Stands for verl's ``AgentData``; its end closes the session."""
 
 
-async def run_all(clients: Sequence[ToolClient], count: int, habits: Habits, chance: random.Random, ends: Ends) -> None:
-    """``count`` trajectories, taking turns among the clients."""
+Request = Callable[[int, int], tuple[str, Any]]
+
+
+def _ask_counter(number: int, call: int) -> tuple[str, Any]:
+    return TOOL, [number, call]
+
+
+async def run_all(
+    clients: Sequence[ToolClient],
+    count: int,
+    habits: Habits,
+    chance: random.Random,
+    ends: Ends,
+    rounds: int = 1,
+    request: Request = _ask_counter,
+) -> None:
+    """``count`` trajectories at a time, ``rounds`` of them one after the other, taking turns among the clients.
+
+    Args:
+        clients, count, habits, rounds: as above.
+        chance: draws when they start and think.
+        ends: where their ends are counted.
+        request: tool and arguments of a call, given the numbers of trajectory and call; the answer counts the calls.
+    """
+    loop = asyncio.get_running_loop()
+
+    async def some(number: int) -> None:
+        await asyncio.sleep(chance.uniform(0.0, habits.start_seconds))
+        for turn in range(rounds):
+            await one(turn * count + number)
 
     async def one(number: int) -> None:
         client, trajectory, cut = clients[number % len(clients)], _Trajectory(), False
-        await asyncio.sleep(chance.uniform(0.0, habits.start_seconds))
         for call in range(habits.calls):
             await asyncio.sleep(habits.think_seconds * chance.uniform(0.5, 1.5) if call else 0.0)
+            began = loop.time()
             try:
-                answer = await client.call(trajectory, TOOL, [number, call], {})
+                answer = await client.call(trajectory, *request(number, call), {})
             except ToolUnavailable:
                 cut = True
                 ends.unavailable += 1
                 continue
             ends.answered += 1
+            ends.seconds.append(loop.time() - began)
             if cut or answer.text != str(call + 1):
                 ends.problems.append(
                     f"call {call + 1} of trajectory {number}: {answer.text}, unavailable before: {cut}"
                 )
         ends.whole, ends.cut = ends.whole + (not cut), ends.cut + cut
 
-    await asyncio.gather(*(one(number) for number in range(count)))
+    await asyncio.gather(*(some(number) for number in range(count)))
