@@ -5,6 +5,7 @@
 <!-- policies --> ... <!-- end -->          labelled answers that a policy decides
 <!-- changes: NAME --> ... <!-- end -->     a table of what became of keys, launchers, estimators or tool classes
 <!-- hosts --> ... <!-- end -->             verl's trainers, and which of them are supported
+<!-- defects --> ... <!-- end -->           defects of verl and its companions, of tests/upstream
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import runpy
 from collections.abc import Callable, Iterator
 from itertools import groupby, product
 from pathlib import Path
@@ -37,6 +39,7 @@ PAIRS = DOCS.parent / "tests" / "grading" / "data"
 TABLES = re.compile(r"(<!-- (pairs|policies) -->\n).*?(<!-- end -->)", re.DOTALL)
 CHANGED = re.compile(r"(<!-- changes: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 HOSTS = re.compile(r"(<!-- hosts -->\n).*?(<!-- end -->)", re.DOTALL)
+DEFECTS = re.compile(r"(<!-- defects -->\n).*?(<!-- end -->)", re.DOTALL)
 IMPORTS = re.compile(r"(<!-- imports -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -118,6 +121,12 @@ def _tool_classes() -> Iterator[str]:
         yield f"| `{name}` | {f'`{known.class_name}`' if known.class_name else 'none'} | {known.how} |"
 
 
+def defects_table() -> str:
+    """A row for each script in tests/upstream."""
+    table: str = runpy.run_path(str(DOCS.parent / "tests" / "support" / "upstream_defects.py"))["table"]()
+    return table
+
+
 CHANGES: dict[str, Callable[[], Iterator[str]]] = {
     "unread": lambda: _keys(UNREAD),
     "removed": lambda: _keys(REMOVED),
@@ -157,6 +166,7 @@ def generated(page: str) -> str:
     page = TABLES.sub(lambda found: found[1] + tables[found[2]]() + found[3], page)
     page = IMPORTS.sub(lambda found: found[1] + imports_diagram() + found[2], page)
     page = CHANGED.sub(lambda found: found[1] + changes_table(found[2]) + found[3], page)
+    page = DEFECTS.sub(lambda found: found[1] + defects_table() + found[2], page)
     page = HOSTS.sub(lambda found: found[1] + hosts_table() + found[2], page)
     return MARKED.sub(lambda found: found[1] + settings_table(GROUPS[found[2]]) + found[3], page)
 

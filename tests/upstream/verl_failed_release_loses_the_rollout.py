@@ -1,0 +1,49 @@
+"""An exception in a tool's ``release`` loses a rollout whose call had been answered.
+
+``release`` is called in a ``finally`` outside of what ``_call_tool`` catches.
+
+Package: verl
+Place: verl/experimental/agent_loop/tool_agent_loop.py, ToolAgentLoop._call_tool
+Ours: verl_hdpo/adapters/watched_tool.py: async def release
+"""
+
+import asyncio
+
+from verl.experimental.agent_loop.tool_agent_loop import ToolAgentLoop
+from verl.experimental.agent_loop.tool_parser import FunctionCall
+from verl.tools.schemas import ToolResponse
+
+
+class Tool:
+    async def create(self, create_kwargs):
+        return "instance", ToolResponse()
+
+    async def execute(self, instance_id, arguments, agent_data):
+        return ToolResponse(text="42"), 0.0, {}
+
+    async def release(self, instance_id):
+        raise RuntimeError("the connection broke")
+
+
+class Loop:
+    max_tool_response_length = 100
+    tool_response_truncate_side = "left"
+
+    def __init__(self):
+        self.tools = {"tool": Tool()}
+
+
+def called(tools_kwargs):
+    call = FunctionCall(name="tool", arguments="{}")
+    return asyncio.run(ToolAgentLoop._call_tool(Loop(), call, tools_kwargs, None))[0].text
+
+
+def is_there() -> bool:
+    try:
+        return called({}) != "42"
+    except RuntimeError:
+        return True
+
+
+if __name__ == "__main__":
+    print("still there" if is_there() else "mended")
