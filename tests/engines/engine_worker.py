@@ -43,7 +43,10 @@ def run(name: str, directory: Path) -> tuple[dict[str, torch.Tensor], list[Outco
     return initial, outcomes
 
 
-def train(worker: TrainingWorker, layout: Layout, batch: Rollouts, job: Job) -> Outcome:
+def train(
+    worker: TrainingWorker, layout: Layout, batch: Rollouts, job: Job, fields: dict[str, Any] | None = None
+) -> Outcome:
+    """One job; ``fields`` replace those of the batch."""
     setting, calls = SETTINGS[job.setting], []
     config = actor_config(layout, setting)
     loss = _loss(job.loss, setting, config)
@@ -56,6 +59,7 @@ def train(worker: TrainingWorker, layout: Layout, batch: Rollouts, job: Job) -> 
     worker.set_loss_fn(recording)
     set_rate(worker, job.rate)
     data = mini_batch_data(batch, setting, job, config, layout.dp)
+    data.update(fields or {})
     if layout.dp > 1:
         data = tu.chunk_tensordict(data, layout.dp)[worker.engine.get_data_parallel_rank()]
     output = worker.train_mini_batch(data)
