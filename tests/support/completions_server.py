@@ -21,6 +21,7 @@ class CompletionsServer:
         keys: what came as ``Authorization``.
         failures: status codes to answer next, one per request.
         tells_tokens: send token ids, as vLLM does, or text alone.
+        takes_images: beside tokens, as vLLM does.
         knows: fields it takes, as OpenAI's own server, which refuses others; None: any.
         chat: what it answers to the body of a chat, a message; None: it has no chats.
     """
@@ -28,6 +29,7 @@ class CompletionsServer:
     def __init__(self, write: Callable[[str, dict], str]):
         self.write, self.requests, self.keys, self.failures, self.tells_tokens = write, [], [], [], True
         self.models = [MODEL]
+        self.takes_images = False
         self.knows: set[str] | None = None
         self.chat: Callable[[dict], dict] | None = None
         self.url = ""
@@ -35,6 +37,12 @@ class CompletionsServer:
     def answer(self, path: str, body: dict | None) -> tuple[int, dict]:
         if path == "/v1/models":
             return 200, {"object": "list", "data": [{"id": name} for name in self.models]}
+        if path == "/inference/v1/generate" and self.takes_images:
+            self.requests.append(body)
+            tokens = tiny_tokenizer().encode(
+                self.write(tiny_tokenizer().decode(body["token_ids"]), body) + "<|im_end|>"
+            )
+            return 200, {"choices": [{"index": 0, "token_ids": tokens, "finish_reason": "stop"}]}
         if path not in ("/v1/completions", "/v1/chat/completions") or ("chat" in path and self.chat is None):
             return 404, {"error": f"no {path}"}
         self.requests.append(body)
@@ -68,6 +76,7 @@ def serving(write: Callable[[str, dict], str]) -> Iterator[CompletionsServer]:
         def _send(self, status, content):
             data = json.dumps(content).encode()
             self.send_response(status)
+            self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)

@@ -22,6 +22,7 @@ from verl.tools.schemas import ToolResponse
 from verl_hdpo.adapters.call_log import CALL_LOG_KEY, CallLog, is_dumped
 from verl_hdpo.adapters.call_reader import CallReader, call_opening
 from verl_hdpo.adapters.lost_rollout import lost_rollout
+from verl_hdpo.adapters.observations import observed_by_user
 from verl_hdpo.adapters.run_settings import hdpo_settings, run_settings
 from verl_hdpo.adapters.shown_images import ShownImages
 from verl_hdpo.adapters.tools_kwargs import tools_kwargs_of
@@ -70,6 +71,7 @@ class HDPOToolAgentLoop(ToolAgentLoop):
         self._image_limits = settings.max_images, settings.max_image_pixels
         self._shown_images = ShownImages(None)
         self.tool_timeout = settings.tool_timeout
+        self._shows_tools, self._by_user = settings.show_tools, settings.observation_role == "user"
         name = self.tool_parser_name
         parser = ToolParser.get_tool_parser(name, self.tokenizer)
         self.tool_parser = CallReader(parser, name)
@@ -127,7 +129,7 @@ class HDPOToolAgentLoop(ToolAgentLoop):
         self._agent_data = agent_data
         tools = agent_data._active_tools
         agent_data._active_tools = {name: WatchedTool(tool) for name, tool in tools.items()}
-        agent_data._active_tool_schemas = valid_texts(agent_data._active_tool_schemas)
+        agent_data._active_tool_schemas = valid_texts(agent_data._active_tool_schemas) if self._shows_tools else []
         processor = self.processor if self.continuous_token_builder.supports_multimodal() else None
         self._shown_images = ShownImages(processor, *self._image_limits, agent_data.image_data or ())
         return await super()._handle_pending_state(agent_data, sampling_params)
@@ -161,6 +163,13 @@ class HDPOToolAgentLoop(ToolAgentLoop):
         if self.max_parallel_calls > 0 and not self._at_limit():
             self.ledger.rounds += 1
         return await super()._handle_processing_tools_state(agent_data)
+
+    async def ct_merge_context_msg(
+        self, previous_messages: list[dict], updated_messages: list[dict], *args: Any, **kwargs: Any
+    ) -> Any:
+        if self._by_user:
+            previous_messages, updated_messages = map(observed_by_user, (previous_messages, updated_messages))
+        return await super().ct_merge_context_msg(previous_messages, updated_messages, *args, **kwargs)
 
     async def _call_tool(
         self, tool_call: FunctionCall, tools_kwargs: dict[str, Any], agent_data: AgentData

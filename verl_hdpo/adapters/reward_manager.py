@@ -18,6 +18,7 @@ from verl.experimental.reward_loop.reward_manager.registry import register
 from verl_hdpo.adapters.run_settings import hdpo_settings, reward_settings, run_settings
 from verl_hdpo.grading.extract import extract_answer, follows_format
 from verl_hdpo.grading.grader import Grader
+from verl_hdpo.grading.grammar import follows_reason_grammar
 from verl_hdpo.grading.question import Question
 from verl_hdpo.grading.reward_function import FunctionFile, RewardFunction, RewardFunctionError
 from verl_hdpo.grading.rules import AnswerChecker
@@ -114,7 +115,10 @@ class HDPORewardManager(RewardManagerBase):
             outcome = await self._custom_outcome(self.custom_score, row["data_source"], turns, ground_truth, extra_info)
         else:
             outcome = await self._checked_outcome(turns, ground_truth, row.get("raw_prompt"), extra_info)
-        format_ok = float(follows_format(turns, self.settings.answer_pattern))
+        reasons = self.settings.grammar == "reason"
+        format_ok = float(
+            follows_reason_grammar(turns) if reasons else follows_format(turns, self.settings.answer_pattern)
+        )
         return write_outcome(outcome, format_ok, calls, ledger, self.settings, self.hdpo)
 
     async def _checked_outcome(

@@ -12,12 +12,18 @@ def tool_schemas(tools: Sequence[Any]) -> list[dict[str, Any]]:
 
 
 def shows_tools(
-    tokenizer: Any, messages: Sequence[Mapping[str, Any]], tools: Sequence[Any], kwargs: Mapping[str, Any] | None
+    tokenizer: Any,
+    messages: Sequence[Mapping[str, Any]],
+    tools: Sequence[Any],
+    kwargs: Mapping[str, Any] | None,
+    by_template: bool = True,
 ) -> bool:
     """Whether ``messages``, rendered as verl's tool loop renders them, name one of ``tools`` (verl's ``BaseTool``s).
 
     Args:
         kwargs: ``data.apply_chat_template_kwargs``.
+        by_template: ``algorithm.hdpo.show_tools``: else the messages themselves must.
     """
-    shown = tokenizer.apply_chat_template(list(messages), tools=tool_schemas(tools), tokenize=False, **(kwargs or {}))
+    schemas = tool_schemas(tools) if by_template else None
+    shown = tokenizer.apply_chat_template(list(messages), tools=schemas, tokenize=False, **(kwargs or {}))
     return any(tool.name in shown for tool in tools)

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from verl.experimental.agent_loop.tool_parser import ToolParser
 
 from verl_hdpo.adapters.problem import MULTI_TURN, ROLLOUT
+from verl_hdpo.adapters.run_settings import hdpo_settings
 from verl_hdpo.adapters.tool_loading import Tool
 from verl_hdpo.adapters.tool_prompt import tool_schemas
 from verl_hdpo.doctor.data import Rows
@@ -33,11 +34,18 @@ def check_prompt(config: DictConfig, tools: Sequence[Tool], data: Mapping[str, R
         yield Finding(TOOLS, "FAIL", "prompt", found, ("it must take the prompts and the tools",))
         return
     if not any(tool.name in text for tool in tools for text in prompts.values()):
-        found = f"the chat template of {path} shows none of {', '.join(tool.name for tool in tools)}, so the model "
+        shown = rendered.shown
+        shower = f"the chat template of {path}" if shown else "no prompt of the rows"
+        found = (
+            f"{shower} shows {'none' if shown else 'one'} of {', '.join(tool.name for tool in tools)}, so the model "
+        )
         advice = "use a model, or an actor_rollout_ref.model.custom_chat_template, that supports tools"
+        advice = advice if shown else "describe the tools in the rows, or set algorithm.hdpo.show_tools=true"
         yield Finding(TOOLS, "FAIL", "prompt", f"{found}cannot know of them", (advice,))
         return
-    yield Finding(TOOLS, "ok", "prompt", "the chat template shows the tools")
+    yield Finding(
+        TOOLS, "ok", "prompt", "the chat template shows the tools" if rendered.shown else "the rows show the tools"
+    )
     yield from _lengths(config, tokenizer, prompts)
     yield from _parsed(config, tokenizer, tools, rendered, next(iter(samples.values())))
 
@@ -94,7 +102,9 @@ class _Rendered:
     def __init__(self, config: DictConfig, tokenizer: Any, tools: Sequence[Tool]):
         data: Any = OmegaConf.to_container(config.data, resolve=True)
         self._kwargs = {**(data.get("apply_chat_template_kwargs") or {}), "tokenize": False}
-        self._tokenizer, self._schemas = tokenizer, tool_schemas(tools)
+        self._tokenizer = tokenizer
+        self.shown = hdpo_settings(config).show_tools
+        self._schemas = tool_schemas(tools) if self.shown else []
 
     def prompt(self, messages: list[Any]) -> str:
         return self._tokenizer.apply_chat_template(

@@ -25,6 +25,8 @@ EXTRAS = {
     "repetition_penalty": 1.0,
 }
 """Fields beyond OpenAI's; a server that refuses them is asked without."""
+WITH_IMAGES = "/inference/v1/generate"
+"""vLLM's way for tokens and images in one prompt; ``/v1/completions`` takes no images, and chats take no tokens."""
 NO_KEY = "none"
 """Sent where there is no key, lest the client takes the environment's ``OPENAI_API_KEY``."""
 
@@ -114,6 +116,37 @@ class Endpoint:
                 raise self._failed(error, "completions") from error
             self._takes_extras = False
             return await self.complete(prompt_ids, settings)
+
+    async def complete_with_images(
+        self, prompt_ids: Sequence[int], images: Sequence[str], settings: Mapping[str, Any]
+    ) -> Completion:
+        """Continue ``prompt_ids``, in which one token stands for each image.
+
+        Args:
+            images: as ``data:`` addresses.
+            settings: vLLM's sampling parameters.
+
+        Raises:
+            EndpointError: as :meth:`complete`; a server that has no ``WITH_IMAGES``.
+        """
+        body = {
+            "model": self.model,
+            "token_ids": list(prompt_ids),
+            "content_parts": [{"type": "image_url", "url": image} for image in images],
+            "sampling_params": dict(settings),
+        }
+        url = self.url.removesuffix("/v1") + WITH_IMAGES
+        try:
+            answer: Any = await self._client.post(url, body=body, cast_to=object)
+            choice = answer["choices"][0]
+            return Completion("", [int(token) for token in choice["token_ids"]], choice["finish_reason"] != "length")
+        except openai.NotFoundError as error:
+            raise EndpointError(
+                f"{url} does not exist: prompts with images go to a vLLM that takes tokens and images together, 0.28 "
+                "or later; start one, or leave --endpoint out"
+            ) from error
+        except (*FAILURES, KeyError) as error:
+            raise self._failed(error, f"..{WITH_IMAGES}") from error
 
     def _failed(self, error: Exception, path: str) -> EndpointError:
         """``error``, one of ``FAILURES``, in words."""

@@ -72,6 +72,11 @@ class Rollouts:
                 "answers judged by reward.custom_reward_function.path or reward.reward_manager.name=hdpo"
             )
         self._settings = hdpo_settings(config)
+        if "without" in arms and not ban_calls and not self._settings.show_tools:
+            raise EvaluationError(
+                "algorithm.hdpo.show_tools=false: the rows' own prompts describe the tools, and they cannot be left "
+                "out of them; take the tools away by --without token, or leave the arm out: --arms free,forced"
+            )
         self._base = _worker(config)
         if not self._base.tools:
             raise EvaluationError(
@@ -136,7 +141,7 @@ class Rollouts:
             correct=bool(outcomes.correct_B[0]) if bool(outcomes.known_B[0]) else None,
             response=self.tokenizer.decode(written.tolist(), skip_special_tokens=False),
             asked=_asked(row),
-            messages=[dict(message) for message in row["raw_prompt"]],
+            messages=[_told_message(message) for message in row["raw_prompt"]],
             reference=str((row.get("reward_model") or {}).get("ground_truth", "")),
             verdict=outcomes.sources[0],
             answer=str((output.extra_fields.get("reward_extra_info") or {}).get(ANSWER_KEY) or ""),
@@ -163,7 +168,9 @@ class Rollouts:
             worker.config = copy.deepcopy(self._config)
             with open_dict(worker.config):
                 worker.config.actor_rollout_ref.rollout.multi_turn.max_assistant_turns = 1
-        worker.llm_client = TokenClient(worker.rollout_config, self.tokenizer, self._seed, start, banned)
+        worker.llm_client = TokenClient(
+            worker.rollout_config, self.tokenizer, self._seed, start, banned, self._base.processor
+        )
         return worker
 
     def _call_start_ids(self) -> list[int]:
@@ -190,7 +197,7 @@ class Rollouts:
 
     def _check_prompt(self, messages: Sequence[Mapping[str, Any]]) -> None:
         kwargs = self._config.data.get("apply_chat_template_kwargs")
-        if not shows_tools(self.tokenizer, messages, self._base.tools, kwargs):
+        if not shows_tools(self.tokenizer, messages, self._base.tools, kwargs, self._settings.show_tools):
             raise EvaluationError(
                 f"no tool in the prompt: the chat template shows none of {', '.join(self.tools)}, so the model "
                 f"cannot know of them; use a model, or a custom_chat_template, that supports tools"
@@ -198,8 +205,23 @@ class Rollouts:
 
 
 def _asked(row: Mapping[str, Any]) -> str:
-    text = json.dumps([row["raw_prompt"], (row.get("reward_model") or {}).get("ground_truth")], default=str)
+    messages = [_told_message(message) for message in row["raw_prompt"]]
+    text = json.dumps([messages, (row.get("reward_model") or {}).get("ground_truth")], default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _told_message(message: Mapping[str, Any]) -> dict[str, Any]:
+    """``message`` with a fingerprint in the place of each image."""
+    content = message["content"]
+    return {**message, "content": content if isinstance(content, str) else [_told_part(part) for part in content]}
+
+
+def _told_part(part: Any) -> Any:
+    image = part.get("image") if isinstance(part, Mapping) else None
+    if image is None:
+        return part
+    data = part.get("bytes") or (image.encode() if isinstance(image, str) else image.tobytes())
+    return {"type": "image", "sha256": hashlib.sha256(data).hexdigest()}
 
 
 def _worker(config: DictConfig) -> AgentLoopWorker:

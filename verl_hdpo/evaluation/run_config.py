@@ -52,5 +52,5 @@ def question_files(config: DictConfig, given: Sequence[str]) -> list[str]:
     found = given or config.data.val_files
     files = [str(file) for file in (found if isinstance(found, list | tuple | ListConfig) else [found])]
     if not (config.data.get("custom_cls") or {}).get("path"):
-        check_rows(files, config.data.get("prompt_key", "prompt"))
+        check_rows(files, config.data.get("prompt_key", "prompt"), config.data.get("image_key", "images"))
     return files

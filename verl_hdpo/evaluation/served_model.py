@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 
 import click
 import httpx
+from omegaconf import OmegaConf
 
 from verl_hdpo.runs.child_process import end, log_tail, start
 from verl_hdpo.runs.cpu_settings import ENVIRONMENT
@@ -66,6 +68,8 @@ def serve_arguments(model: str, config: Any, port: int) -> list[str]:
         f"--gpu-memory-utilization={rollout.gpu_memory_utilization}",
         "--generation-config=vllm",  # verl samples as it is told, whatever the checkpoint's generation_config.json says
     ]  # fmt: skip
+    if limit := OmegaConf.select(config, "actor_rollout_ref.rollout.engine_kwargs.vllm.limit_mm_per_prompt"):
+        arguments.append(f"--limit-mm-per-prompt={json.dumps(OmegaConf.to_container(limit))}")
     if rollout.enforce_eager:
         arguments.append("--enforce-eager")
     if config.actor_rollout_ref.model.get("trust_remote_code"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from collections.abc import Sequence
 from contextvars import ContextVar
@@ -9,9 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from verl.workers.rollout.replica import TokenOutput
+from verl.workers.rollout.utils import get_vision_placeholder_token_ids, qwen2_5_vl_dedup_image_tokens
 
 from verl_hdpo.evaluation.endpoint import Endpoint
 from verl_hdpo.evaluation.run_config import EvaluationError
+from verl_hdpo.runs.data_url import data_url
 
 BANNED = -100.0
 """OpenAI's logit_bias that keeps a token from being sampled."""
@@ -35,11 +38,24 @@ class TokenClient:
     Args:
         start: tokens that a rollout begins with.
         banned: tokens that it never samples.
+        processor: of a model that takes images.
     """
 
-    def __init__(self, rollout: Any, tokenizer: Any, seed: int, start: Sequence[int], banned: Sequence[int]):
+    def __init__(
+        self,
+        rollout: Any,
+        tokenizer: Any,
+        seed: int,
+        start: Sequence[int],
+        banned: Sequence[int],
+        processor: Any = None,
+    ):
         self.endpoint: Endpoint | None = None
+        self._processor = processor
         self._rollout, self._tokenizer, self._seed = rollout, tokenizer, seed
+        # As verl's server bans them: an image must stand behind each.
+        placeholders = get_vision_placeholder_token_ids(processor) if processor is not None else []
+        self._no_placeholders = {str(token): BANNED for token in placeholders}
         self._start, self._bias = list(start), {str(token): BANNED for token in banned}
 
     async def generate(
@@ -53,8 +69,8 @@ class TokenClient:
         audio_data: Any = None,
         **kwargs: Any,
     ) -> TokenOutput:
-        if image_data or video_data or audio_data:
-            raise EvaluationError("pictures, video and sound cannot be sent as tokens to /v1/completions")
+        if video_data or audio_data:
+            raise EvaluationError("video and sound cannot be sent to the server; leave the rows that have some out")
         trajectory = TRAJECTORY.get()
         start = self._start if trajectory.turn == 0 else []
         name = f"{self._seed}/{trajectory.name}/{trajectory.turn}"
@@ -64,10 +80,16 @@ class TokenClient:
         total = self._rollout.prompt_length + self._rollout.response_length
         settings["max_tokens"] = max(1, min(self._rollout.response_length, total - len(prompt_ids)))
         settings["seed"] = zlib.crc32(name.encode()) >> 1  # a seed of its own: resumed or not, the same request
-        if self._bias:
-            settings["logit_bias"] = self._bias
+        bias = {**self._bias, **self._no_placeholders}
+        if bias:
+            settings["logit_bias"] = bias
         assert self.endpoint is not None, "Rollouts.use() comes first"
-        done = await self.endpoint.complete(prompt_ids, settings)
+        if image_data:
+            images = await asyncio.to_thread(lambda: [data_url({"image": image}) for image in image_data])
+            one_each = qwen2_5_vl_dedup_image_tokens(prompt_ids, self._processor)
+            done = await self.endpoint.complete_with_images(one_each, images, settings)
+        else:
+            done = await self.endpoint.complete(prompt_ids, settings)
         ids = done.token_ids
         if ids is None:
             ids = self._tokenizer.encode(done.text, add_special_tokens=False)

@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from verl_hdpo.runs.row_images import row_image_problems
+
 SUFFIXES = (".parquet", ".json", ".jsonl")
 BATCH_ROWS = 256
 """Rows of a parquet file in memory at a time: they may hold images."""
@@ -29,7 +31,7 @@ class NoSuchFileError(RowsError):
     """A data file that does not exist, or has a suffix of another format."""
 
 
-def check_rows(files: Iterable[str | Path], prompt_key: str = "prompt") -> int:
+def check_rows(files: Iterable[str | Path], prompt_key: str = "prompt", image_key: str = "images") -> int:
     """The number of rows in ``files``, once each is found to have what verl reads.
 
     Raises:
@@ -41,6 +43,9 @@ def check_rows(files: Iterable[str | Path], prompt_key: str = "prompt") -> int:
             where = f"{file}, row {number}"
             for found, advice in row_problems(row, prompt_key):
                 raise RowsError(f"{where} {found}", advice)
+            for problem in row_image_problems(row, prompt_key, image_key):
+                if problem.mark == "FAIL":
+                    raise RowsError(f"{where} {problem.found}", problem.advice)
             if changed := schema.differs(where, row):
                 found = f"mixed schemas: {where} differs from {schema.first} in {changed}"
                 raise RowsError(found, "give all rows the same columns, or evaluate the sets one by one")

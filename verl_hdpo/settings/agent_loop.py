@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -25,3 +25,9 @@ class AgentLoopSettings(StrictSettings):
     max_image_pixels: Annotated[int | None, Field(ge=0), Wanted("null or an integer >= 0")] = None
     """Most pixels of all images of a trajectory together, width times height of each before the processor resizes it;
     as `max_images`."""
+    show_tools: bool = True
+    """Whether `hdpo_tool_agent` gives the chat template the tools; false where the rows' own system prompts describe
+    them, as the paper's do."""
+    observation_role: Literal["tool", "user"] = "tool"
+    """Whose turn a tool's answer is in `hdpo_tool_agent`: `tool`, as the chat template has it, or `user`, a turn with
+    the answer and nothing around it."""

@@ -39,6 +39,9 @@ class RewardSettings(StrictSettings):
     """Weight of the answer in r_acc."""
     format_weight: Annotated[float, Field(ge=0), Wanted("a number >= 0")] = 0.1
     """Weight of the format in r_acc."""
+    grammar: Literal["answer", "reason"] = "answer"
+    """What counts as the format: `answer`, one answer at the end of the last turn; or `reason`, the paper's grammar, in
+    which every turn is `<reason>...</reason>` and then calls of tools or, in the last, the answer."""
     check: Check = "auto"
     """How answers are compared: `exact` text, `math`, or `auto` (exact, else math)."""
     answer_pattern: Annotated[

@@ -15,7 +15,6 @@ from typing import Any
 from cachetools import LRUCache
 
 from verl_hdpo.grading.judge.endpoint import Endpoint, Reply, api_key
-from verl_hdpo.grading.judge.images import data_url
 from verl_hdpo.grading.judge.pool import EndpointPool
 from verl_hdpo.grading.judge.quote import quote
 from verl_hdpo.grading.judge.reply import read_verdict
@@ -23,6 +22,7 @@ from verl_hdpo.grading.judge.template import Template
 from verl_hdpo.grading.verdict_cache import VerdictCache, verdict_key
 from verl_hdpo.outcomes.judge_use import JudgeUse
 from verl_hdpo.outcomes.outcome import Outcome
+from verl_hdpo.runs.data_url import data_url
 from verl_hdpo.settings.group import SettingsError
 from verl_hdpo.settings.judge import JudgeSettings
 

@@ -37,7 +37,7 @@ def data_url(part: Any) -> str:
         file = io.BytesIO()
         image.save(file, format="PNG")
         return _encoded(file.getvalue(), "image/png")
-    raise ValueError(f"cannot show an image of type {type(image).__name__} to the judge")
+    raise ValueError(f"an image of type {type(image).__name__} cannot be sent to a server")
 
 
 def _encoded(data: bytes, kind: str) -> str:
