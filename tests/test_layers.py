@@ -25,7 +25,7 @@ ARROWS: dict[str, set[str]] = {
     "settings": set(),
     "outcomes": {"algorithm", "settings"},
     "runs": set(),
-    "datasets": {"runs"},
+    "datasets": {"runs", "grading", "settings", "tools"},
     "grading": {"settings", "outcomes", "runs"},
     "tools": {"settings", "runs"},
     "adapters": {"algorithm", "outcomes", "grading", "runs", "settings", "tools"},

@@ -8,6 +8,7 @@ from verl_hdpo import __version__
 from verl_hdpo.cli.audit import audit
 from verl_hdpo.cli.compare import compare
 from verl_hdpo.cli.convert import convert
+from verl_hdpo.cli.curate import curate
 from verl_hdpo.cli.doctor import doctor
 from verl_hdpo.cli.eval import evaluate
 from verl_hdpo.cli.grade import grade
@@ -38,6 +39,7 @@ for command in (
     audit,
     compare,
     convert,
+    curate,
     doctor,
     evaluate,
     grade,

@@ -1,0 +1,64 @@
+"""``Chat``: an OpenAI-compatible server that is asked questions with images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import openai
+
+from verl_hdpo.runs.data_url import data_url
+from verl_hdpo.runs.row_images import PLACEHOLDER
+
+ATTEMPTS = 6
+NO_KEY = "none"
+
+
+class NoReply(RuntimeError):
+    """The server gave none; the message says why."""
+
+
+class Chat:
+    """A model at a server.
+
+    Args:
+        url: with or without ``/v1``.
+        key: sent as bearer token.
+    """
+
+    def __init__(self, url: str, model: str, key: str | None = None):
+        self.url, self.model = url.rstrip("/").removesuffix("/v1") + "/v1", model
+        self._client = openai.AsyncOpenAI(base_url=self.url, api_key=key or NO_KEY, max_retries=ATTEMPTS - 1)
+
+    async def ask(self, messages: Sequence[Mapping[str, Any]], **fields: Any) -> str:
+        """What the model says.
+
+        Raises:
+            NoReply: nothing, in ``ATTEMPTS`` attempts.
+        """
+        try:
+            answer = await self._client.chat.completions.create(
+                model=self.model,
+                messages=list(messages),  # type: ignore[arg-type]
+                **fields,
+            )
+            return answer.choices[0].message.content or ""
+        except (openai.OpenAIError, LookupError, AttributeError, TypeError) as error:
+            raise NoReply(f"{self.url}: {error}") from error
+
+    async def close(self) -> None:
+        await self._client.close()
+
+
+def with_images(messages: Sequence[Mapping[str, Any]], images: Sequence[bytes]) -> list[dict[str, Any]]:
+    """Messages as the API takes them, each ``<image>`` the next of the images."""
+    left = iter(images)
+    return [{"role": message["role"], "content": list(_parts(str(message["content"]), left))} for message in messages]
+
+
+def _parts(text: str, images: Iterator[bytes]) -> Iterator[dict[str, Any]]:
+    for number, piece in enumerate(text.split(PLACEHOLDER)):
+        if number and (image := next(images, None)) is not None:
+            yield {"type": "image_url", "image_url": {"url": data_url({"bytes": image})}}
+        if piece:
+            yield {"type": "text", "text": piece}
