@@ -56,7 +56,7 @@ def test_a_trajectory_s_steps():
 def test_code_that_fails_or_says_something_else_is_dropped(curated):
     rows = [
         trajectory(("x = image_1.size\nprint(x)", "(8, 6)"), ("x[0] + 1", "<tool_response>\n9\n</tool_response>")),
-        trajectory(("image_1.crop((0, 0, 4, 4))", "<image>"), ("image_2.size", "(4, 4)")),
+        trajectory(("image_1.crop((0, 0, 4, 4))", "<image>"), ("image_2.size", "(8, 6)")),
         trajectory(("1 / 0", "ZeroDivisionError")),
         trajectory(("print(2 + 2)", "5")),
         trajectory(("image_1", "nothing")),

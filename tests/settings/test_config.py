@@ -28,6 +28,8 @@ DEFAULTS = {
     "tool_timeout": 400.0,
     "max_images": None,
     "max_image_pixels": None,
+    "show_tools": True,
+    "observation_role": "tool",
     "observe": False,
 }
 
@@ -57,6 +59,7 @@ def test_the_options_and_their_defaults_are_these():
         {"tool_timeout": None},
         {"max_images": 0, "max_image_pixels": 0},
         {"tool_timeout": 1},
+        {"show_tools": False, "observation_role": "user"},
         {"observe": True},
     ],
 )

@@ -112,7 +112,7 @@ def test_what_the_judge_cannot_show_or_do_is_unknown_and_logged(caplog):
     with serving(verdict("correct")) as (_, url):
         (outcome,) = ask([url], (*QUESTION, [{"type": "image", "image": 7}]), images=True)
     assert outcome == Outcome.unknown("judge_error")
-    assert "cannot show an image of type int" in caplog.text
+    assert "an image of type int cannot be sent" in caplog.text
 
 
 @pytest.mark.parametrize("text", ["", "\ud800", "\x00", "emoji 👩‍👩‍👧", "a" * 1990])
