@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from verl_hdpo.evaluation.record import ARMS
+from verl_hdpo.evaluation.record import DEFAULT_ARMS
 from verl_hdpo.evaluation.request import Request, read_arms, read_list, read_seeds
 from verl_hdpo.runs.verl_command import VerlCommand, cpu_option, needs_extra, verl_options
 
@@ -31,8 +31,9 @@ from verl_hdpo.runs.verl_command import VerlCommand, cpu_option, needs_extra, ve
 @click.option("--samples", default=-1, help="Only the first questions; of a benchmark, of each part and label.",
               show_default="all")  # fmt: skip
 @click.option("-n", "rollouts", type=click.IntRange(1), default=1, show_default=True, help="Rollouts per question.")
-@click.option("--arms", default=",".join(ARMS), show_default=True, callback=read_arms,
-              help="free: tools at hand; without: none; forced: begins with a call.")  # fmt: skip
+@click.option("--arms", default=",".join(DEFAULT_ARMS), show_default=True, callback=read_arms,
+              help="free: with tools; without: none; forced: begins with a call; counterfactual: other tool answers."
+              )  # fmt: skip
 @click.option("--without", type=click.Choice(["prompt", "token"]), default="prompt", show_default=True,
               help="How tools are taken away: out of the prompt, or by banning the first token of a call.")  # fmt: skip
 @click.option("--call-start", help="What a call begins with; default: what verl's parser looks for.")

@@ -9,9 +9,11 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-Arm = Literal["free", "without", "forced"]
+Arm = Literal["free", "without", "forced", "counterfactual"]
 ARMS: tuple[Arm, ...] = get_args(Arm)
-"""``free``: tools at hand, as in training. ``without``: none can be called. ``forced``: it begins with a call."""
+"""``free``: tools at hand, as in training. ``without``: none can be called. ``forced``: it begins with a call.
+``counterfactual``: as ``free`` up to the last answers of its tools, in whose place others stand."""
+DEFAULT_ARMS: tuple[Arm, ...] = ("free", "without", "forced")
 
 
 class RecordError(ValueError):
@@ -36,6 +38,10 @@ class Record:
         verdict: which check decided.
         answer: what it saw.
         ledger: ``ToolLedger.to_dict()``; None where the loop kept none.
+        turns: the tokens of each turn of the model; only where it called a tool and a counterfactual is asked for.
+        answers: with them, the name of each tool that answered, and what it answered.
+        last_turn: text of the last of the turns.
+        exchanged: of a counterfactual rollout, each tool's name, its answer, and what stands in its place.
         should_call: whether a label says that a tool is to be called; None where there is no label.
         decision: of an answer to a benchmark: call, ask, refuse, answer, undecided.
         unoffered: it calls a tool that is not in its prompt.
@@ -55,6 +61,10 @@ class Record:
     verdict: str = ""
     answer: str = ""
     ledger: dict[str, Any] | None = None
+    turns: list[list[int]] = field(default_factory=list)
+    answers: list[list[str]] = field(default_factory=list)
+    last_turn: str = ""
+    exchanged: list[list[str]] = field(default_factory=list)
     should_call: bool | None = None
     decision: str = ""
     unoffered: bool = False
@@ -129,10 +139,16 @@ def by_question(records: Iterable[Record], arm: Arm) -> dict[int, list[Record]]:
 def pending(
     arms: Sequence[Arm], questions: int, rollouts: int, done: Mapping[Any, Record]
 ) -> Iterator[tuple[Arm, int, int]]:
-    """(arm, question, rollout) of every rollout still to make, those of unknown outcome once more."""
+    """(arm, question, rollout) of every rollout still to make, those of unknown outcome once more.
+
+    Counterfactual rollouts come after the free ones that they change; of those with a call the turns must be known.
+    """
     for arm in arms:
+        if arm == "counterfactual":
+            continue
         for question in range(questions):
             for rollout in range(rollouts):
                 found = done.get((arm, question, rollout))
-                if found is None or found.correct is None:
+                unplayable = arm == "free" and "counterfactual" in arms and found and found.calls and not found.turns
+                if found is None or found.correct is None or unplayable:
                     yield arm, question, rollout

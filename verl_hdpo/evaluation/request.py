@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from verl_hdpo.evaluation.model import Model
-from verl_hdpo.evaluation.record import ARMS, Arm
+from verl_hdpo.evaluation.record import ARMS, DEFAULT_ARMS, Arm
 from verl_hdpo.runs.fingerprint import fingerprint, of_inputs
 from verl_hdpo.runs.verl_command import VerlConfig
 
@@ -93,7 +93,7 @@ class Request:
             Model.parse(text, url=url, name=name, api_key=key_for.get(api), is_chat=api == "chat")
             for text, url, name, api in zip(*columns, strict=True)
         ]
-        if self.benchmarks and (self.data or self.arms != ARMS):
+        if self.benchmarks and (self.data or self.arms != DEFAULT_ARMS):
             other = "--data" if self.data else "--arms"
             raise click.UsageError(f"{other} goes with the run's own questions, and --benchmark brings others")
         if "chat" in self.apis and not self.benchmarks:

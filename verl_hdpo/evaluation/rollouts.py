@@ -26,10 +26,11 @@ from verl_hdpo.adapters.run_settings import hdpo_settings
 from verl_hdpo.adapters.tool_loading import read_tool_yaml
 from verl_hdpo.adapters.tool_prompt import shows_tools
 from verl_hdpo.adapters.user_code import find_modules_here, in_words
+from verl_hdpo.evaluation.counterfactual import ExchangedTool
 from verl_hdpo.evaluation.endpoint import Endpoint
 from verl_hdpo.evaluation.record import Arm, Record
 from verl_hdpo.evaluation.run_config import EvaluationError
-from verl_hdpo.evaluation.token_client import TRAJECTORY, TokenClient, Trajectory
+from verl_hdpo.evaluation.token_client import TRAJECTORY, Exchange, TokenClient, Trajectory
 from verl_hdpo.outcomes.batch import Outcomes
 from verl_hdpo.outcomes.report import ANSWER_KEY
 
@@ -85,6 +86,7 @@ class Rollouts:
             )
         self.tokenizer, self.tools = self._base.tokenizer, [tool.name for tool in self._base.tools]
         self._config, self._seed, self._call_start, self._ban_calls = config, seed, call_start, ban_calls
+        self._keeps_turns = "counterfactual" in arms
         self._workers = {arm: self._worker(arm) for arm in arms}
 
     def use(self, endpoint: Endpoint) -> None:
@@ -113,9 +115,23 @@ class Rollouts:
         self._check_prompt(data[0]["raw_prompt"])
         return data
 
-    async def run(self, arm: Arm, question: int, rollout: int, row: Mapping[str, Any]) -> Record:
-        """One rollout of a row of :meth:`questions`."""
-        TRAJECTORY.set(Trajectory(f"{arm}/{question}/{rollout}"))
+    async def run(
+        self,
+        arm: Arm,
+        question: int,
+        rollout: int,
+        row: Mapping[str, Any],
+        replay: Sequence[Sequence[int]] = (),
+        exchange: Exchange | None = None,
+    ) -> Record:
+        """One rollout of a row of :meth:`questions`.
+
+        Args:
+            replay: its first turns, which are played back.
+            exchange: what the answers become that tools give to the last of them.
+        """
+        trajectory = Trajectory(f"{arm}/{question}/{rollout}", replay=replay, exchange=exchange)
+        TRAJECTORY.set(trajectory)
         RAISES.set(True)
         config = self._config.actor_rollout_ref.rollout
         fields = {key: value for key, value in row.items() if key != "dummy_tensor"}
@@ -132,12 +148,14 @@ class Rollouts:
             )
         outcomes = Outcomes.read([output.extra_fields], [output.num_turns], self._settings)
         written = output.response_ids[0][output.attention_mask[0, output.prompt_ids.shape[1] :].bool()]
+        calls, turns = int(outcomes.tool_calls_B[0]), trajectory.turns
+        kept = turns if self._keeps_turns and arm == "free" and calls else []
         return Record(
             arm=arm,
             question=question,
             rollout=rollout,
             source=str(row["data_source"]),
-            calls=int(outcomes.tool_calls_B[0]),
+            calls=calls,
             correct=bool(outcomes.correct_B[0]) if bool(outcomes.known_B[0]) else None,
             response=self.tokenizer.decode(written.tolist(), skip_special_tokens=False),
             asked=_asked(row),
@@ -145,6 +163,10 @@ class Rollouts:
             reference=str((row.get("reward_model") or {}).get("ground_truth", "")),
             verdict=outcomes.sources[0],
             answer=str((output.extra_fields.get("reward_extra_info") or {}).get(ANSWER_KEY) or ""),
+            turns=kept,
+            answers=trajectory.answers if kept else [],
+            last_turn=self.tokenizer.decode(turns[-1], skip_special_tokens=True) if self._keeps_turns and turns else "",
+            exchanged=trajectory.exchanged,
             should_call=None if (label := (row.get("extra_info") or {}).get("should_call")) is None else bool(label),
             ledger=ledger.to_dict() if (ledger := outcomes.ledgers[0]) else None,
         )
@@ -152,6 +174,8 @@ class Rollouts:
     def _worker(self, arm: Arm) -> AgentLoopWorker:
         worker = copy.copy(self._base)
         start, banned = [], []
+        if self._keeps_turns and arm in ("free", "counterfactual"):
+            worker.tools = [ExchangedTool(tool) for tool in self._base.tools]
         if arm == "forced":
             start = self._call_start_ids()
         elif arm == "without":

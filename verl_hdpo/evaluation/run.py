@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import click
 from omegaconf import DictConfig
@@ -12,16 +12,13 @@ from tqdm import tqdm
 
 from verl_hdpo.evaluation.connection import connected
 from verl_hdpo.evaluation.model import Model
-from verl_hdpo.evaluation.record import Arm, Record, RecordFile, pending
+from verl_hdpo.evaluation.record import Record, RecordFile, pending
 from verl_hdpo.evaluation.report import write_report
 from verl_hdpo.evaluation.request import Request
 from verl_hdpo.evaluation.run_config import question_files, run_config
 from verl_hdpo.runs.cpu_settings import cpu_overrides
 from verl_hdpo.runs.hub import check_model
 from verl_hdpo.runs.quoted import quoted
-
-if TYPE_CHECKING:
-    from verl_hdpo.evaluation.rollouts import Rollouts
 
 
 def evaluate(request: Request) -> None:
@@ -45,7 +42,11 @@ def evaluate(request: Request) -> None:
         records[model.label] = asyncio.run(_records(model, request, config, data, file))
     for line in write_report(records, request):
         click.echo(line)
-    if unknown := [label for label, found in records.items() if all(record.correct is None for record in found)]:
+    if unknown := [
+        label
+        for label, found in records.items()
+        if all(record.correct is None for record in found if record.arm == "free")
+    ]:
         raise click.ClickException(
             f"{', '.join(unknown)}: not one outcome is known, so that nothing is said of accuracy; see why the judge, "
             f"the reward function or the tools gave none, then give the same command: it asks those again"
@@ -87,18 +88,36 @@ async def _records(
         data: files with the questions.
         file: where the records are kept.
     """
+    from verl_hdpo.evaluation.counterfactual import exchange_for, to_exchange
     from verl_hdpo.evaluation.rollouts import Rollouts  # seconds, for what takes none has been checked
 
     rollouts = Rollouts(config, request.arms, request.seed, request.call_start, request.without == "token")
     questions = rollouts.questions(data, request.samples)
     todo = list(pending(request.arms, len(questions), request.rollouts, file.records))
-    if todo:
+    again = "counterfactual" in request.arms
+    if todo or (again and any(to_exchange(file.records, len(questions), request.rollouts))):
         log = request.out / model.folder / "vllm.log"
         async with connected(model, config, log, request.cpu) as endpoint:
             made = f"{len(todo)} rollouts to make, {len(file.records)} made"
             click.echo(f"{model.label}: {made}; {endpoint.model} at {endpoint.url}", err=True)
             rollouts.use(endpoint)
-            await _make(rollouts, questions, todo, file, request.concurrency, model.label)
+            await _make(
+                [partial(rollouts.run, *which, questions[which[1]]) for which in todo],
+                file, request.concurrency, model.label,
+            )  # fmt: skip
+            if again:  # once the free ones are there
+                free = list(to_exchange(file.records, len(questions), request.rollouts))
+                others = list(file.records.values())
+                await _make(
+                    [
+                        partial(
+                            rollouts.run, "counterfactual", one.question, one.rollout, questions[one.question],
+                            one.turns[:-1], exchange_for(one, others, request.seed),
+                        )
+                        for one in free
+                    ],
+                    file, request.concurrency, f"{model.label}, answers exchanged",
+                )  # fmt: skip
     return [
         record
         for record in file.records.values()
@@ -107,18 +126,17 @@ async def _records(
 
 
 async def _make(
-    rollouts: Rollouts, questions: Sequence[Mapping[str, Any]], todo: Sequence[tuple[Arm, int, int]],
-    file: RecordFile, concurrency: int, label: str,
-) -> None:  # fmt: skip
+    asked: Sequence[Callable[[], Awaitable[Record]]], file: RecordFile, concurrency: int, label: str
+) -> None:
     slots = asyncio.Semaphore(concurrency)
-    with tqdm(total=len(todo), desc=label, unit="rollout") as bar:
+    with tqdm(total=len(asked), desc=label, unit="rollout") as bar:
 
-        async def one(arm: Arm, question: int, rollout: int) -> None:
+        async def one(ask: Callable[[], Awaitable[Record]]) -> None:
             async with slots:
-                file.add(await rollouts.run(arm, question, rollout, questions[question]))
+                file.add(await ask())
             bar.update()
 
-        tasks = [asyncio.create_task(one(*which)) for which in todo]
+        tasks = [asyncio.create_task(one(ask)) for ask in asked]
         try:
             await asyncio.gather(*tasks)
         finally:  # one that fails ends the evaluation; the others are not left behind

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 from verl.workers.rollout.replica import TokenOutput
 from verl.workers.rollout.utils import get_vision_placeholder_token_ids, qwen2_5_vl_dedup_image_tokens
@@ -20,12 +20,42 @@ BANNED = -100.0
 """OpenAI's logit_bias that keeps a token from being sampled."""
 
 
+Exchange: TypeAlias = Callable[[str, str], str | None]
+"""A tool's name and its answer -> another plausible answer; None where there is none."""
+
+
 @dataclass
 class Trajectory:
-    """The rollout that a request belongs to."""
+    """The rollout that a request belongs to.
+
+    Attributes:
+        name: of which its seeds are made.
+        turn: turns of the model so far.
+        replay: its first turns, which are not asked for.
+        exchange: what the answers of tools become that come after the last turn in ``replay``.
+        turns: tokens of each turn.
+        answers: each tool's name and its answer, in the order in which they came.
+        exchanged: with it, what came in its place.
+    """
 
     name: str
     turn: int = 0
+    replay: Sequence[Sequence[int]] = ()
+    exchange: Exchange | None = None
+    turns: list[list[int]] = field(default_factory=list)
+    answers: list[list[str]] = field(default_factory=list)
+    exchanged: list[list[str]] = field(default_factory=list)
+
+    def answered(self, tool: str, text: str) -> str:
+        """Note what a tool answered; returns what the model is to read."""
+        self.answers.append([tool, text])
+        if self.exchange is None or self.turn != len(self.replay):
+            return text
+        other = self.exchange(tool, text)
+        if other is None:
+            return text
+        self.exchanged.append([tool, text, other])
+        return other
 
 
 # Each rollout is a task of its own, and its requests are made in that task (AgentLoopWorker._run_agent_loop).
@@ -72,6 +102,10 @@ class TokenClient:
         if video_data or audio_data:
             raise EvaluationError("video and sound cannot be sent to the server; leave the rows that have some out")
         trajectory = TRAJECTORY.get()
+        if trajectory.turn < len(trajectory.replay):
+            trajectory.turns.append(list(trajectory.replay[trajectory.turn]))
+            trajectory.turn += 1
+            return TokenOutput(token_ids=list(trajectory.turns[-1]), stop_reason="completed")
         start = self._start if trajectory.turn == 0 else []
         name = f"{self._seed}/{trajectory.name}/{trajectory.turn}"
         trajectory.turn += 1
@@ -95,4 +129,5 @@ class TokenClient:
             ids = self._tokenizer.encode(done.text, add_special_tokens=False)
             if done.finished and ids[-1:] != [self._tokenizer.eos_token_id]:
                 ids.append(self._tokenizer.eos_token_id)
+        trajectory.turns.append([*start, *ids])
         return TokenOutput(token_ids=[*start, *ids], stop_reason="completed")

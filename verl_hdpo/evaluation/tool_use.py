@@ -11,6 +11,10 @@ Where the data have labels (``extra_info.should_call``), they are a second defin
     over_calling   share of calls where none should be made
     call_recall    share of calls where one should be made
 
+Of the rollouts whose last tool answers were exchanged for others (the arm ``counterfactual``):
+
+    without_looking   share in which the model then says what it said before, and calls no more than before
+
 Rollouts of unknown outcome play no part in what needs the outcome.
 """
 
@@ -38,6 +42,8 @@ TITLES = {
     "missed_share": "  of those without one and wrong",
     "over_calling": "over-calling: called, label says no",
     "call_recall": "recall: called, label says yes",
+    "without_looking": "calls without looking",
+    "exchangeable": "  of the answers with a call, those tried",
     "unknown": "outcome unknown",
 }
 """Figure -> what tables and plots call it, in their order."""
@@ -63,6 +69,9 @@ LABELLED: dict[str, tuple[Callable[[Record], bool], Callable[[Record], bool]]] =
 def figures(records: Sequence[Record], seed: int = 0) -> dict[str, Estimate]:
     """Every figure of ``TITLES`` that the arms in ``records`` allow."""
     free, without, forced = (by_question(records, arm) for arm in ("free", "without", "forced"))
+    other = by_question(records, "counterfactual")
+    read = {record.key[1:]: record for rows in free.values() for record in rows}
+    tried = {record.key[1:] for rows in other.values() for record in rows if record.exchanged}
     right_without, right_forced = _right(without), _right(forced)
     found = {
         "tool_use_rate": share_of(free, lambda r: True, _used),
@@ -78,6 +87,8 @@ def figures(records: Sequence[Record], seed: int = 0) -> dict[str, Estimate]:
         "missed": _joint(free, right_forced, is_known, _direct_and_wrong, each=True),
         "missed_share": _joint(free, right_forced, _direct_and_wrong, _direct_and_wrong),
         **{name: share_of(free, where, hit) for name, (hit, where) in LABELLED.items()},
+        "without_looking": share_of(other, lambda r: bool(r.exchanged), lambda r: _unchanged(r, read)),
+        "exchangeable": share_of(other and free, _used, lambda r: r.key[1:] in tried),
         "unknown": share_of(free, lambda r: True, lambda r: not is_known(r)),
     }
     measured = {name for name, estimate in found.items() if estimate.questions}
@@ -137,6 +148,16 @@ def _right(questions: _Questions) -> dict[int, float]:
     """Share of right answers among the known ones of each question that has any."""
     known = {question: [r for r in rows if is_known(r)] for question, rows in questions.items()}
     return {question: sum(map(_correct, rows)) / len(rows) for question, rows in known.items() if rows}
+
+
+def _unchanged(record: Record, read: Mapping[tuple[int, int], Record]) -> bool:
+    """Whether a counterfactual rollout ends as the one that read the tool's own answers."""
+    before = read.get(record.key[1:])
+    return before is not None and record.calls <= before.calls and _said(record) == _said(before)
+
+
+def _said(record: Record) -> str:
+    return " ".join((record.answer or record.last_turn).casefold().split())
 
 
 def _used(record: Record) -> bool:

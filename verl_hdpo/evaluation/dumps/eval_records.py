@@ -22,7 +22,8 @@ def matches(path: Path, first: Mapping[str, Any]) -> bool:
 def read(path: Path, name: str) -> Iterator[Rollout]:
     """The records of one model; one that was asked again is read as it came last.
 
-    All arms of a question are one group: what was right without tools needed no call.
+    All arms of a question are one group: what was right without tools needed no call. Only rollouts that read other
+    answers than their tools gave are a group of their own.
 
     Args:
         name: of the file, with which ids and groups begin.
@@ -41,7 +42,7 @@ def read(path: Path, name: str) -> Iterator[Rollout]:
             phase="eval",
             source=str(row.get("source") or ""),
             step=None,
-            group=f"{name}:{question}",
+            group=f"{name}:{question}" + (f":{arm}" if arm == "counterfactual" else ""),
             number=number,
             prompt=message_turns(row.get("messages") or ()),
             turns=response_turns(str(row["response"])),
