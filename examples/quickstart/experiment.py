@@ -26,6 +26,7 @@ class Experiment:
         steps: of RL, unless ``--steps`` says otherwise.
         build_cold_start: of path and seed; returns the seconds that it took.
         overrides: of algorithm, cold start, seed and steps: the RL run's.
+        folder: of the example; a recorded run of GRPO may lie there.
         environment: variables of the RL run.
     """
 
@@ -34,6 +35,7 @@ class Experiment:
     steps: int
     build_cold_start: Callable[[Path, int], float]
     overrides: Callable[[str, Path, int, int], list[str]]
+    folder: Path
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -48,7 +50,8 @@ def train(experiment: Experiment, out: Path, cold_start: Path, algo: str, seed: 
     Raises:
         SystemExit: the run failed; the message holds the end of its log.
     """
-    from report import Progress, plot, table
+    from last_screen import Finished, grpo_beside, show
+    from report import Progress, plot
     from training import trained_model
 
     from verl_hdpo.runs.child_process import log_tail
@@ -67,8 +70,9 @@ def train(experiment: Experiment, out: Path, cold_start: Path, algo: str, seed: 
     code = run_verl(overrides, run_dir=out, log_path=log, on_metrics=progress, env=experiment.environment)
     if code != 0 or progress.before is None or progress.after is None:
         raise SystemExit(f"{log_tail(log)}\n\nThe run failed (exit code {code}); its whole log: {log}")
-    plot(out / "curves.png", algo, progress)
-    print(f"\n{table(algo, progress.before, progress.after)}\n\nCurves: {out / 'curves.png'}")
+    beside = grpo_beside(out.parent, experiment.folder) if algo != "grpo" else None
+    plot(out / "curves.png", algo, progress, beside)
+    show(Finished(experiment.name, algo, progress.before, progress.after, progress.curves, out, beside))
     print(f"Trained model: {trained_model(out, steps)}")
     return {
         "before": progress.before,

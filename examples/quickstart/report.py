@@ -1,8 +1,9 @@
-"""What a person sees of the run: a line per step, the table before and after, the curves."""
+"""What a person sees of the run while it goes on: a line per step; and the picture of its curves."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -74,16 +75,8 @@ def _line(row: dict[str, float]) -> str:
     )
 
 
-def table(algo: str, before: dict[str, float], after: dict[str, float]) -> str:
-    lines = [f"{algo:24}{'tool use':>20}{'accuracy':>20}", f"{'question':24}" + f"{'before':>10}{'after':>10}" * 2]
-    for kind in KINDS:
-        cells = [100 * row[f"{what}_{kind}"] for what in ("tool_rate", "accuracy") for row in (before, after)]
-        lines.append(f"{LABELS[kind]:24}" + "".join(f"{cell:8.1f} %" for cell in cells))
-    return "\n".join(lines)
-
-
-def plot(path: Path, algo: str, progress: Progress) -> None:
-    """Tool use and accuracy over the steps: training rollouts as lines, validation as marks."""
+def plot(path: Path, algo: str, progress: Progress, beside: Mapping[str, Any] | None = None) -> None:
+    """Tool use and accuracy over the steps: training rollouts as lines, validation as marks, another run dashed."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -95,6 +88,13 @@ def plot(path: Path, algo: str, progress: Progress) -> None:
             points = [(row["step"], row[f"{what}_{kind}"]) for row in progress.curves if f"{what}_{kind}" in row]
             if points:
                 panel.plot(*zip(*points, strict=True), color=colour, label=LABELS[kind])
+            if beside:
+                name, ends = f"{what}_{kind}", {0: beside["before"], progress.steps: beside["after"]}
+                points = [(step, row[name]) for step, row in ends.items()]
+                points[1:1] = [(row["step"], row[name]) for row in beside["curves"] if name in row]
+                label = f"{LABELS[kind]}; {beside['what']}"
+                panel.plot(*zip(*points, strict=True), "--" if beside["curves"] else "s", color=colour, mfc="none",
+                           alpha=0.7, label=label)  # fmt: skip
             for step, row in ((0, progress.before), (progress.steps, progress.after)):
                 if row is not None:
                     panel.plot(step, row[f"{what}_{kind}"], "o", color=colour)

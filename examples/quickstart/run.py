@@ -69,6 +69,6 @@ def build_cold_start(
 
 if __name__ == "__main__":
     try:
-        run(Experiment("quickstart", __doc__, STEPS, build_cold_start, overrides))
+        run(Experiment("quickstart", __doc__, STEPS, build_cold_start, overrides, HERE))
     except KeyboardInterrupt:
         sys.exit("Stopped; no process of the run is left.")

@@ -9,6 +9,7 @@ from verl_hdpo.runs.quoted import quoted
 HERE = Path(__file__).parent
 TOOLS = HERE / "tools.py"
 PROMPTS, ROLLOUTS, STEPS = 12, 16, 32
+ROLLOUT_DUMP, VALIDATION_DUMP = "rollouts", "validation"
 
 
 def trained_model(run_dir: Path, steps: int) -> Path:
@@ -34,7 +35,9 @@ def overrides(algo: str, cold_start: Path, seed: int, steps: int) -> list[str]:
         f"trainer.experiment_name={algo}-seed{seed}",
         "trainer.val_before_train=True",
         f"trainer.save_freq={steps}",
-        "trainer.default_local_dir=checkpoints",  # in the run's folder
+        "trainer.default_local_dir=checkpoints",  # in the run's folder, as the next two
+        f"trainer.rollout_data_dir={ROLLOUT_DUMP}",
+        f"trainer.validation_data_dir={VALIDATION_DUMP}",
         f"{actor}.checkpoint.save_contents=[hf_model]",
         "trainer.resume_mode=disable",
     ]

@@ -57,7 +57,7 @@ if __name__ == "__main__":
     try:
         environment = image_environment(HERE)
         use_image_packages()
-        run(Experiment("quickstart-vision", __doc__, STEPS, build_cold_start, overrides, environment))
+        run(Experiment("quickstart-vision", __doc__, STEPS, build_cold_start, overrides, HERE, environment))
     except ImagePackagesMissing as error:
         print(error, file=sys.stderr)
         sys.exit(2)

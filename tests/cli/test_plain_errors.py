@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from verl_hdpo import __version__
-from verl_hdpo.cli import images as images_module
 from verl_hdpo.cli.main import main
+from verl_hdpo.runs import terminal
 
 RESULTS = {
     "no object": "[]",
@@ -67,7 +67,7 @@ def test_a_variable_that_is_not_set(told):
 
 def test_what_nobody_foresaw_keeps_its_traceback(monkeypatch, tmp_path):
     (tmp_path / "results.jsonl").touch()
-    monkeypatch.setattr(images_module.click, "progressbar", lambda **options: 1 / 0)
+    monkeypatch.setattr(terminal, "progress", lambda *given: 1 / 0)
     done = CliRunner().invoke(main, ["images", "build", str(tmp_path / "results.jsonl"), "--out", str(tmp_path / "x")])
     assert isinstance(done.exception, ZeroDivisionError)
 

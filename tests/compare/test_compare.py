@@ -199,7 +199,7 @@ def test_a_first_run_that_fails_stops_all(run_compare):
 
 def test_nothing_starts_on_a_config_that_fails(run_compare, monkeypatch):
     finding = Finding("Files hdpo seed 1", "FAIL", "data.train_files", "x does not exist", ("give a file",))
-    monkeypatch.setattr(config_check, "probe", lambda config, runs: [finding])
+    monkeypatch.setattr(config_check, "probe", lambda *given: [finding])
     done = run_compare("--algos", "hdpo", "--", "data.train_files=x")
     assert done.exit_code == 1
     assert "x does not exist" in done.output and "nothing was started" in done.output
@@ -225,7 +225,7 @@ def test_a_command_line_that_makes_no_sense(run_compare, arguments, message):
 
 def test_configs_are_checked_once_per_algorithm_and_once_per_seed_that_they_name(run_compare, monkeypatch):
     asked = {}
-    monkeypatch.setattr(config_check, "probe", lambda config, runs: asked.update(runs) or [])
+    monkeypatch.setattr(config_check, "probe", lambda config, runs, doing: asked.update(runs) or [])
     run_compare("--algos", "grpo,hdpo", "--seeds", "3", "--dry-run", "--", "a=1")
     assert list(asked) == ["grpo seed 1", "hdpo seed 1"]
     asked.clear()

@@ -36,7 +36,10 @@ def test_a_price_for_each_use():
 def test_as_a_table():
     done = run("--algos", "grpo,gdpo", "--use", 0.5, "-n", 4)
     assert done.output.splitlines() == [
-        "| points of accuracy | u = 0.5 |", "|---|---|", "| `grpo` | 0 |", "| `tool_gdpo` | more than it gives |",
+        "| points of accuracy |            u = 0.5 |",
+        "|--------------------|--------------------|",
+        "| grpo               |                  0 |",
+        "| tool_gdpo          | more than it gives |",
     ]  # fmt: skip
 
 
@@ -95,7 +98,7 @@ def test_a_run_s_rollouts(tmp_path):
 def test_what_cannot_be_priced_is_told_in_a_line(words, why):
     done = run(*words)
     assert done.exit_code == 2 and why in done.output and "Traceback" not in done.output
-    assert "|---|" not in done.output
+    assert "|--" not in done.output
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def command(tmp_path, monkeypatch):
     monkeypatch.delenv("VERL_PLATFORM")
     monkeypatch.setattr(training_run, "LAUNCHER", "fake_trainer")
     monkeypatch.setattr(training_run, "POLL_SECONDS", 0.05)
-    monkeypatch.setattr(config_check, "probe", lambda config, runs: [Finding("Run", "ok", "training steps", "4")])
+    monkeypatch.setattr(config_check, "probe", lambda *given: [Finding("Run", "ok", "training steps", "4")])
 
     def run(*arguments: str):
         return CliRunner().invoke(main, ["compare", "--out", str(tmp_path / "out"), *arguments])

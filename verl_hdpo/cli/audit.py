@@ -27,10 +27,9 @@ def audit(ctx: click.Context, where: Path, algos: str, columns: str, as_json: bo
     rows whose columns --columns names. Exit status: 1 if a defect was found, else 0; 2 on bad input.
     """
     from verl_hdpo.compare.audit import report, run
+    from verl_hdpo.runs.terminal import doing
 
-    found = run.audit(where, algos, columns)
-    if as_json:
-        click.echo(report.as_json(found))
-    else:
-        report.print_audit(found)
+    with doing(f"reading {where}"):
+        found = run.audit(where, algos, columns)
+    (report.print_json if as_json else report.print_audit)(found)
     ctx.exit(1 if found.defects else 0)

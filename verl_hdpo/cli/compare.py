@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from verl_hdpo.compare.seeds import Seeds
 from verl_hdpo.runs.verl_command import VerlCommand, cpu_option, needs_extra, verl_options
 
+if TYPE_CHECKING:
+    from verl_hdpo.compare.file import ComparisonFile
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+def take_file(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> ComparisonFile:
+    """What --config holds, as the other options' defaults."""
+    from verl_hdpo.compare import file
+
+    return file.take(ctx, parameter, path)
+
 
 @click.command(cls=VerlCommand, short_help="Train with several algorithms; report how they differ.")
+@click.option("--config", "file", is_eager=True, callback=take_file, type=FILE,
+              help="YAML with these options by name, and overrides; what is also given here wins.")  # fmt: skip
 @click.option("--algos", required=True, metavar="LIST", help="Algorithms, with knobs in brackets.")
 @click.option("--seeds", type=Seeds(), default="3", show_default=True, help="How many (3: seeds 1, 2, 3), or a list.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("outputs/compare"),
@@ -21,12 +35,14 @@ from verl_hdpo.runs.verl_command import VerlCommand, cpu_option, needs_extra, ve
 @click.option("--stall-timeout", default=900.0, show_default=True, help="CPU: seconds without a step that end a run.")
 @click.option("--ray-jobs", metavar="URL", help="Run as Ray jobs, on the cluster with this dashboard.")
 @click.option("--at-once", type=click.IntRange(1), default=1, show_default=True, help="Ray jobs that go on at a time.")
+@click.option("--json", "as_json", is_flag=True, help="Print what summary.csv holds as JSON; progress goes to stderr.")
 @click.option("--dry-run", is_flag=True, help="Check the configs and print the commands.")
 @verl_options
-def compare(**given: Any) -> None:
+def compare(file: ComparisonFile, **given: Any) -> None:
     """Train with each algorithm and each seed on the pipeline that OVERRIDES describe, and report.
 
     \b
+        verl-hdpo compare --config comparison.yaml
         verl-hdpo compare --algos grpo,grpo_penalty,gdpo,hdpo --seeds 3 -- data.train_files=... trainer.test_freq=10 ...
         verl-hdpo compare --algos 'hdpo,hdpo[w_tool=0.5],grpo_penalty[a=0.5,gated=true]' --seeds 1,7 -- ...
 
@@ -37,4 +53,4 @@ def compare(**given: Any) -> None:
     """
     with needs_extra("report"):
         from verl_hdpo.compare.comparison import Comparison
-    Comparison(**given).run()
+    Comparison(**{**given, "overrides": [*file.overrides, *given["overrides"]]}).run()

@@ -44,8 +44,8 @@ def curate(
     with needs_extra("tools"):
         from verl_hdpo.datasets.curation.run import curate
     from verl_hdpo.datasets.curation.checks import checks
+    from verl_hdpo.runs.terminal import say_each
 
     key = os.environ.get(api_key_env) if api_key_env else None
     asked = {"solve": (solver, solver_model), "judge": (judge, judge_model)}
-    for line in curate(source, out, checks(reexecute, timeout, asked, tries, key), concurrency):
-        click.echo(line)
+    say_each(f"checking {source}", curate(source, out, checks(reexecute, timeout, asked, tries, key), concurrency))

@@ -30,5 +30,5 @@ def doctor(as_json: bool, config: VerlConfig, overrides: tuple[str, ...]) -> Non
     Exit status: 0 if the run can do what it is meant to, 1 if something is in its way.
     """
     report = Report(as_json)
-    report.show(all_findings(config, overrides, report.doing))
+    report.show(lambda doing: all_findings(config, overrides, doing))
     sys.exit(report.failed)

@@ -14,7 +14,8 @@ from verl_hdpo.runs.verl_command import needs_extra
 @click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="jsonl to write.")
 @click.option("--settings", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="YAML with what a run has under reward.reward_kwargs: check, judge, ...")  # fmt: skip
-def grade(file: Path, out: Path, settings: Path | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
+def grade(file: Path, out: Path, settings: Path | None, as_json: bool) -> None:
     """Grade FILE, which has a line of JSON per answer, and write the lines with verdict and source to --out.
 
     \b
@@ -28,12 +29,12 @@ def grade(file: Path, out: Path, settings: Path | None) -> None:
     with needs_extra("judge"):
         from verl_hdpo.grading.grader import Grader
         from verl_hdpo.grading.labelled import grade as graded_rows
-        from verl_hdpo.grading.labelled import read_pairs, report, write
+        from verl_hdpo.grading.labelled import print_summary, read_pairs, summary, write
+        from verl_hdpo.runs.terminal import show_json
         from verl_hdpo.settings.reward import RewardSettings
 
     found = yaml.safe_load(settings.read_text()) if settings else None
     grader = Grader.from_settings(RewardSettings.read(found, "reward.reward_kwargs"))
     rows = graded_rows(read_pairs(file), grader, str(file))
     write(rows, out)
-    for line in report(rows):
-        click.echo(line)
+    (show_json if as_json else print_summary)(summary(rows))

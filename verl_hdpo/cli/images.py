@@ -27,8 +27,10 @@ def build(results: Path, out: Path, max_side: int) -> None:
     """
     with needs_extra("tools"):
         from verl_hdpo.tools.images.build import build as build_results
-    with click.progressbar(length=results.stat().st_size, label="reading", width=40) as bar:
-        report = build_results(results, out, max_side, bar.update)
-    click.echo(f"{report.samples} samples, {report.images} pictures, {out.stat().st_size / 2**20:.1f} MiB in {out}")
+    from verl_hdpo.runs.terminal import progress, say
+
+    with progress("reading", results.stat().st_size) as advance:
+        report = build_results(results, out, max_side, advance)
+    say(f"{report.samples} samples, {report.images} pictures, {out.stat().st_size / 2**20:.1f} MiB in {out}")
     if report.left_out:
-        click.echo(f"{report.left_out} pictures could not be read or are too thin; their titles are kept")
+        say(f"{report.left_out} pictures could not be read or are too thin; their titles are kept")

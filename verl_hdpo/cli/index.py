@@ -11,7 +11,7 @@ from verl_hdpo.runs.verl_command import needs_extra
 
 @click.group()
 def index() -> None:
-    """Make the local index of the text_search tool."""
+    """Make and try the local index of the text_search tool."""
 
 
 @index.command()
@@ -34,10 +34,28 @@ def build(corpus: tuple[Path, ...], out: Path, language: str, text: str, title: 
     with needs_extra("tools"):
         from verl_hdpo.tools.search.corpus import Columns, passages
         from verl_hdpo.tools.search.index_build import build as build_index
-    with click.progressbar(length=sum(file.stat().st_size for file in corpus), label="reading", width=40) as bar:
-        rows = passages(corpus, Columns(text, title, source), bar.update)
+    from verl_hdpo.runs.terminal import progress, say
+
+    with progress("reading", sum(file.stat().st_size for file in corpus)) as advance:
+        rows = passages(corpus, Columns(text, title, source), advance)
         manifest, mended = build_index(rows, out, None if language == "none" else language, threads)
     stored = sum(file.stat().st_size for file in out.iterdir())
-    click.echo(f"{manifest.passages} passages, {stored / 2**20:.1f} MiB in {out}")
+    say(f"{manifest.passages} passages, {stored / 2**20:.1f} MiB in {out}")
     if mended:
-        click.echo(f"{mended} passages held characters that are not valid Unicode; they were replaced", err=True)
+        say(f"{mended} passages held characters that are not valid Unicode; they were replaced", err=True)
+
+
+@index.command()
+@click.argument("query")
+@click.option("--index", "folder", required=True, type=click.Path(path_type=Path), help="Folder that build wrote.")
+@click.option("--topk", type=click.IntRange(1, 1000), default=3, show_default=True, help="Passages to show.")
+@click.option("--json", "as_json", is_flag=True, help="Print score, title, text and source of each as JSON.")
+def search(query: str, folder: Path, topk: int, as_json: bool) -> None:
+    """Print the passages that QUERY finds, best first, with their BM25 scores.
+
+    \b
+        verl-hdpo index search 'capital of Peru' --index wiki.index
+    """
+    with needs_extra("tools"):
+        from verl_hdpo.tools.search.listing import show
+    show(query, folder, topk, as_json)

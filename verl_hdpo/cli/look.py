@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -16,15 +17,14 @@ KINDS = ("called-right", "needless", "missed", "correct", "wrong", "unknown", "l
 @click.option("--steps", default="", metavar="FIRST:LAST", help="Only these training steps: 12, 10:20, 10: or :20.")
 @click.option("--tty", is_flag=True, help="Show them in this terminal, and write nothing.")
 @click.option("--only", "kind", type=click.Choice(KINDS),
-              help="With --tty or --export: only rollouts of this kind.")  # fmt: skip
+              help="With --tty, --json or --export: only rollouts of this kind.")  # fmt: skip
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="With --tty: groups to show.")
 @click.option("--export", "form", type=click.Choice(["atif", "otel"]),
               help="Write lines of ATIF trajectories, or OpenTelemetry GenAI spans, in place of the page.")  # fmt: skip
 @click.option("--columns", default="", metavar="MEANING=COLUMN,...",
               help="Of files of no known format: prompt=..., answer=..., reward=..., calls=...")  # fmt: skip
-def look(
-    where: Path, out: Path, steps: str, tty: bool, kind: str | None, limit: int, form: str | None, columns: str
-) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print the figures of each rollout as JSON, and write nothing.")
+def look(where: Path, **given: Any) -> None:
     """Write one HTML page of all rollouts in DIR, a file or a folder: open it in any browser, without a network.
 
     \b
@@ -36,5 +36,4 @@ def look(
     """
     from verl_hdpo.evaluation.look.show import Wanted, show
 
-    for line in show(where, Wanted(out, steps, tty, kind, limit, form, columns)):
-        click.echo(line)
+    show(where, Wanted(**given))

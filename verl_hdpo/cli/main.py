@@ -21,6 +21,7 @@ from verl_hdpo.cli.plain_errors import PlainErrors
 from verl_hdpo.cli.price import price
 from verl_hdpo.cli.size import size
 from verl_hdpo.cli.tool_server import tool_server
+from verl_hdpo.cli.tools import tools
 
 
 @click.group(cls=PlainErrors, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -51,5 +52,6 @@ for command in (
     price,
     size,
     tool_server,
+    tools,
 ):
     main.add_command(command)

@@ -28,6 +28,6 @@ def tools(url: str | None, headers: tuple[str, ...], passed: tuple[str, ...], co
     if bool(url) == bool(command):
         raise click.UsageError("give either --url or a command")
     with needs_extra("tools"):
+        from verl_hdpo.runs.terminal import show_code
         from verl_hdpo.tools.mcp_servers.tool_yaml import server_settings, tool_yaml
-    for line in tool_yaml(server_settings(url, headers, passed, command)):
-        click.echo(line)
+    show_code(tool_yaml(server_settings(url, headers, passed, command)), "yaml")

@@ -31,6 +31,6 @@ def migrate(context: click.Context, config: VerlConfig, overrides: tuple[str, ..
             f"it does; give the command line of python -m {LAUNCHER}"
         )
     from verl_hdpo.doctor.new_command import new_command
+    from verl_hdpo.runs.terminal import show_code
 
-    for line in new_command(launcher, other, config, overrides).lines():
-        click.echo(line)
+    show_code(new_command(launcher, other, config, overrides).lines(), "bash")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 import click
@@ -19,12 +20,16 @@ class BadInput(click.ClickException):
 class PlainErrors(click.Group):
     """A group of commands. A traceback is left to errors that nobody foresaw.
 
-    Exit status: 2 where something that was given is wrong, a value or a path; 1 where something failed.
+    Exit status: 2 where something that was given is wrong, a value or a path; 1 where something failed; 130 after
+    Ctrl-C, as a shell has it.
     """
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("Stopped.", err=True)
+            ctx.exit(128 + signal.SIGINT)
         except Exception as error:
             text = told(error)
             if text is None:

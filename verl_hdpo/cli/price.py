@@ -33,7 +33,6 @@ def price(
     A call that gains less than its price is unlearned, one that gains more is kept. How it is computed:
     docs/algorithms.md.
     """
-    from verl_hdpo.compare.pricing.report import lines
+    from verl_hdpo.compare.pricing.report import report
 
-    for line in lines(algos, right, [*uses, *more] or [0.5, 0.95], size, run, as_json):
-        click.echo(line)
+    report(algos, right, [*uses, *more] or [0.5, 0.95], size, run, as_json)

@@ -48,4 +48,4 @@ def size(as_json: bool, **given: float) -> None:
     """
     from verl_hdpo.tools.server.fleet_report import report
 
-    click.echo(report(given, as_json))
+    report(given, as_json)

@@ -43,4 +43,5 @@ def tool_server(config: Path, host: str, port: int, token_env: str, token_file: 
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # one per client and interpreter; often 1024 at first
     app = make_app(tools, settings, token)
-    uvicorn.run(app, host=host, port=port, access_log=False, timeout_graceful_shutdown=5, **guards(token))
+    options = {"access_log": False, "timeout_graceful_shutdown": 5, **guards(token)}
+    uvicorn.Server(uvicorn.Config(app, host=host, port=port, **options)).run()  # not uvicorn.run, which ends with 0

@@ -15,10 +15,11 @@ from verl_hdpo.compare.config_check import check_configs
 from verl_hdpo.compare.dashboard import Dashboard
 from verl_hdpo.compare.plan import PlannedRun, plan
 from verl_hdpo.compare.ray_jobs import RayJobs
-from verl_hdpo.compare.report import write_report
+from verl_hdpo.compare.report import print_summary, summary, write_report
 from verl_hdpo.compare.runs import Logbook, as_ray_jobs, one_after_the_other
 from verl_hdpo.compare.variant import Variant, VariantError, parse_variants
 from verl_hdpo.runs.fingerprint import of_inputs
+from verl_hdpo.runs.terminal import say, show_json
 from verl_hdpo.runs.verl_command import LAUNCHER, VerlConfig
 
 
@@ -38,6 +39,7 @@ class Comparison:
     ray_jobs: str | None
     at_once: int
     dry_run: bool
+    as_json: bool
     config: VerlConfig
     overrides: Sequence[str]
 
@@ -57,7 +59,7 @@ class Comparison:
             if variant.alias
         ]
         for note in notes:
-            click.echo(note)
+            say(note, err=True)
         with nullcontext() if self.dry_run else _alone_in(out):
             runs = plan(variants, self.seeds, self.overrides, self.config.arguments, out, self.cpu)
             todo = [run for run in runs if run.state != "finished"]
@@ -65,9 +67,9 @@ class Comparison:
                 _refuse_relative_paths(runs)
             jobs = RayJobs(Dashboard(self.ray_jobs)) if self.ray_jobs and not self.dry_run else None
             steps = check_configs(self.config, runs, self.overrides, self.cpu)
-            click.echo(f"{len(runs)} runs, {len(runs) - len(todo)} of them finished; {out}")
+            say(f"{len(runs)} runs, {len(runs) - len(todo)} of them finished; {out}", err=True)
             if self.dry_run:
-                _print_commands(todo, self.cpu)
+                self._print_commands(todo)
             else:
                 self._train(
                     runs, todo, jobs, Logbook(runs, todo, steps, lambda: write_report(runs, out, self.title, notes))
@@ -82,16 +84,35 @@ class Comparison:
     def _train(
         self, runs: Sequence[PlannedRun], todo: Sequence[PlannedRun], jobs: RayJobs | None, logbook: Logbook
     ) -> None:
-        if jobs:
-            as_ray_jobs(todo, logbook, jobs, self.at_once)
-        else:
-            one_after_the_other(todo, logbook, self.stall_timeout)
-        if len(logbook.failed) < len(todo) or not todo:
-            click.echo(f"Report: {logbook.report()}")
-        if failed := logbook.failed:
+        with logbook:
+            if jobs:
+                as_ray_jobs(todo, logbook, jobs, self.at_once)
+            else:
+                one_after_the_other(todo, logbook, self.stall_timeout)
+        failed = logbook.failed
+        if len(failed) < len(todo) or not todo:
+            report = logbook.report()
+            if self.as_json:
+                show_json({"runs": len(runs), "failed": failed, "report": report, "summary": summary(runs)})
+            else:
+                print_summary(runs)
+                say(f"Report: {report}")
+        if failed:
             raise click.ClickException(
                 f"{len(failed)} of {len(todo)} runs failed: {', '.join(failed)}; the same command runs them again"
             )
+
+    def _print_commands(self, runs: Sequence[PlannedRun]) -> None:
+        commands = [["python", "-m", LAUNCHER, *run.arguments] for run in runs]
+        if self.as_json:
+            rows = zip(runs, commands, strict=True)
+            show_json([{"label": run.label, "state": run.state, "command": command} for run, command in rows])
+            return
+        if self.cpu:
+            say("On the CPU verl_hdpo.runs.cpu_run.run_verl runs each with the settings that it takes there.")
+        for run, command in zip(runs, commands, strict=True):
+            say(f"\n# {run.label} ({run.state})")
+            say(shlex.join(command))
 
 
 @contextmanager
@@ -115,11 +136,3 @@ def _refuse_relative_paths(runs: Sequence[PlannedRun]) -> None:
             f"--ray-jobs: the workers of a cluster start in a folder of their own, not in this one; give whole paths "
             f"instead of {', '.join(relative)}"
         )
-
-
-def _print_commands(runs: Sequence[PlannedRun], cpu: bool) -> None:
-    if cpu:
-        click.echo("On the CPU verl_hdpo.runs.cpu_run.run_verl runs each with the settings that it takes there.")
-    for run in runs:
-        click.echo(f"\n# {run.label} ({run.state})")
-        click.echo(shlex.join(["python", "-m", LAUNCHER, *run.arguments]))

@@ -8,8 +8,9 @@ import click
 
 from verl_hdpo.compare.plan import SEED_PLACE, PlannedRun
 from verl_hdpo.runs.cpu_settings import cpu_overrides
-from verl_hdpo.runs.finding import Finding, report
+from verl_hdpo.runs.finding import Finding, print_findings
 from verl_hdpo.runs.probe import probe
+from verl_hdpo.runs.terminal import doing, say
 from verl_hdpo.runs.verl_command import STEPS, VerlConfig
 
 
@@ -26,11 +27,11 @@ def check_configs(config: VerlConfig, runs: Sequence[PlannedRun], overrides: Seq
         for run in runs
         if run.seed == runs[0].seed or (by_seed and run.variant == runs[0].variant)
     }
-    click.echo(f"Checking {len(different)} configs ...")
-    findings = list(probe(config, different))
+    say(f"Checking {len(different)} configs ...", err=True)
+    with doing("checking") as look_at:
+        findings = list(probe(config, different, look_at))
     bad = [finding for finding in findings if finding.mark != "ok"]
-    for line in report(_once(bad)):
-        click.echo(line)
+    print_findings(_once(bad), err=True)
     if any(finding.mark == "FAIL" for finding in bad):
         raise click.ClickException("nothing was started: see above")
     steps = {finding.found for finding in findings if finding.subject == STEPS}

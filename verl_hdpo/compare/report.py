@@ -14,6 +14,7 @@ from verl_hdpo.compare.curves import at_end, before, table
 from verl_hdpo.compare.plan import PlannedRun
 from verl_hdpo.compare.plots import draw
 from verl_hdpo.runs import cpu_settings
+from verl_hdpo.runs.terminal import show_table
 from verl_hdpo.settings.algorithms import ALGORITHMS
 
 COLUMNS = {"accuracy": "accuracy, %", "tool_use_rate": "tool use, %", "calls": "calls per answer"}
@@ -96,6 +97,22 @@ def _unknown_trained_on(runs: Sequence[PlannedRun], curves: pandas.DataFrame) ->
     for variant in {run.variant: None for run in runs}:
         if variant.algorithm not in ALGORITHMS and (met.variant == variant.label).any():
             yield f"{variant.label} trained on rollouts of unknown outcome too, with the reward that they came with."
+
+
+def summary(planned: Sequence[PlannedRun]) -> list[dict]:
+    """The rows of ``summary.csv``: where the runs that finished ended."""
+    ended = at_end(table(run for run in planned if run.state == "finished"))
+    return _summary(ended).reset_index().to_dict("records")
+
+
+def print_summary(planned: Sequence[PlannedRun]) -> None:
+    """The table of the report."""
+    curves = table(run for run in planned if run.state == "finished")
+    rows = _rows(at_end(curves), list(curves.variant.unique()), before(curves))
+    heads = ["data source", "algorithm", "seeds", *COLUMNS.values()]
+    show_table(
+        heads, [[row["source"], row["variant"], str(row["seeds"]), *row["cells"]] for row in rows], left=heads[1:2]
+    )
 
 
 def _summary(ended: pandas.DataFrame) -> pandas.DataFrame:

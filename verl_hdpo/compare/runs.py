@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.progress import TaskID
 
 from verl_hdpo.compare import training_run
 from verl_hdpo.compare.made_with import made_with
@@ -18,6 +19,7 @@ from verl_hdpo.compare.progress import Clock, duration
 from verl_hdpo.compare.ray_jobs import SUBMITTED, RayJobs, submission_of, was_submitted
 from verl_hdpo.compare.training_run import Steps, train
 from verl_hdpo.runs.child_process import log_tail
+from verl_hdpo.runs.terminal import progress_bars, say
 
 
 class Logbook:
@@ -35,16 +37,28 @@ class Logbook:
     ):
         self._runs, self._todo, self._steps, self.report = runs, todo, steps, report
         self._clock = Clock(len(todo), steps)
+        self._bars, self._bar = progress_bars(), dict[PlannedRun, TaskID]()
         self.failed: list[str] = []
 
+    def __enter__(self) -> Logbook:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._bars.stop()
+
     def begin(self, run: PlannedRun, how: str, ago: float = 0.0) -> None:
-        click.echo(f"{self._place(run)}: {how}. Log: {run.log}")
+        say(f"{self._place(run)}: {how}. Log: {run.log}", err=True)
+        self._bar[run] = self._bars.add_task(run.label, total=self._steps)
         self._clock.start(run, ago)
 
     def step(self, run: PlannedRun, step: int) -> None:
         self._clock.at(run, step)
-        of = f"/{self._steps}" if self._steps else ""
-        click.echo(f"{self._place(run)}: step {step}{of}, left: {duration(self._clock.left)}")
+        left = f"left: {duration(self._clock.left)}"
+        self._bars.update(self._bar[run], completed=step, description=f"{self._place(run)}, {left}")
+        if self._bars.disable:
+            of = f"/{self._steps}" if self._steps else ""
+            say(f"{self._place(run)}: step {step}{of}, {left}", err=True)
 
     def end(self, run: PlannedRun, code: int, facts: Mapping[str, Any], message: str = "") -> None:
         """``run`` has ended with exit code ``code``; ``facts`` are its ``seconds`` and what else to note of it.
@@ -53,6 +67,7 @@ class Logbook:
             click.ClickException: it failed before any of the comparison got through, and so would the others.
         """
         self._clock.end(run, facts["seconds"])
+        self._bars.remove_task(self._bar.pop(run))
         if code == 0 and not run.metrics_files():
             message, code = f"it logged nothing into {run.folder}; do all nodes have that folder?", 1
         if code == 0:
@@ -60,8 +75,8 @@ class Logbook:
             self.report()
             return
         tail = log_tail(run.log, 15) if run.log.exists() else ""
-        click.echo("\n".join(filter(None, [tail, message])), err=True)
-        click.echo(f"{run.label} failed with exit code {code}; its log: {run.log}", err=True)
+        say("\n".join(filter(None, [tail, message])), err=True)
+        say(f"{run.label} failed with exit code {code}; its log: {run.log}", "red", err=True)
         if not any(other.state == "finished" for other in self._runs):
             raise click.ClickException("the first run to end failed; no other is started")
         self.failed.append(run.label)
@@ -128,7 +143,7 @@ def as_ray_jobs(todo: Sequence[PlannedRun], logbook: Logbook, jobs: RayJobs, at_
         for run in [*going, *(run for run in waiting if left_going[run])]:
             if was_submitted(run):
                 job = submission_of(run).submission_id
-                click.echo(f"{run.label} may go on; `ray job stop {job}` ends it", err=True)
+                say(f"{run.label} may go on; `ray job stop {job}` ends it", err=True)
 
 
 def _how(resumed: bool) -> str:

@@ -10,9 +10,10 @@ class Seeds(click.ParamType):
 
     name = "seeds"
 
-    def convert(self, value: str | list[int], param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
-        if isinstance(value, list):
-            return value
+    def convert(
+        self, value: str | int | list[int], param: click.Parameter | None, ctx: click.Context | None
+    ) -> list[int]:
+        value = "".join(f"{one}," for one in value) if isinstance(value, list) else str(value)
         try:
             numbers = [int(part) for part in value.removesuffix(",").split(",")]
         except ValueError:

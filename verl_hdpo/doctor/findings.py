@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict
-
-import click
 
 from verl_hdpo import __version__
-from verl_hdpo.runs.finding import Finding, each_once, report, verdict
+from verl_hdpo.runs.finding import Finding, each_once, print_findings, verdict
 from verl_hdpo.runs.probe import probe
 from verl_hdpo.runs.verl_command import VerlConfig
 
@@ -44,34 +40,34 @@ class Report:
 
     def __init__(self, as_json: bool):
         self._as_json = as_json
-        self._live = not as_json and sys.stdout.isatty()
         self._findings: list[Finding] = []
 
     @property
     def failed(self) -> bool:
         return any(finding.mark == "FAIL" for finding in self._findings)
 
-    def show(self, findings: Iterable[Finding]) -> None:
-        """Print all of them."""
-        if self._as_json:
-            self._findings += findings
-            click.echo(json.dumps([asdict(finding) for finding in self._findings], indent=2))
-            return
-        self._say(f"verl-hdpo {__version__}, Python {platform.python_version()}, {sys.executable}")
-        for line in report(self._kept(findings)):
-            self._say(line)
-        self._say(f"\n{verdict(self._findings)}")
+    def show(self, findings: Callable[[Callable[[str], None]], Iterable[Finding]]) -> None:
+        """Print all of them.
 
-    def doing(self, step: str) -> None:
-        """Show what is looked at, on a terminal, until the next line is printed."""
-        if self._live:
-            click.echo(f"\r\x1b[K  ...   {step}", nl=False)
+        Args:
+            findings: makes them; is given what tells a terminal what is being looked at.
+        """
+        from verl_hdpo.runs.terminal import doing, say, show_json
+
+        if not self._as_json:
+            say(f"verl-hdpo {__version__}, Python {platform.python_version()}, {sys.executable}")
+        with doing("starting") as look_at:
+            kept = self._kept(findings(look_at))
+            if self._as_json:
+                self._findings = [*kept]
+            else:
+                print_findings(kept)
+        if self._as_json:
+            show_json(self._findings)
+        else:
+            say(f"\n{verdict(self._findings)}", "red" if self.failed else "green")
 
     def _kept(self, findings: Iterable[Finding]) -> Iterator[Finding]:
         for finding in findings:
             self._findings.append(finding)
             yield finding
-
-    def _say(self, line: str) -> None:
-        click.echo(f"\r\x1b[K{line}" if self._live else line)
-        sys.stdout.flush()

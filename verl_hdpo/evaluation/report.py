@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from verl_hdpo.evaluation.record import Record
 from verl_hdpo.evaluation.request import Request
 from verl_hdpo.evaluation.side_by_side import Difference, joined, side_by_side
 from verl_hdpo.evaluation.tool_use import NO_RATES, TITLES, per_source
+from verl_hdpo.runs.terminal import json_text, say, show_json, show_table
 
 Figures = Mapping[str, Mapping[str, Estimate]]
 """Figures by data source, of one model."""
@@ -31,19 +30,18 @@ DRAWN = ("tool_use_rate", "accuracy", "accuracy_without", "accuracy_forced", "ne
 INTERVALS = "95 % intervals: Wilson's for shares, else a bootstrap over questions"
 
 
-def write_report(records: Mapping[str, Sequence[Record]], request: Request) -> list[str]:
-    """Write ``figures.json``, ``figures.png`` and a CSV per pair of models; returns the lines to show.
+def write_report(records: Mapping[str, Sequence[Record]], request: Request) -> None:
+    """Write ``figures.json``, ``figures.png`` and a CSV per pair of models; print the figures.
 
     Args:
         records: by the models' labels.
     """
     out, seed = request.out, request.seed
     models = {label: per_source(found, seed) for label, found in records.items()}
-    shown, changes = list(table(models)), {}
+    changes = {}
     for first, second in pairwise(records):
         pair = f"{first} -> {second}"
         changes[pair] = side_by_side(records[first], records[second], seed)
-        shown += difference_table(first, second, changes[pair])
         rows = list(joined(records[first], records[second]))
         with open(out / f"{first}-{second}.csv".replace("/", "_"), "w", newline="") as file:
             writer = csv.DictWriter(file, rows[0] if rows else ["question"])
@@ -51,45 +49,41 @@ def write_report(records: Mapping[str, Sequence[Record]], request: Request) -> l
             writer.writerows(rows)
     figures, picture = out / "figures.json", out / "figures.png"
     facts = {"arms": request.arms, "rollouts": request.rollouts, "without": request.without, "seed": seed}
-    figures.write_text(as_json({**facts, "models": models, "differences": changes}))
+    content = {**facts, "models": models, "differences": changes}
+    figures.write_text(json_text(content))
     draw(models, picture)
-    return [*shown, f"\nFigures: {figures}, {picture}; every rollout: records.jsonl beside them"]
+    if request.as_json:
+        show_json(content)
+        return
+    print_figures(models)
+    for pair, found in changes.items():
+        print_differences(pair, found)
+    say(f"\nFigures: {figures}, {picture}; every rollout: records.jsonl beside them")
 
 
-def table(models: Mapping[str, Figures]) -> Iterator[str]:
-    """The figures of each model beside each other, a block per data source."""
-    width = max(map(len, TITLES.values()))
+def print_figures(models: Mapping[str, Figures]) -> None:
+    """The figures of each model beside each other, a table per data source."""
     for source in _sources(models.values()):
-        cells = {
-            name: [cell(name, figures.get(source, {}).get(name)) for figures in models.values()] for name in TITLES
-        }
-        shown = {name: row for name, row in cells.items() if any(row)}
-        columns = [max(26, len(label)) for label in models]
-        yield ""
-        yield f"{source:{width}}" + "".join(f"  {m:>{w}}" for m, w in zip(models, columns, strict=True))
-        for name, row in shown.items():
-            yield f"{TITLES[name]:{width}}" + "".join(f"  {c:>{w}}" for c, w in zip(row, columns, strict=True))
-    yield ""
-    yield INTERVALS
+        rows = [
+            [TITLES[name], *(cell(name, figures.get(source, {}).get(name)) for figures in models.values())]
+            for name in TITLES
+        ]
+        say("")
+        show_table([source, *models], [row for row in rows if any(row[1:])])
+    say(f"\n{INTERVALS}")
 
 
-def difference_table(first: str, second: str, differences: Differences) -> Iterator[str]:
+def print_differences(pair: str, differences: Differences, titles: Mapping[str, str] = TITLES) -> None:
     """What changed from one model to the other, on the same questions."""
-    yield ""
-    yield f"{second} less {first}, question by question"
-    for source, found in differences.items():
-        for name, difference in found.items():
-            if difference.questions:
-                yield (
-                    f"  {source}, {TITLES[name]}: {cell(name, difference, signed=True)}; "
-                    f"more on {difference.more}, less on {difference.fewer} of {difference.questions}"
-                )
-
-
-def as_json(content: Mapping[str, Any]) -> str:
-    """``content`` with its estimates as objects; what could not be measured is null."""
-    text = json.dumps(content, default=asdict)
-    return json.dumps(json.loads(text, parse_constant=lambda constant: None), indent=2) + "\n"  # NaN is no JSON
+    rows = [
+        [source, titles[name], cell(name, found, signed=True), str(found.more), str(found.fewer), str(found.questions)]
+        for source, of_source in differences.items()
+        for name, found in of_source.items()
+        if found.questions
+    ]
+    say("")
+    heads = [pair, "second less first", "difference", "more on", "less on", "questions"]
+    show_table(heads, rows, left=heads[1:2])
 
 
 def draw(models: Mapping[str, Figures], path: Path) -> None:

@@ -8,7 +8,6 @@ from functools import partial
 
 import click
 from omegaconf import DictConfig
-from tqdm import tqdm
 
 from verl_hdpo.evaluation.connection import connected
 from verl_hdpo.evaluation.model import Model
@@ -19,6 +18,7 @@ from verl_hdpo.evaluation.run_config import question_files, run_config
 from verl_hdpo.runs.cpu_settings import cpu_overrides
 from verl_hdpo.runs.hub import check_model
 from verl_hdpo.runs.quoted import quoted
+from verl_hdpo.runs.terminal import progress, say
 
 
 def evaluate(request: Request) -> None:
@@ -40,8 +40,7 @@ def evaluate(request: Request) -> None:
     for model, (config, data) in configs.items():
         file = RecordFile(request.out / model.folder / "records.jsonl", request.made_of(model, data))
         records[model.label] = asyncio.run(_records(model, request, config, data, file))
-    for line in write_report(records, request):
-        click.echo(line)
+    write_report(records, request)
     if unknown := [
         label
         for label, found in records.items()
@@ -99,7 +98,7 @@ async def _records(
         log = request.out / model.folder / "vllm.log"
         async with connected(model, config, log, request.cpu) as endpoint:
             made = f"{len(todo)} rollouts to make, {len(file.records)} made"
-            click.echo(f"{model.label}: {made}; {endpoint.model} at {endpoint.url}", err=True)
+            say(f"{model.label}: {made}; {endpoint.model} at {endpoint.url}", err=True)
             rollouts.use(endpoint)
             await _make(
                 [partial(rollouts.run, *which, questions[which[1]]) for which in todo],
@@ -129,12 +128,12 @@ async def _make(
     asked: Sequence[Callable[[], Awaitable[Record]]], file: RecordFile, concurrency: int, label: str
 ) -> None:
     slots = asyncio.Semaphore(concurrency)
-    with tqdm(total=len(asked), desc=label, unit="rollout") as bar:
+    with progress(label, len(asked), tenths=True) as advance:
 
         async def one(ask: Callable[[], Awaitable[Record]]) -> None:
             async with slots:
                 file.add(await ask())
-            bar.update()
+            advance(1)
 
         tasks = [asyncio.create_task(one(ask)) for ask in asked]
         try:

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import click
 import httpx
 from omegaconf import OmegaConf
 
 from verl_hdpo.runs.child_process import end, log_tail, start
 from verl_hdpo.runs.cpu_settings import ENVIRONMENT
+from verl_hdpo.runs.terminal import say
 from verl_hdpo.runs.tree_clock import Patience
 
 SERVER = "vllm.entrypoints.openai.api_server"
@@ -47,7 +47,7 @@ def served(model: str, config: Any, log: Path, cpu: bool) -> Iterator[str]:
     port = _free_port()
     command = [sys.executable, "-m", SERVER, *serve_arguments(model, config, port)]
     log.parent.mkdir(parents=True, exist_ok=True)
-    click.echo(f"{model}: starting vLLM; log: {log}")
+    say(f"{model}: starting vLLM; log: {log}", err=True)
     with open(log, "w") as out:
         process = start(command, out, ENVIRONMENT if cpu else {})
         try:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from verl_hdpo.grading.grader import Grader
 from verl_hdpo.grading.question import Question
 from verl_hdpo.grading.references import UnusableReference
 from verl_hdpo.outcomes.outcome import Outcome
+from verl_hdpo.runs.terminal import progress, say, show_table
 
 VERDICTS = ("correct", "wrong", "unknown")
 AT_ONCE = 256
@@ -90,11 +91,13 @@ def grade(rows: Sequence[Mapping[str, Any]], grader: Grader, name: str) -> list[
                     outcome = await grader(row["answer"], row["gold"], question, row)
                 except UnusableReference as error:
                     raise LabelledError(f"{name}, line {number}: {error}") from None
+                advance(1)
                 return Graded(row, outcome, time.monotonic() - began)
 
         return await asyncio.gather(*(one(number, row) for number, row in enumerate(rows, 1)))
 
-    return asyncio.run(every())
+    with progress("grading", len(rows)) as advance:
+        return asyncio.run(every())
 
 
 def write(graded: Iterable[Graded], out: Path) -> None:
@@ -105,33 +108,59 @@ def write(graded: Iterable[Graded], out: Path) -> None:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def report(graded: Sequence[Graded]) -> Iterator[str]:
-    """What to print: verdicts and who gave them; on labelled rows agreement, confusion, and agreement per kind."""
-    verdicts = Counter(one.verdict for one in graded)
-    yield f"{len(graded)} answers: " + ", ".join(f"{verdicts[verdict]} {verdict}" for verdict in VERDICTS)
-    sources = Counter(one.outcome.source or "not said" for one in graded)
-    yield "decided by: " + ", ".join(f"{source} {count}" for source, count in sources.most_common())
+def summary(graded: Sequence[Graded]) -> dict[str, Any]:
+    """Verdicts and who gave them; on labelled rows agreement, confusion, and agreement per kind."""
     seconds = sorted(one.seconds for one in graded)
-    if seconds:
-        middle, slow = seconds[len(seconds) // 2], seconds[min(len(seconds) - 1, len(seconds) * 99 // 100)]
-        yield f"seconds to a verdict: median {middle:.4f}, 99th percentile {slow:.4f}, most {seconds[-1]:.4f}"
     labelled = [one for one in graded if one.as_labelled is not None]
-    if not labelled:
+    by_kind: dict[str, list[Graded]] = {}
+    for one in labelled:
+        by_kind.setdefault(str(one.row.get("kind") or "no kind"), []).append(one)
+    return {
+        "answers": len(graded),
+        "verdicts": _counted(graded),
+        "decided_by": dict(Counter(one.outcome.source or "not said" for one in graded).most_common()),
+        "seconds": {
+            "median": seconds[len(seconds) // 2],
+            "p99": seconds[min(len(seconds) - 1, len(seconds) * 99 // 100)],
+            "most": seconds[-1],
+        }
+        if seconds
+        else None,
+        "agreement": _agreement(labelled),
+        "confusion": {
+            label: _counted([one for one in labelled if one.row["right"] is right])
+            for label, right in (("right", True), ("not right", False))
+        },
+        "kinds": {kind: _agreement(rows) for kind, rows in by_kind.items()},
+    }
+
+
+def print_summary(found: Mapping[str, Any]) -> None:
+    """:func:`summary` in words and tables."""
+    say(
+        f"{found['answers']} answers: "
+        + ", ".join(f"{count} {verdict}" for verdict, count in found["verdicts"].items())
+    )
+    say("decided by: " + ", ".join(f"{source} {count}" for source, count in found["decided_by"].items()))
+    if seconds := found["seconds"]:
+        say("seconds to a verdict: median {median:.4f}, 99th percentile {p99:.4f}, most {most:.4f}".format(**seconds))
+    if not found["agreement"]["labelled"]:
         return
-    yield ""
-    yield f"agreement with 'right': {_share(labelled)}"
-    yield f"{'':12}{'correct':>9}{'wrong':>9}{'unknown':>9}"
-    for label, right in (("right", True), ("not right", False)):
-        found = Counter(one.verdict for one in labelled if one.row["right"] is right)
-        yield f"{label:12}" + "".join(f"{found[verdict]:9}" for verdict in VERDICTS)
-    kinds = dict.fromkeys(str(one.row.get("kind") or "") for one in labelled)
-    if len(kinds) > 1:
-        yield ""
-        for kind in kinds:
-            rows = [one for one in labelled if str(one.row.get("kind") or "") == kind]
-            yield f"{kind or 'no kind':24} {_share(rows)}"
+    say(f"\nagreement with 'right': {_share(found['agreement'])}")
+    show_table(["", *VERDICTS], [[label, *map(str, row.values())] for label, row in found["confusion"].items()])
+    if len(found["kinds"]) > 1:
+        say("")
+        show_table(["kind", "agreement"], [[kind, _share(agreement)] for kind, agreement in found["kinds"].items()])
 
 
-def _share(rows: Sequence[Graded]) -> str:
-    agreed = sum(bool(one.as_labelled) for one in rows)
-    return f"{agreed} of {len(rows)} ({100 * agreed / len(rows):.1f} %)"
+def _counted(graded: Sequence[Graded]) -> dict[str, int]:
+    verdicts = Counter(one.verdict for one in graded)
+    return {verdict: verdicts[verdict] for verdict in VERDICTS}
+
+
+def _agreement(labelled: Sequence[Graded]) -> dict[str, int]:
+    return {"agreed": sum(bool(one.as_labelled) for one in labelled), "labelled": len(labelled)}
+
+
+def _share(found: Mapping[str, int]) -> str:
+    return f"{found['agreed']} of {found['labelled']} ({100 * found['agreed'] / found['labelled']:.1f} %)"

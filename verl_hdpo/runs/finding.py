@@ -57,6 +57,16 @@ def report(findings: Iterable[Finding]) -> Iterator[str]:
             yield from (f"{margin}   {line}" for line in rest)
 
 
+def print_findings(findings: Iterable[Finding], err: bool = False) -> None:
+    """Print :func:`report`, its marks in colour, its texts beside their margin where a terminal is narrow."""
+    from verl_hdpo.runs.terminal import MARKS, say
+
+    for line in report(findings):
+        mark = line[2:6].strip()
+        hang = WIDTH + 10 + (3 if line.lstrip().startswith("->") else 0)
+        say(line, MARKS.get(mark, ""), head=6, hang=hang, err=err)
+
+
 def verdict(findings: Iterable[Finding]) -> str:
     """The last line of the report."""
     marks = [finding.mark for finding in findings]

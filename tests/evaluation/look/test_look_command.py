@@ -55,7 +55,7 @@ def test_exports(dump, tmp_path, form, key):
         (["--steps", "x"], "give one step, such as 12"),
         (["--steps", "7"], "no rollouts of the steps 7:7"),
         (["--only", "lost", "--tty"], "none of the 3 rollouts is lost; leave out --only"),
-        (["--only", "lost"], "--only goes with --tty or --export"),
+        (["--only", "lost"], "--only goes with --tty, --json or --export"),
         (["--tty", "--export", "atif"], "give one of them"),
         (["--out", "."], "is a folder; name a file in it"),
     ],
@@ -73,3 +73,10 @@ def test_files_that_are_no_rollouts_are_named(dump, tmp_path):
     (dump / "metrics.jsonl").write_text('{"loss": 1}\n')
     done = look(dump, "--out", tmp_path / "page.html")
     assert f"Not rollouts, passed over: {dump / 'metrics.jsonl'}" in done.output
+
+
+def test_the_figures_as_json(dump, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (row,) = json.loads(look(dump, "--json", "--only", "needless").output)
+    assert (row["need"], row["outcome"], row["calls"], row["number"]) == ("needless", "correct", 1, 0)
+    assert not (tmp_path / "look.html").exists()

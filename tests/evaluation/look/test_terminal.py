@@ -6,7 +6,8 @@ import pytest
 from rich.console import Console
 from rollout_samples import HOSTILE, group, hostile, many
 
-from verl_hdpo.evaluation.look.terminal import harmless, print_groups
+from verl_hdpo.evaluation.look.terminal import print_groups
+from verl_hdpo.runs.terminal import harmless
 
 
 def printed(rollouts, chosen=None, limit=20, **given):

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from verl_hdpo.compare.pricing.algorithm import price_of_variant, settings_of
 from verl_hdpo.compare.pricing.measured import Case, cases_of
 from verl_hdpo.compare.variant import Variant, parse_variants
+from verl_hdpo.runs.terminal import doing, say, show_json, show_table
 
 UNSEEN = 0.01
 """Share of rollouts that stands for none, so that a model that always calls, or never, has a price."""
 
 
-def lines(algos: str, right: float, uses: Sequence[float], size: int, run: Path | None, as_json: bool) -> Iterator[str]:
-    """The report, line by line.
+def report(algos: str, right: float, uses: Sequence[float], size: int, run: Path | None, as_json: bool) -> None:
+    """Print it.
 
     Args:
         algos: as of ``verl-hdpo compare``.
@@ -30,20 +30,16 @@ def lines(algos: str, right: float, uses: Sequence[float], size: int, run: Path 
     for variant in variants:
         settings_of(variant)  # what cannot be priced is told before anything is
     cases = cases_of(run, size) if run else [Case(f"u = {use:g}", right, None, use, size) for use in uses]
-    if not as_json:
-        yield f"| points of accuracy | {' | '.join(case.source for case in cases)} |"
-        yield f"|---|{'---|' * len(cases)}"
-    found = []
-    for variant in variants:
-        prices = [price_in(variant, case, right) for case in cases]
-        found.append(_as_json(variant, cases, prices, run is not None))
-        if not as_json:
-            yield f"| `{variant.label}` | {' | '.join(map(in_points, prices))} |"
+    with doing("simulating"):
+        prices = [[price_in(variant, case, right) for case in cases] for variant in variants]
     if as_json:
-        yield json.dumps(found, indent=2)
-    elif run:
-        yield ""
-        yield from map(_told, cases)
+        of_run = run is not None
+        show_json([_as_json(variant, cases, row, of_run) for variant, row in zip(variants, prices, strict=True)])
+        return
+    rows = [[variant.label, *map(in_points, row)] for variant, row in zip(variants, prices, strict=True)]
+    show_table(["points of accuracy", *(case.source for case in cases)], rows)
+    for case in cases if run else ():
+        say(_told(case))
 
 
 def in_points(price: float) -> str:

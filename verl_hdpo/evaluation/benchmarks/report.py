@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from verl_hdpo.evaluation.benchmarks.figures import TITLES, Spread, confusion, p
 from verl_hdpo.evaluation.estimate import Estimate, share
 from verl_hdpo.evaluation.model import Model
 from verl_hdpo.evaluation.record import Record
-from verl_hdpo.evaluation.report import INTERVALS, as_json, cell
+from verl_hdpo.evaluation.report import INTERVALS, cell, print_differences
 from verl_hdpo.evaluation.request import Request
-from verl_hdpo.evaluation.side_by_side import Difference, joined, side_by_side
+from verl_hdpo.evaluation.side_by_side import joined, side_by_side
 from verl_hdpo.evaluation.tool_use import LABELLED
+from verl_hdpo.runs.terminal import json_text, say, show_json, show_table
 
 OWN_TEMPLATE = "own template"
 """Marks a model whose server formats the prompt and reads the calls by means of its own."""
@@ -51,31 +53,34 @@ class Answers:
 Found = Mapping[Benchmark, tuple[Mapping[str, Path], Sequence[Answers]]]
 
 
-def write_report(found: Found, request: Request) -> list[str]:
-    """Write ``benchmarks.json``, and a CSV per benchmark and pair of models; returns the lines to show."""
-    shown: list[str] = []
+def write_report(found: Found, request: Request) -> None:
+    """Write ``benchmarks.json``, and a CSV per benchmark and pair of models; print the figures."""
+    show: list[Callable[[], None]] = []
     content: dict[str, Any] = {"templates": request.templates, "seeds": request.seeds, "rollouts": request.rollouts}
     content["benchmarks"] = {}
     for benchmark, (files, answers) in found.items():
         about = benchmark.about(files) | _agreement(benchmark, files)
         models = {one.model.label: _of_model(benchmark, one) for one in answers}
-        shown += _head(benchmark, about, answers)
-        shown += _tables(_columns(answers, models))
+        show.append(partial(_head, benchmark, about, answers))
+        show.append(partial(_tables, _columns(answers, models)))
         changes = {}
         for first, second in pairwise(answers):
             pair = f"{first.model.label} -> {second.model.label}"
             changes[pair] = side_by_side(first.first, second.first, request.seed, LABELLED)
-            shown += _changed(first.model.label, second.model.label, changes[pair])
+            show.append(partial(print_differences, pair, changes[pair], TITLES))
             _write_pairs(
                 request.out / f"{benchmark.name}-{first.model.folder}-{second.model.folder}.csv", first, second
             )
         content["benchmarks"][benchmark.name] = {**about, "models": models, "differences": changes}
     path = request.out / "benchmarks.json"
-    text = as_json(content)
-    path.write_text(text)
+    path.write_text(json_text(content))
     if request.as_json:
-        return [text.rstrip()]
-    return [*shown, "", INTERVALS, f"Figures: {path}; every answer: records.jsonl in the folders beside it"]
+        show_json(content)
+        return
+    for part in show:
+        part()
+    say(f"\n{INTERVALS}")
+    say(f"Figures: {path}; every answer: records.jsonl in the folders beside it")
 
 
 def _of_model(benchmark: Benchmark, answers: Answers) -> dict[str, Any]:
@@ -102,21 +107,15 @@ def _columns(answers: Sequence[Answers], models: Mapping[str, Any]) -> dict[str,
     return found
 
 
-def _tables(columns: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[str]:
+def _tables(columns: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
     """A table per part, a column per model."""
-    width = max(map(len, TITLES.values()))
-    widths = [max(26, len(head)) for head in columns]
     for part in dict.fromkeys(part for found in columns.values() for part in found):
-        yield ""
-        yield _line(part, columns, width, widths)
-        for name, title in TITLES.items():
-            row = [_shown(found.get(part, {}).get(name)) for found in columns.values()]
-            if any(row):
-                yield _line(title, row, width, widths)
-
-
-def _line(first: str, cells: Iterable[str], width: int, widths: Sequence[int]) -> str:
-    return f"{first:{width}}" + "".join(f"  {text:>{w}}" for text, w in zip(cells, widths, strict=True))
+        rows = [
+            [title, *(_shown(found.get(part, {}).get(name)) for found in columns.values())]
+            for name, title in TITLES.items()
+        ]
+        say("")
+        show_table([part, *columns], [row for row in rows if any(row[1:])])
 
 
 def _shown(found: Estimate | Spread | None) -> str:
@@ -126,32 +125,18 @@ def _shown(found: Estimate | Spread | None) -> str:
     return cell("", found)
 
 
-def _changed(first: str, second: str, differences: Mapping[str, Mapping[str, Difference]]) -> Iterator[str]:
-    yield ""
-    yield f"{second} less {first}, question by question"
-    for part, found in differences.items():
-        for name, difference in found.items():
-            if difference.questions:
-                yield (
-                    f"  {part}, {TITLES[name]}: {cell('', difference, signed=True)}; "
-                    f"more on {difference.more}, less on {difference.fewer} of {difference.questions}"
-                )
-
-
-def _head(benchmark: Benchmark, about: Mapping[str, Any], answers: Sequence[Answers]) -> Iterator[str]:
-    yield ""
-    yield f"{benchmark.name}: {benchmark.project}, {benchmark.licence}; {', '.join(about['files'])}"
+def _head(benchmark: Benchmark, about: Mapping[str, Any], answers: Sequence[Answers]) -> None:
+    say(f"\n{benchmark.name}: {benchmark.project}, {benchmark.licence}; {', '.join(about['files'])}")
     if "rules_right" in about:
         right = f"{about['rules_right'].value:.1%}"
-        yield f"ask, refuse and answer are told apart by rules, right on {right} of the samples that come with it"
+        say(f"ask, refuse and answer are told apart by rules, right on {right} of the samples that come with it")
     for one in answers:
         asked = {record.question: record.should_call for record in one.first}
         should = sum(map(bool, asked.values()))
-        yield f"  {one.shown_label}: {len(asked)} questions, a tool should be called in {should} of them" + (
-            f"; {one.left_out} LEFT OUT, longer than data.max_prompt_length" if one.left_out else ""
-        )
+        left_out = f"; {one.left_out} LEFT OUT, longer than data.max_prompt_length" if one.left_out else ""
+        say(f"  {one.shown_label}: {len(asked)} questions, a tool should be called in {should} of them{left_out}")
         if one.refused:
-            yield f"  {one.shown_label}: the server does not take {', '.join(one.refused)}"
+            say(f"  {one.shown_label}: the server does not take {', '.join(one.refused)}")
 
 
 def _agreement(benchmark: Benchmark, files: Mapping[str, Path]) -> dict[str, Estimate]:

@@ -6,14 +6,12 @@ What was answered before is not asked again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import click
 from omegaconf import DictConfig
-from tqdm import tqdm
 
 from verl_hdpo.evaluation.benchmarks.ask import Asker, ByChat, ByTokens, Cell
 from verl_hdpo.evaluation.benchmarks.catalogue import BENCHMARKS, Benchmark
@@ -27,6 +25,7 @@ from verl_hdpo.evaluation.model import Model
 from verl_hdpo.evaluation.record import Record, RecordFile
 from verl_hdpo.evaluation.request import Request
 from verl_hdpo.evaluation.run import model_config
+from verl_hdpo.runs.terminal import progress, say
 
 
 @dataclass(frozen=True)
@@ -68,8 +67,7 @@ def evaluate(request: Request) -> None:
     for model, config in configs.items():
         for plan, found in zip(plans, asyncio.run(_answers(model, request, config, plans)), strict=True):
             answers[plan.benchmark.name].append(found)
-    for line in write_report({plan.benchmark: (plan.files, answers[plan.benchmark.name]) for plan in plans}, request):
-        click.echo(line)
+    write_report({plan.benchmark: (plan.files, answers[plan.benchmark.name]) for plan in plans}, request)
 
 
 def _plan(text: str, request: Request) -> Plan:
@@ -96,18 +94,18 @@ async def _answers(model: Model, request: Request, config: DictConfig, plans: Se
     refused: set[str] = set()
     if todo := sum(len(sheet.todo) for one in sheets for sheet in one):
         async with connected(model, config, request.out / f"{model.folder}-vllm.log", request.cpu) as endpoint:
-            click.echo(f"{model.label}: {todo} answers to ask for; {endpoint.model} at {endpoint.url}", err=True)
+            say(f"{model.label}: {todo} answers to ask for; {endpoint.model} at {endpoint.url}", err=True)
             if isinstance(endpoint, ChatEndpoint):
                 by: Asker = ByChat(endpoint, config)
                 refused = endpoint.refused
             else:
                 assert asker is not None
                 asker.endpoint, by = endpoint, asker
-            with tqdm(total=todo, desc=model.label, unit="answer") as bar:
+            with progress(model.label, todo, tenths=True) as advance:
                 slots = asyncio.Semaphore(request.concurrency)
                 for plan, found in zip(plans, sheets, strict=True):
                     for sheet in found:
-                        await _ask(by, plan.benchmark, sheet, slots, bar)
+                        await _ask(by, plan.benchmark, sheet, slots, advance)
     return [_found(model, request, plan, found, refused) for plan, found in zip(plans, sheets, strict=True)]
 
 
@@ -130,12 +128,14 @@ def _sheet(model: Model, request: Request, plan: Plan, cell: Cell, asker: ByToke
     return Sheet(cell, file, questions, [(q, r) for q, r in pairs if ("free", q.number, r) not in file.records])
 
 
-async def _ask(asker: Asker, benchmark: Benchmark, sheet: Sheet, slots: asyncio.Semaphore, bar: Any) -> None:
+async def _ask(
+    asker: Asker, benchmark: Benchmark, sheet: Sheet, slots: asyncio.Semaphore, advance: Callable[[float], None]
+) -> None:
     async def one(question: Question, rollout: int) -> None:
         async with slots:
             reply = await asker.ask(question, sheet.cell, rollout)
             sheet.file.add(_record(benchmark, sheet.cell, question, rollout, reply))
-        bar.update()
+        advance(1)
 
     tasks = [asyncio.create_task(one(*which)) for which in sheet.todo]
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,9 @@ from verl_hdpo.evaluation.dumps.rollout import Rollout
 from verl_hdpo.evaluation.dumps.siblings import by_group, call_needs
 from verl_hdpo.evaluation.look.export import FORMS, write_export
 from verl_hdpo.evaluation.look.page import write_page
+from verl_hdpo.evaluation.look.page_data import index_of
 from verl_hdpo.evaluation.look.terminal import print_groups
+from verl_hdpo.runs.terminal import doing, say, show_json
 
 
 class LookError(ValueError):
@@ -29,28 +31,39 @@ class Wanted:
     kind: str | None = None
     limit: int = 20
     form: str | None = None
+    as_json: bool = False
     columns: str = ""
 
 
-def show(where: Path, wanted: Wanted) -> Iterator[str]:
-    """Do it; yields what to tell.
+def show(where: Path, wanted: Wanted) -> None:
+    """Do it, and tell what was done.
 
     Raises:
         RolloutsError: nothing to read at ``where``.
         LookError: options that do not fit together, or no rollout of that kind.
     """
-    if wanted.kind and not (wanted.tty or wanted.form):
-        raise LookError("--only goes with --tty or --export; the page has a button for each kind")
-    if wanted.tty and wanted.form:
-        raise LookError("--tty and --export: give one of them")
-    if not wanted.tty and wanted.out.is_dir():
+    ways = [
+        way for way, asked in (("--tty", wanted.tty), ("--json", wanted.as_json), ("--export", wanted.form)) if asked
+    ]
+    if wanted.kind and not ways:
+        raise LookError("--only goes with --tty, --json or --export; the page has a button for each kind")
+    if len(ways) > 1:
+        raise LookError(f"{' and '.join(ways)}: give one of them")
+    if ways in ([], ["--export"]) and wanted.out.is_dir():
         raise LookError(f"--out {wanted.out} is a folder; name a file in it")
     steps = read_steps(wanted.steps) if wanted.steps else (None, None)
-    reading = read_rollouts(where, steps, parse_columns(wanted.columns) if wanted.columns else None)
+    with doing(f"reading {where}"):
+        reading = read_rollouts(where, steps, parse_columns(wanted.columns) if wanted.columns else None)
     rollouts = reading.rollouts
     if reading.passed_over:
         names = ", ".join(str(path) for path in reading.passed_over[:3])
-        yield f"Not rollouts, passed over: {names}" + (" ..." if len(reading.passed_over) > 3 else "")
+        more = " ..." if len(reading.passed_over) > 3 else ""
+        say(f"Not rollouts, passed over: {names}{more}", err=wanted.as_json)
+    if wanted.as_json:
+        ours = {one.id for one in chosen(rollouts, wanted.kind)}
+        rows = zip(rollouts, index_of(rollouts), strict=True)
+        show_json([row for one, row in rows if one.id in ours])
+        return
     if wanted.tty:
         print_groups(rollouts, chosen(rollouts, wanted.kind), wanted.limit)
         return
@@ -58,10 +71,11 @@ def show(where: Path, wanted: Wanted) -> Iterator[str]:
     if wanted.form:
         rollouts = chosen(rollouts, wanted.kind)
         count = write_export(rollouts, wanted.out, FORMS[wanted.form])
-        yield f"{wanted.out}: {count} lines of {wanted.form}"
+        say(f"{wanted.out}: {count} lines of {wanted.form}")
         return
-    size = write_page(rollouts, wanted.out, f"Rollouts of {where}")
-    yield f"{wanted.out}: {len(rollouts)} rollouts, {size / 1e6:.1f} MB; open it in a browser"
+    with doing(f"writing {wanted.out}"):
+        size = write_page(rollouts, wanted.out, f"Rollouts of {where}")
+    say(f"{wanted.out}: {len(rollouts)} rollouts, {size / 1e6:.1f} MB; open it in a browser")
 
 
 def chosen(rollouts: Sequence[Rollout], kind: str | None) -> list[Rollout]:

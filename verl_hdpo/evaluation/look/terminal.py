@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
-from rich.table import Table
 from rich.text import Text
 
 from verl_hdpo.evaluation.dumps.rollout import Rollout, Turn
 from verl_hdpo.evaluation.dumps.siblings import by_group, call_needs
+from verl_hdpo.runs.terminal import console as stdout
+from verl_hdpo.runs.terminal import harmless, show_table
 
 LONGEST = 1500
 """Characters of a turn; the page shows all."""
 STYLES = {"correct": "green", "wrong": "red", "unknown": "yellow", "lost": "yellow"}
 MARKS = {"correct": "✓ right", "wrong": "✗ wrong", "unknown": "? unknown", "lost": "∅ lost"}
+HEADS = ("#", "outcome", "need", "T", "r_acc", "r_tool", "reward", "A_acc", "A_tool", "decided by")
+WIDEST = 120
+"""Columns of a dialogue's frame at most."""
 ROLES = {"assistant": ("model", "cyan"), "tool": ("tool's answer", "green"), "user": ("user", "white")}
 
 
@@ -27,57 +30,48 @@ def print_groups(
 
     Nothing of a rollout reaches the terminal as markup or as a control sequence.
     """
-    console = console or Console()
+    console = console or stdout()
     groups = {group[0].group: group for group in by_group(rollouts)}
     wanted = by_group(chosen)
     for ours in wanted[:limit]:
-        console.print(_table(groups[ours[0].group]))
+        _show_group(groups[ours[0].group], console)
         for turn in ours[0].prompt:
             console.print(_turn(turn))
         for one in ours:
-            console.print(
-                Panel(
-                    _answer(one),
-                    title=Text(f"#{one.number} {MARKS.get(one.outcome or '', 'no verdict')}"),
-                    title_align="left",
-                    border_style=STYLES.get(one.outcome or "", "white"),
-                )
-            )
+            _show_answer(one, f"#{one.number} {MARKS.get(one.outcome or '', 'no verdict')}", console)
     if len(wanted) > limit:
         console.print(Text(f"... and {len(wanted) - limit} more groups: --limit, --steps and --only choose others"))
 
 
-def harmless(text: str) -> str:
-    """``text`` with its control, format and direction characters made visible."""
-    if text.isprintable():
-        return text
-    return "".join(sign if sign in "\n\t" or sign.isprintable() else _shown(sign) for sign in text)
+def print_dialogue(one: Rollout, title: str) -> None:
+    """One rollout, its prompt first."""
+    on = stdout()
+    for turn in one.prompt:
+        on.print(_turn(turn))
+    _show_answer(one, title, on)
 
 
-def _shown(sign: str) -> str:
-    if ord(sign) < 0x20:
-        return chr(0x2400 + ord(sign))
-    return sign if unicodedata.category(sign) == "Zs" else f"<U+{ord(sign):04X}>"
+def _show_answer(one: Rollout, title: str, on: Console) -> None:
+    style, width = STYLES.get(one.outcome or "", "white"), min(on.width, WIDEST)
+    on.print(Panel(_answer(one), title=Text(title), title_align="left", border_style=style, width=width))
 
 
-def _table(group: Sequence[Rollout]) -> Table:
+def _show_group(group: Sequence[Rollout], on: Console) -> None:
     first = group[0]
     where = [first.phase, f"step {first.step}" if first.step is not None else "", first.source]
-    table = Table(title=Text(harmless(" · ".join(filter(None, where)))), title_justify="left", box=None)
-    for name in ("#", "outcome", "need", "T", "r_acc", "r_tool", "reward", "A_acc", "A_tool", "decided by"):
-        table.add_column(name, justify="left" if name in ("outcome", "need", "decided by") else "right")
-    for one, need in zip(group, call_needs(group), strict=True):
-        numbers = [one.r_acc, one.r_tool, one.reward]
-        table.add_row(
+    rows: list[Sequence[str | Text]] = [
+        (
             str(one.number),
             Text(MARKS.get(one.outcome or "", "–"), STYLES.get(one.outcome or "", "")),
             need,
             "–" if one.calls is None else str(one.calls),
-            *("–" if value is None else f"{value:.2f}" for value in numbers),
+            *("–" if value is None else f"{value:.2f}" for value in (one.r_acc, one.r_tool, one.reward)),
             *("–" if value is None else f"{value:+.2f}" for value in (one.advantage, one.tool_advantage)),
-            Text(harmless(one.lost or one.verdict)),
+            one.lost or one.verdict,
         )
-    return table
+        for one, need in zip(group, call_needs(group), strict=True)
+    ]
+    show_table(HEADS, rows, title=" · ".join(filter(None, where)), left=("outcome", "need", "decided by"), on=on)
 
 
 def _answer(one: Rollout) -> RenderableType:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
+from verl_hdpo.runs.terminal import say, show_json, show_table
 from verl_hdpo.tools.server.fleet_size import Load, smallest_fleet
 
 
-def report(given: Mapping[str, float], as_json: bool) -> str:
-    """What ``verl-hdpo size`` prints.
+def report(given: Mapping[str, float], as_json: bool) -> None:
+    """Print what ``verl-hdpo size`` is asked for.
 
     Args:
         given: its options by name.
@@ -20,8 +20,10 @@ def report(given: Mapping[str, float], as_json: bool) -> str:
     """
     rows = fleets(given)
     if as_json:
-        return json.dumps(rows, indent=2)
-    heads = ["", "number", "busy", "mean wait", "p99 wait", "sessions each", "memory each", "cost per hour"]
+        show_json(rows)
+        return
+    rate = given["gpus"] * given["tokens_per_gpu_second"] / given["tokens_per_rollout"]
+    say(f"{rate:.1f} rollouts a second; sized for {given['peak']:g} times the calls that this makes on average.\n")
     cells = [
         [
             str(row["fleet"]),
@@ -35,11 +37,7 @@ def report(given: Mapping[str, float], as_json: bool) -> str:
         ]
         for row in rows
     ]
-    widths = [max(len(line[column]) for line in [heads, *cells]) for column in range(len(heads))]
-    lines = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in [heads, *cells]]
-    rate = given["gpus"] * given["tokens_per_gpu_second"] / given["tokens_per_rollout"]
-    first = f"{rate:.1f} rollouts a second; sized for {given['peak']:g} times the calls that this makes on average."
-    return "\n".join([first, "", *lines])
+    show_table(["", "number", "busy", "mean wait", "p99 wait", "sessions each", "memory each", "cost per hour"], cells)
 
 
 def fleets(given: Mapping[str, float]) -> list[dict[str, float | str]]:
