@@ -98,7 +98,7 @@ def test_over_calling_and_recall_stand_together(run_eval, bfcl, tmp_path):
     assert (figures["chatable"]["over_calling"]["value"], figures["chatable"]["call_recall"]["value"]) == (0.0, None)
     assert figures["live_relevance"]["over_calling"]["questions"] == 0
     for part in ("all", "irrelevance", "live_irrelevance", "live_relevance", "chatable"):
-        table = re.search(rf"^{part} .*\n(.+)\n(.+)", done.output, re.MULTILINE)
+        table = re.search(rf"^\| {part} .*\n\|-.+\n\| (.+)\n\| (.+)", done.output, re.MULTILINE)
         assert table[1].startswith("over-calling") and table[2].startswith("recall"), part
     assert "not measured" in done.output and "Apache-2.0" in done.output
 

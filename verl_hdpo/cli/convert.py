@@ -52,9 +52,9 @@ def rl(sources: tuple[Path, ...], out: Path, split: str, bad_rows: Any, system: 
     with needs_extra("tools"):
         from verl_hdpo.datasets.convert import convert
         from verl_hdpo.datasets.rl_rows import RlForm
+        from verl_hdpo.runs.terminal import say_each
     made = RlForm(system=system.read_text().strip() if system else "", **form)
-    for line in convert(sources, out, made, bad_rows, split):
-        click.echo(line)
+    say_each(f"converting to {out}", convert(sources, out, made, bad_rows, split))
 
 
 @convert.command()
@@ -70,5 +70,5 @@ def sft(sources: tuple[Path, ...], out: Path, split: str, bad_rows: Any, **form:
     with needs_extra("tools"):
         from verl_hdpo.datasets.convert import convert
         from verl_hdpo.datasets.sft_rows import SftForm
-    for line in convert(sources, out, SftForm(**form), bad_rows, split):
-        click.echo(line)
+        from verl_hdpo.runs.terminal import say_each
+    say_each(f"converting to {out}", convert(sources, out, SftForm(**form), bad_rows, split))

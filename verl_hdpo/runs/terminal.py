@@ -151,6 +151,13 @@ def doing(what: str) -> Iterator[Callable[[str], None]]:
         yield lambda words: bars.update(task, description=harmless(words))
 
 
+def say_each(what: str, lines: Iterable[str]) -> None:
+    """Print the lines as they come, and meanwhile what is being done."""
+    with doing(what):
+        for line in lines:
+            say(line)
+
+
 def harmless(text: str) -> str:
     """``text`` with its control, format and direction characters made visible."""
     if text.isprintable():
