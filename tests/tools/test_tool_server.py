@@ -155,7 +155,7 @@ def test_a_server_takes_all_the_descriptors_that_it_may_have(tmp_path, monkeypat
     config = tmp_path / "tools.yaml"
     config.write_text("tools: [{class_name: verl_hdpo.tools.calculator.CalculatorTool, config: {type: native}}]")
     before, found = resource.getrlimit(resource.RLIMIT_NOFILE), []
-    monkeypatch.setattr("uvicorn.run", lambda *a, **k: found.append(resource.getrlimit(resource.RLIMIT_NOFILE)))
+    monkeypatch.setattr("uvicorn.Server.run", lambda *a, **k: found.append(resource.getrlimit(resource.RLIMIT_NOFILE)))
     resource.setrlimit(resource.RLIMIT_NOFILE, (before[1] - 1, before[1]))
     try:
         done = CliRunner().invoke(main, ["tool-server", "--config", str(config)], env={TOKEN_ENV: TOKEN})
