@@ -21,6 +21,22 @@ def test_workers_meet_on_a_port_that_the_kernel_gives_to_nobody():
     assert RayWorkerGroup(master_port_range=[1, 2]).ports == [1, 2]
 
 
+def test_the_sft_trainer_s_process_group_is_gloo_s_alone(monkeypatch):
+    asked = []
+
+    def initialize_global_process_group_ray(timeout_second=None, backend=None):
+        asked.append((timeout_second, backend))
+
+    verl = SimpleNamespace(
+        initialize_global_process_group_ray=initialize_global_process_group_ray, initialize_global_process_group=None
+    )
+    PATCHES["verl.utils.distributed"](verl)
+    for name, value in (("LOCAL_RANK", "0"), ("RANK", "3"), ("WORLD_SIZE", "4")):
+        monkeypatch.setenv(name, value)
+    assert verl.initialize_global_process_group() == (0, 3, 4)
+    assert asked == [(36000, "cpu:gloo")]
+
+
 @pytest.mark.slow
 def test_vllm_asks_for_nothing_of_a_model_once_mla_is_off(monkeypatch):
     """vllm/config/model.py, ``use_mla``: with Qwen3-VL it would ask for an architecture that there is not."""

@@ -3,7 +3,7 @@
 The backend is "cpu:gloo,cpu:gloo": a device type twice.
 
 Package: verl
-Place: verl/utils/distributed.py, initialize_global_process_group_ray
+Place: verl/utils/distributed.py, initialize_global_process_group_ray and initialize_global_process_group
 Ours: verl_hdpo/cpu/patches.py: _process_group_over_gloo
 """
 

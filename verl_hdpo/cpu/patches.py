@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
+import os
 from collections.abc import Callable
 from random import SystemRandom
 from types import ModuleType
@@ -27,12 +28,22 @@ def _process_group_over_gloo(distributed: ModuleType) -> None:
     """verl/utils/distributed.py, ``initialize_global_process_group_ray``:
 
     ``backend = backend or f"cpu:gloo,{get_device_name()}:{get_nccl_backend()}"`` is "cpu:gloo,cpu:gloo" here,
-    which torch refuses (a device type twice). The same in 0.9.0 and 0.9.1.
+    which torch refuses (a device type twice). The same in 0.9.0 and 0.9.1. ``initialize_global_process_group``, which
+    the SFT trainer calls, has the same line and takes no backend.
     """
     function = distributed.initialize_global_process_group_ray
     if [*inspect.signature(function).parameters] != ["timeout_second", "backend"]:
         raise RuntimeError(f"unexpected signature {inspect.signature(function)} of {function.__qualname__}")
     function.__defaults__ = (None, "cpu:gloo")
+    if not hasattr(distributed, "initialize_global_process_group"):
+        raise RuntimeError("no initialize_global_process_group there to replace")
+
+    def initialize_global_process_group(timeout_second: int = 36000) -> tuple[int, int, int]:
+        function(timeout_second)
+        local_rank, rank, world_size = (int(os.environ[name]) for name in ("LOCAL_RANK", "RANK", "WORLD_SIZE"))
+        return local_rank, rank, world_size
+
+    vars(distributed)["initialize_global_process_group"] = initialize_global_process_group
 
 
 class UnpinnedOffload(CPUOffloadPolicy):
