@@ -15,11 +15,16 @@ from verl_hdpo.evaluation.tool_use import figures, per_source
 
 def random_records(rng: random.Random, questions: int = 12, rollouts: int = 3) -> list[Record]:
     return [
-        Record(arm, q, i, rng.choice("ab"), rng.choice([0, 0, 1, 2]), rng.choice([True, False, False, None]))
+        Record(
+            arm, q, i, rng.choice("ab"), rng.choice([0, 0, 1, 2]), rng.choice([True, False, False, None]),
+            answer=rng.choice(["4", "5", ""]), last_turn=rng.choice(["Four.", " four."]),
+            exchanged=[["plus", "4", "5"]] if arm == "counterfactual" and rng.random() < 0.7 else [],
+            should_call=rng.choice([True, False, None]),
+        )
         for arm in ARMS
         for q in range(questions)
         for i in range(rollouts)
-    ]
+    ]  # fmt: skip
 
 
 def plain(records: list[Record]) -> dict[str, float]:
@@ -52,6 +57,13 @@ def plain(records: list[Record]) -> dict[str, float]:
                 missed.append(average([(r.calls == 0 and not r.correct) * p1 for r in known]))
             missed_of_wrong += [p1 for r in known if r.calls == 0 and not r.correct]
     known = [r for r in free if r.correct is not None]
+    blind, tried = [], set()
+    for r in records:
+        if r.exchanged:
+            before = next(one for one in free if (one.question, one.rollout) == (r.question, r.rollout))
+            same = (r.answer or r.last_turn.strip().lower()) == (before.answer or before.last_turn.strip().lower())
+            blind.append(float(same and r.calls <= before.calls))
+            tried.add((r.question, r.rollout))
     return {
         "tool_use_rate": average([float(r.calls > 0) for r in free]),
         "calls": average([float(r.calls) for r in free]),
@@ -69,6 +81,10 @@ def plain(records: list[Record]) -> dict[str, float]:
         "needless_share": average(needless_of_calls),
         "missed": average(missed),
         "missed_share": average(missed_of_wrong),
+        "over_calling": average([float(r.calls > 0) for r in free if r.should_call is False]),
+        "call_recall": average([float(r.calls > 0) for r in free if r.should_call is True]),
+        "without_looking": average(blind),
+        "exchangeable": average([float((r.question, r.rollout) in tried) for r in free if r.calls]),
         "unknown": average([float(r.correct is None) for r in free]),
     }
 
