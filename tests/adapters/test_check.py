@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 import pytest
-from composed import composed
+from composed import FOR_SEPARATE_ASYNC, composed
 from verl.utils.config import validate_config
 
 from verl_hdpo.adapters import host_check
@@ -23,13 +23,7 @@ RUN = (
     "actor_rollout_ref.rollout.agent.default_agent_loop=hdpo_tool_agent",
     "actor_rollout_ref.rollout.multi_turn.function_tool_path=tools.py",
     "actor_rollout_ref.actor.use_dynamic_bsz=true",
-    # What verl's separate_async demands.
-    "data.train_batch_size=32",
-    "actor_rollout_ref.actor.ppo_mini_batch_size=8",
-    "trainer.v1.separate_async.parameter_sync_step=4",
-    "actor_rollout_ref.rollout.nnodes=1",
-    "actor_rollout_ref.rollout.n_gpus_per_node=1",
-    "actor_rollout_ref.rollout.checkpoint_engine.backend=nccl",
+    *FOR_SEPARATE_ASYNC,
 )
 SEPARATE = "trainer.v1.trainer_mode=separate_async"
 ENGINES = ("ppo_trainer", "ppo_megatron_trainer")

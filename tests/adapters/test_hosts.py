@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import verl
-from composed import composed
+from composed import FOR_SEPARATE_ASYNC, composed
 
 from verl_hdpo.adapters.check import check_run
 from verl_hdpo.adapters.hosts import FULLY_ASYNC, HOSTS, ONE_STEP_OFF, host_of, hosts_table
@@ -16,12 +16,7 @@ ENGINES_PAGE = Path(__file__).parents[2] / "docs" / "engines.md"
 RUN = (
     "algorithm.adv_estimator=hdpo",
     "actor_rollout_ref.rollout.n=4",
-    "data.train_batch_size=32",
-    "actor_rollout_ref.actor.ppo_mini_batch_size=8",
-    "trainer.v1.separate_async.parameter_sync_step=4",
-    "actor_rollout_ref.rollout.nnodes=1",
-    "actor_rollout_ref.rollout.n_gpus_per_node=1",
-    "actor_rollout_ref.rollout.checkpoint_engine.backend=nccl",
+    *FOR_SEPARATE_ASYNC,
 )
 OF_CONFIGS = {ONE_STEP_OFF: "+rollout.nnodes=1", FULLY_ASYNC: "+async_training.partial_rollout=true"}
 """What tells the configs of launchers other than main_ppo."""

@@ -9,6 +9,16 @@ from omegaconf import DictConfig, OmegaConf
 
 from verl_hdpo.adapters.composed_config import compose
 
+FOR_SEPARATE_ASYNC = (
+    "data.train_batch_size=32",
+    "actor_rollout_ref.actor.ppo_mini_batch_size=8",
+    "trainer.v1.separate_async.parameter_sync_step=4",
+    "actor_rollout_ref.rollout.nnodes=1",
+    "actor_rollout_ref.rollout.n_gpus_per_node=1",
+    "actor_rollout_ref.rollout.checkpoint_engine.backend=nccl",
+)
+"""What verl's separate_async demands."""
+
 _stock = functools.cache(lambda name: compose(name, None, None, []))
 
 

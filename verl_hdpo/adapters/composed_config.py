@@ -14,6 +14,7 @@ from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
 _verl = find_spec("verl")  # to import it takes seconds
@@ -29,8 +30,18 @@ def compose(config_name: str, config_path: str | None, config_dir: str | None, o
     chosen = choices(overrides, config_path, config_dir)
     config = copy.deepcopy(unchanged(config_name, config_path, config_dir, chosen))
     others = [override for override in overrides if override not in chosen]
-    ConfigLoaderImpl._apply_overrides_to_config(OverridesParser.create().parse_overrides(others), config)
+    ConfigLoaderImpl._apply_overrides_to_config([parsed(override) for override in others], config)
     return config
+
+
+@functools.cache
+def parsed(override: str) -> Override:
+    """What hydra reads in an override.
+
+    Raises:
+        HydraException: it is none.
+    """
+    return OverridesParser.create().parse_override(override)
 
 
 @functools.cache

@@ -7,12 +7,11 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from verl_hdpo.adapters.composed_config import choices, compose, unchanged
+from verl_hdpo.adapters.composed_config import choices, compose, parsed, unchanged
 from verl_hdpo.adapters.unknown_keys import UnknownKeys, nodes_of
 
 Where: TypeAlias = tuple[str, str | None, str | None]
@@ -77,10 +76,9 @@ def compose_telling_all(
 
 
 def _unreadable(overrides: Sequence[str]) -> Iterator[OverrideProblem]:
-    parser = OverridesParser.create()
     for override in overrides:
         try:
-            parser.parse_override(override)
+            parsed(override)
         except HydraException as error:
             text = " ".join(str(error).partition("\nSee https")[0].split())
             yield OverrideProblem(
@@ -97,14 +95,14 @@ def _unknown(overrides: Sequence[str], where: Where) -> list[OverrideProblem]:
     config = copy.deepcopy(before)
     OmegaConf.set_struct(config, True)
     keys = UnknownKeys(before, lambda engine: _of_engine(engine, where))
-    found, parser = [], OverridesParser.create()
+    found = []
     for override in overrides:
-        parsed = parser.parse_override(override)
-        if override in chosen or parsed.is_delete():
+        given = parsed(override)
+        if override in chosen or given.is_delete():
             continue
-        adds = parsed.is_add() or parsed.is_force_add()
+        adds = given.is_add() or given.is_force_add()
         try:
-            OmegaConf.update(config, parsed.key_or_group, parsed.value(), merge=True, force_add=adds)
+            OmegaConf.update(config, given.key_or_group, given.value(), merge=True, force_add=adds)
         except (ConfigAttributeError, ConfigKeyError):
             found.append(OverrideProblem(override, *keys.told(override)))
         except Exception:  # its value is wrong, which hydra says in turn

@@ -76,19 +76,19 @@ class UnknownKeys:
     def _alike(self, key: str) -> str | None:
         """The setting that was probably meant: one of the same group, or of the same name if there is no such group."""
         group, _, name = key.rpartition(".")
-        settings = [other for other in self._known if not isinstance(self._node(other), DictConfig)]
-        siblings = {other.rpartition(".")[2]: other for other in settings if other.rpartition(".")[0] == group}
+        beside = (other for other in self._known if other.rpartition(".")[0] == group)
+        siblings = {other.rpartition(".")[2]: other for other in beside if self._is_setting(other)}
         if close := difflib.get_close_matches(name, siblings, n=1, cutoff=0.75):
             return siblings[close[0]]
         if group in self._known:
             return None
-        same_name = [other for other in settings if other.rpartition(".")[2] == name]
+        same_name = [other for other in self._known if other.rpartition(".")[2] == name and self._is_setting(other)]
         if len(same_name) == 1:
             return same_name[0]
         return next(iter(difflib.get_close_matches(key, same_name, n=1, cutoff=0.8)), None)
 
-    def _node(self, key: str) -> object:
-        return OmegaConf.select(self._stock, key, throw_on_resolution_failure=False)
+    def _is_setting(self, key: str) -> bool:
+        return not isinstance(OmegaConf.select(self._stock, key, throw_on_resolution_failure=False), DictConfig)
 
 
 def keys_of(config: DictConfig) -> Iterator[str]:
