@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from verl_hdpo.runs.log_to import log_to_option
+
 
 @click.command(short_help="What each algorithm would have rewarded in a dump of rollouts, and its defects.")
 @click.argument("where", metavar="DUMP", type=click.Path(path_type=Path))
@@ -13,9 +15,10 @@ import click
               help="Algorithms, with knobs in brackets.")  # fmt: skip
 @click.option("--columns", default="", metavar="MEANING=COLUMN,...",
               help="Of files of no known format: prompt=..., answer=..., reward=..., calls=...")  # fmt: skip
+@log_to_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
-def audit(ctx: click.Context, where: Path, algos: str, columns: str, as_json: bool) -> None:
+def audit(ctx: click.Context, where: Path, algos: str, columns: str, log_to: tuple[str, ...], as_json: bool) -> None:
     """Replay the rollouts in DUMP, a file or a folder, under each algorithm. Takes no GPU and trains nothing.
 
     \b
@@ -27,9 +30,11 @@ def audit(ctx: click.Context, where: Path, algos: str, columns: str, as_json: bo
     rows whose columns --columns names. Exit status: 1 if a defect was found, else 0; 2 on bad input.
     """
     from verl_hdpo.compare.audit import report, run
+    from verl_hdpo.evaluation.logged import log_report
     from verl_hdpo.runs.terminal import doing
 
     with doing(f"reading {where}"):
         found = run.audit(where, algos, columns)
     (report.print_json if as_json else report.print_audit)(found)
+    log_report(log_to, "audit", where.name, report.logged(found))
     ctx.exit(1 if found.defects else 0)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from verl_hdpo.compare.seeds import Seeds
+from verl_hdpo.runs.log_to import log_to_option
 from verl_hdpo.runs.verl_command import VerlCommand, cpu_option, needs_extra, verl_options
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def take_file(ctx: click.Context, parameter: click.Parameter, path: Path | None)
 @click.option("--stall-timeout", default=900.0, show_default=True, help="CPU: seconds without a step that end a run.")
 @click.option("--ray-jobs", metavar="URL", help="Run as Ray jobs, on the cluster with this dashboard.")
 @click.option("--at-once", type=click.IntRange(1), default=1, show_default=True, help="Ray jobs that go on at a time.")
+@log_to_option
 @click.option("--json", "as_json", is_flag=True, help="Print what summary.csv holds as JSON; progress goes to stderr.")
 @click.option("--dry-run", is_flag=True, help="Check the configs and print the commands.")
 @verl_options

@@ -9,6 +9,7 @@ import click
 
 from verl_hdpo.evaluation.record import DEFAULT_ARMS
 from verl_hdpo.evaluation.request import Request, read_arms, read_list, read_seeds
+from verl_hdpo.runs.log_to import log_to_option
 from verl_hdpo.runs.verl_command import VerlCommand, cpu_option, needs_extra, verl_options
 
 
@@ -41,6 +42,7 @@ from verl_hdpo.runs.verl_command import VerlCommand, cpu_option, needs_extra, ve
 @click.option("--concurrency", type=click.IntRange(1), default=32, show_default=True, help="Rollouts at a time.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("outputs/eval"),
               show_default=True, help="Folder of records and figures; given again, it goes on.")  # fmt: skip
+@log_to_option
 @click.option("--json", "as_json", is_flag=True, help="Print what figures.json holds, in place of tables.")
 @cpu_option("Serve")
 @verl_options

@@ -15,9 +15,10 @@ from verl_hdpo.compare.config_check import check_configs
 from verl_hdpo.compare.dashboard import Dashboard
 from verl_hdpo.compare.plan import PlannedRun, plan
 from verl_hdpo.compare.ray_jobs import RayJobs
-from verl_hdpo.compare.report import print_summary, summary, write_report
+from verl_hdpo.compare.report import logged, print_summary, summary, write_report
 from verl_hdpo.compare.runs import Logbook, as_ray_jobs, one_after_the_other
 from verl_hdpo.compare.variant import Variant, VariantError, parse_variants
+from verl_hdpo.evaluation.logged import log_report
 from verl_hdpo.runs.fingerprint import of_inputs
 from verl_hdpo.runs.terminal import say, show_json
 from verl_hdpo.runs.verl_command import LAUNCHER, VerlConfig
@@ -40,6 +41,7 @@ class Comparison:
     at_once: int
     dry_run: bool
     as_json: bool
+    log_to: Sequence[str]
     config: VerlConfig
     overrides: Sequence[str]
 
@@ -97,6 +99,7 @@ class Comparison:
             else:
                 print_summary(runs)
                 say(f"Report: {report}")
+            log_report(self.log_to, "compare", report.parent.name, logged(runs, report.parent))
         if failed:
             raise click.ClickException(
                 f"{len(failed)} of {len(todo)} runs failed: {', '.join(failed)}; the same command runs them again"

@@ -14,6 +14,7 @@ from verl_hdpo.compare.curves import at_end, before, table
 from verl_hdpo.compare.plan import PlannedRun
 from verl_hdpo.compare.plots import draw
 from verl_hdpo.runs import cpu_settings
+from verl_hdpo.runs.log_to import LoggedReport
 from verl_hdpo.runs.terminal import show_table
 from verl_hdpo.settings.algorithms import ALGORITHMS
 
@@ -103,6 +104,13 @@ def summary(planned: Sequence[PlannedRun]) -> list[dict]:
     """The rows of ``summary.csv``: where the runs that finished ended."""
     ended = at_end(table(run for run in planned if run.state == "finished"))
     return _summary(ended).reset_index().to_dict("records")
+
+
+def logged(planned: Sequence[PlannedRun], out: Path) -> LoggedReport:
+    """The summary and the pictures, for a logger."""
+    rows = summary(planned)
+    numbers = {f"{row['source']}/{row['variant']}/{row['metric']}": row["mean"] for row in rows}
+    return LoggedReport(numbers, {"summary": rows}, {path.stem: path for path in sorted(out.glob("*.png"))})
 
 
 def print_summary(planned: Sequence[PlannedRun]) -> None:

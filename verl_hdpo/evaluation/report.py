@@ -15,10 +15,12 @@ matplotlib.use("Agg")
 from matplotlib import pyplot
 
 from verl_hdpo.evaluation.estimate import Estimate
+from verl_hdpo.evaluation.logged import log_report
 from verl_hdpo.evaluation.record import Record
 from verl_hdpo.evaluation.request import Request
 from verl_hdpo.evaluation.side_by_side import Difference, joined, side_by_side
 from verl_hdpo.evaluation.tool_use import NO_RATES, TITLES, per_source
+from verl_hdpo.runs.log_to import LoggedReport
 from verl_hdpo.runs.terminal import json_text, say, show_json, show_table
 
 Figures = Mapping[str, Mapping[str, Estimate]]
@@ -52,6 +54,7 @@ def write_report(records: Mapping[str, Sequence[Record]], request: Request) -> N
     content = {**facts, "models": models, "differences": changes}
     figures.write_text(json_text(content))
     draw(models, picture)
+    log_report(request.log_to, "eval", out.name, logged(models, picture))
     if request.as_json:
         show_json(content)
         return
@@ -59,6 +62,18 @@ def write_report(records: Mapping[str, Sequence[Record]], request: Request) -> N
     for pair, found in changes.items():
         print_differences(pair, found)
     say(f"\nFigures: {figures}, {picture}; every rollout: records.jsonl beside them")
+
+
+def logged(models: Mapping[str, Figures], picture: Path) -> LoggedReport:
+    """The figures, for a logger."""
+    rows = [
+        {"model": label, "source": source, "figure": name, **vars(found)}
+        for label, figures in models.items()
+        for source, of_source in figures.items()
+        for name, found in of_source.items()
+    ]
+    numbers = {f"{row['model']}/{row['source']}/{row['figure']}": row["value"] for row in rows}
+    return LoggedReport(numbers, {"figures": rows}, {"figures": picture})
 
 
 def print_figures(models: Mapping[str, Figures]) -> None:

@@ -67,6 +67,7 @@ class Request:
     seeds: Sequence[int] = (0,)
     apis: Sequence[str] = ()
     as_json: bool = False
+    log_to: Sequence[str] = ()
 
     def each_model(self) -> list[Model]:
         """The models, each with its server.

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from verl_hdpo.compare.audit.run import ALL, Audit
 from verl_hdpo.compare.audit.summary import AlgorithmAudit, SourceAudit
 from verl_hdpo.compare.pricing.report import in_points
+from verl_hdpo.runs.log_to import LoggedReport
 from verl_hdpo.runs.terminal import say, show_json, show_table
 
 HEADS = ("algorithm", "up", "down", "against grpo", "needless down", "silent groups", "price of a call")
@@ -25,6 +26,25 @@ def print_json(found: Audit) -> None:
             price = row.pop("price")
             row["price_points"] = price if price is None else "inf" if math.isinf(price) else round(100 * price, 2)
     show_json(made)
+
+
+def logged(found: Audit) -> LoggedReport:
+    """What the audit counts, for a logger."""
+    rows = [
+        {"source": source.source, **dict(zip(HEADS, _row(row), strict=True))}
+        for source in found.sources
+        for row in source.algorithms
+    ]
+    defects = [{"source": one.source, "defect": one.kind, "rollouts": one.count} for one in found.defects]
+    numbers = {
+        f"{source.source}/{row.label}/{name}": float(value)
+        for source in found.sources
+        for row in source.algorithms
+        for name, value in (("up", row.up), ("down", row.down), ("against_grpo", row.against_grpo.count))
+    }
+    numbers |= {f"{source.source}/needless": float(source.needless.count) for source in found.sources}
+    numbers |= {f"{source.source}/missed": float(source.missed.count) for source in found.sources}
+    return LoggedReport(numbers, {"algorithms": rows, **({"defects": defects} if defects else {})})
 
 
 def print_audit(found: Audit) -> None:

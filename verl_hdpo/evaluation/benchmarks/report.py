@@ -14,12 +14,14 @@ from verl_hdpo.evaluation.benchmarks.catalogue import Benchmark
 from verl_hdpo.evaluation.benchmarks.decisions import in_words
 from verl_hdpo.evaluation.benchmarks.figures import TITLES, Spread, confusion, per_part, spread
 from verl_hdpo.evaluation.estimate import Estimate, share
+from verl_hdpo.evaluation.logged import log_report
 from verl_hdpo.evaluation.model import Model
 from verl_hdpo.evaluation.record import Record
 from verl_hdpo.evaluation.report import INTERVALS, cell, print_differences
 from verl_hdpo.evaluation.request import Request
 from verl_hdpo.evaluation.side_by_side import joined, side_by_side
 from verl_hdpo.evaluation.tool_use import LABELLED
+from verl_hdpo.runs.log_to import LoggedReport
 from verl_hdpo.runs.terminal import json_text, say, show_json, show_table
 
 OWN_TEMPLATE = "own template"
@@ -74,6 +76,7 @@ def write_report(found: Found, request: Request) -> None:
         content["benchmarks"][benchmark.name] = {**about, "models": models, "differences": changes}
     path = request.out / "benchmarks.json"
     path.write_text(json_text(content))
+    log_report(request.log_to, "eval", request.out.name, _logged(content["benchmarks"]))
     if request.as_json:
         show_json(content)
         return
@@ -81,6 +84,20 @@ def write_report(found: Found, request: Request) -> None:
         part()
     say(f"\n{INTERVALS}")
     say(f"Figures: {path}; every answer: records.jsonl in the folders beside it")
+
+
+def _logged(benchmarks: Mapping[str, Any]) -> LoggedReport:
+    rows = [
+        {"benchmark": name, "model": label, "part": part, "figure": figure, **vars(found)}
+        for name, about in benchmarks.items()
+        for label, model in about["models"].items()
+        for part, figures in model["figures"].items()
+        for figure, found in figures.items()
+    ]
+    numbers = {
+        "/".join(str(row[key]) for key in ("benchmark", "model", "part", "figure")): row["value"] for row in rows
+    }
+    return LoggedReport(numbers, {"benchmarks": rows})
 
 
 def _of_model(benchmark: Benchmark, answers: Answers) -> dict[str, Any]:
