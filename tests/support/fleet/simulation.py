@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
 from collections import Counter
@@ -67,7 +68,12 @@ class Comeback:
 def simulate(plan: Plan) -> dict[str, Any]:
     """Run it in virtual time."""
     os.environ[TOKEN_ENV] = TOKEN
-    return virtual_time.run(_simulate(plan))
+    before = gc.get_threshold()
+    gc.set_threshold(100_000, 20, 100)  # there are millions of objects, and few of them are garbage
+    try:
+        return virtual_time.run(_simulate(plan))
+    finally:
+        gc.set_threshold(*before)
 
 
 async def _simulate(plan: Plan) -> dict[str, Any]:

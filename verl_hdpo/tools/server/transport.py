@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 
 import httpx
 import tenacity
@@ -45,13 +46,9 @@ class Transport:
     """
 
     def __init__(self, token: str, reconnect_seconds: float, network: httpx.AsyncBaseTransport | None = None):
-        self._reconnect_seconds = reconnect_seconds
-        self._http = httpx.AsyncClient(
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS, pool=None),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
-            transport=network,
-        )
+        self._token, self._reconnect_seconds, self._network = token, reconnect_seconds, network
+        self._clients: dict[str, httpx.AsyncClient] = {}
+        self._certificates: ssl.SSLContext | None = None
 
     async def request(self, method: str, url: str, content: bytes | None = None) -> httpx.Response:
         """The response, 200 or 202; a request has the same effect however often it arrives.
@@ -86,7 +83,7 @@ class Transport:
             SessionLost, ToolUnavailable: it may not.
         """
         try:
-            response = await self._http.request(method, url, content=content)
+            response = await self._client_of(url).request(method, url, content=content)
         except httpx.InvalidURL as error:
             raise ToolUnavailable(f"{url} is no URL: {error}") from None
         except httpx.UnsupportedProtocol as error:
@@ -106,6 +103,21 @@ class Transport:
         if status >= 500:
             raise Unreachable(said)
         raise ToolUnavailable(f"the tool server refuses the request: {said}")
+
+    def _client_of(self, url: str) -> httpx.AsyncClient:
+        """One for each server: of thousands of requests in one pool, each looks at all others' connections."""
+        server = "/".join(url.split("/", 3)[:3]) if self._network is None else ""
+        if server not in self._clients:
+            if self._certificates is None:
+                self._certificates = httpx.create_ssl_context()  # takes longest, and is the same for all
+            self._clients[server] = httpx.AsyncClient(
+                headers={"Authorization": f"Bearer {self._token}"},
+                timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS, pool=None),
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
+                verify=self._certificates,
+                transport=self._network,
+            )
+        return self._clients[server]
 
 
 def _origin(url: str) -> str:
