@@ -340,6 +340,13 @@ def test_kv_batch_meta_has_the_fields_we_use():
     assert meta.extra_info == {}
 
 
+def test_what_tools_answer_is_merged_by_one_method():
+    """Extended in adapters/agent_loop.py: 0.9.1 has the first, 0.9.0 the second."""
+    loop, names = resolve(f"{TOOL_LOOP}:ToolAgentLoop"), ("ct_merge_context_msg", "ct_merge_non_assistant_msg")
+    (found,) = [getattr(loop, name) for name in names if hasattr(loop, name)]
+    assert [*inspect.signature(found).parameters][1:3] == ["previous_messages", "updated_messages"]
+
+
 def test_the_tool_loop_has_the_attributes_we_use():
     from verl.experimental.agent_loop.tool_agent_loop import AgentData
 

@@ -167,9 +167,17 @@ class HDPOToolAgentLoop(ToolAgentLoop):
     async def ct_merge_context_msg(
         self, previous_messages: list[dict], updated_messages: list[dict], *args: Any, **kwargs: Any
     ) -> Any:
-        if self._by_user:
-            previous_messages, updated_messages = map(observed_by_user, (previous_messages, updated_messages))
-        return await super().ct_merge_context_msg(previous_messages, updated_messages, *args, **kwargs)
+        messages = self._as_observed(previous_messages, updated_messages)
+        return await super().ct_merge_context_msg(*messages, *args, **kwargs)
+
+    async def ct_merge_non_assistant_msg(  # what verl 0.9.0 calls it
+        self, previous_messages: list[dict], updated_messages: list[dict], *args: Any, **kwargs: Any
+    ) -> Any:
+        messages = self._as_observed(previous_messages, updated_messages)
+        return await super().ct_merge_non_assistant_msg(*messages, *args, **kwargs)
+
+    def _as_observed(self, *messages: list[dict]) -> list[list[dict]]:
+        return [observed_by_user(one) for one in messages] if self._by_user else [*messages]
 
     async def _call_tool(
         self, tool_call: FunctionCall, tools_kwargs: dict[str, Any], agent_data: AgentData
