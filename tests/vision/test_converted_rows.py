@@ -14,9 +14,9 @@ from omegaconf import OmegaConf
 from PIL import Image
 from verl.utils.dataset.multiturn_sft_dataset import MultiTurnSFTDataset
 
-from verl_hdpo.datasets.convert import convert
-from verl_hdpo.datasets.rl_rows import RlForm
-from verl_hdpo.datasets.sft_rows import SftForm
+from verl_hdpo.evaluation.datasets.convert import convert
+from verl_hdpo.evaluation.datasets.rl_rows import RlForm
+from verl_hdpo.evaluation.datasets.sft_rows import SftForm
 
 ROWS = 250
 FORMS = {"rl": RlForm(mend=True), "sft": SftForm(mend=True)}

@@ -50,8 +50,8 @@ def rl(sources: tuple[Path, ...], out: Path, split: str, bad_rows: Any, system: 
     Rows may be verl's, or question, image and answer. Images: bytes, base64, paths from the file's folder, PIL.
     """
     with needs_extra("tools"):
-        from verl_hdpo.datasets.convert import convert
-        from verl_hdpo.datasets.rl_rows import RlForm
+        from verl_hdpo.evaluation.datasets.convert import convert
+        from verl_hdpo.evaluation.datasets.rl_rows import RlForm
         from verl_hdpo.runs.terminal import say_each
     made = RlForm(system=system.read_text().strip() if system else "", **form)
     say_each(f"converting to {out}", convert(sources, out, made, bad_rows, split))
@@ -68,7 +68,7 @@ def sft(sources: tuple[Path, ...], out: Path, split: str, bad_rows: Any, **form:
         verl-hdpo convert sft metis_cold_start/ --out cold_start.parquet --bad-rows skip --mend
     """
     with needs_extra("tools"):
-        from verl_hdpo.datasets.convert import convert
-        from verl_hdpo.datasets.sft_rows import SftForm
+        from verl_hdpo.evaluation.datasets.convert import convert
+        from verl_hdpo.evaluation.datasets.sft_rows import SftForm
         from verl_hdpo.runs.terminal import say_each
     say_each(f"converting to {out}", convert(sources, out, SftForm(**form), bad_rows, split))

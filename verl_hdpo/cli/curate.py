@@ -42,8 +42,8 @@ def curate(
     if api_key_env and api_key_env not in os.environ:
         raise click.UsageError(f"--api-key-env: the environment has no variable {api_key_env}")
     with needs_extra("tools"):
-        from verl_hdpo.datasets.curation.run import curate
-    from verl_hdpo.datasets.curation.checks import checks
+        from verl_hdpo.evaluation.datasets.curation.run import curate
+    from verl_hdpo.evaluation.datasets.curation.checks import checks
     from verl_hdpo.runs.terminal import say_each
 
     key = os.environ.get(api_key_env) if api_key_env else None

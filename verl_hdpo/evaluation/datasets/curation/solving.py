@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from verl_hdpo.datasets.curation.chat import Chat, NoReply, with_images
-from verl_hdpo.datasets.curation.trajectory import Trajectory
-from verl_hdpo.datasets.curation.verdict import Verdict
+from verl_hdpo.evaluation.datasets.curation.chat import Chat, NoReply, with_images
+from verl_hdpo.evaluation.datasets.curation.trajectory import Trajectory
+from verl_hdpo.evaluation.datasets.curation.verdict import Verdict
 from verl_hdpo.grading.extract import extract_answer
 from verl_hdpo.grading.question import Question
 from verl_hdpo.grading.rules import RuleChecker

@@ -9,9 +9,9 @@ from typing import Literal, Protocol
 
 import pyarrow
 
-from verl_hdpo.datasets.converted import Converted
-from verl_hdpo.datasets.parquet_parts import ParquetParts
-from verl_hdpo.datasets.records import Record, records_of
+from verl_hdpo.evaluation.datasets.converted import Converted
+from verl_hdpo.evaluation.datasets.parquet_parts import ParquetParts
+from verl_hdpo.evaluation.datasets.records import Record, records_of
 from verl_hdpo.runs.problem_rows import ProblemRows
 
 BadRows = Literal["refuse", "skip"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from verl_hdpo.datasets.curation.chat import Chat
-from verl_hdpo.datasets.curation.reexecution import Reexecution
-from verl_hdpo.datasets.curation.relevance import Relevance
-from verl_hdpo.datasets.curation.solving import Solving
-from verl_hdpo.datasets.curation.verdict import Check
+from verl_hdpo.evaluation.datasets.curation.chat import Chat
+from verl_hdpo.evaluation.datasets.curation.reexecution import Reexecution
+from verl_hdpo.evaluation.datasets.curation.relevance import Relevance
+from verl_hdpo.evaluation.datasets.curation.solving import Solving
+from verl_hdpo.evaluation.datasets.curation.verdict import Check
 from verl_hdpo.tools.sandbox.settings import PythonSettings
 
 

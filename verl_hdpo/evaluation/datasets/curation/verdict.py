@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from verl_hdpo.datasets.curation.trajectory import Trajectory
+from verl_hdpo.evaluation.datasets.curation.trajectory import Trajectory
 
 
 @dataclass(frozen=True)

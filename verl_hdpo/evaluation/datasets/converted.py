@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from verl_hdpo.datasets.image_forms import verl_image
-from verl_hdpo.datasets.mended import mended
+from verl_hdpo.evaluation.datasets.image_forms import verl_image
+from verl_hdpo.evaluation.datasets.mended import mended
 from verl_hdpo.runs.row_images import RowProblem, row_image_problems
 
 

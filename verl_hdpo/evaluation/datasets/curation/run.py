@@ -11,9 +11,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from verl_hdpo.datasets.curation.trajectory import Trajectory
-from verl_hdpo.datasets.curation.verdict import Check, Verdict
-from verl_hdpo.datasets.parquet_parts import ParquetParts
+from verl_hdpo.evaluation.datasets.curation.trajectory import Trajectory
+from verl_hdpo.evaluation.datasets.curation.verdict import Check, Verdict
+from verl_hdpo.evaluation.datasets.parquet_parts import ParquetParts
 from verl_hdpo.runs.rows import read_rows
 
 SAMPLES = 3

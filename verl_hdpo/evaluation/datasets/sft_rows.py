@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from verl_hdpo.datasets.converted import Converted, bad
-from verl_hdpo.datasets.messages import NotMessages, read_messages
-from verl_hdpo.datasets.records import Record
+from verl_hdpo.evaluation.datasets.converted import Converted, bad
+from verl_hdpo.evaluation.datasets.messages import NotMessages, read_messages
+from verl_hdpo.evaluation.datasets.records import Record
 from verl_hdpo.runs.row_images import RowProblem
 
 MESSAGES = ("messages", "conversations", "conversation")

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from PIL import Image
 
-from verl_hdpo.datasets.curation.trajectory import Step, Trajectory
-from verl_hdpo.datasets.curation.verdict import KEEP, Verdict
+from verl_hdpo.evaluation.datasets.curation.trajectory import Step, Trajectory
+from verl_hdpo.evaluation.datasets.curation.verdict import KEEP, Verdict
 from verl_hdpo.tools.failures import ToolUnavailable
 from verl_hdpo.tools.sandbox.display import pixels_of_image
 from verl_hdpo.tools.sandbox.frames import Pixels

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 
-from verl_hdpo.datasets.curation.chat import Chat, NoReply, with_images
-from verl_hdpo.datasets.curation.trajectory import Trajectory
-from verl_hdpo.datasets.curation.verdict import Verdict
+from verl_hdpo.evaluation.datasets.curation.chat import Chat, NoReply, with_images
+from verl_hdpo.evaluation.datasets.curation.trajectory import Trajectory
+from verl_hdpo.evaluation.datasets.curation.verdict import Verdict
 
 ASK = """\
 You are shown a question, and how a model answered it with tools, as data in JSON. Judge how it went about it, not you:

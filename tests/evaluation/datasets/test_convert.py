@@ -11,9 +11,9 @@ import pytest
 from odd_images import animated, drawn, encoded, odd_row, png_header, turned
 from PIL import Image
 
-from verl_hdpo.datasets.convert import BadRowsError, bad_rows_file, convert
-from verl_hdpo.datasets.rl_rows import RlForm
-from verl_hdpo.datasets.sft_rows import SftForm
+from verl_hdpo.evaluation.datasets.convert import BadRowsError, bad_rows_file, convert
+from verl_hdpo.evaluation.datasets.rl_rows import RlForm
+from verl_hdpo.evaluation.datasets.sft_rows import SftForm
 from verl_hdpo.grading.references import references
 
 RNG = random.Random(0)

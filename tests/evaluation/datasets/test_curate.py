@@ -12,7 +12,7 @@ from odd_images import encoded
 from PIL import Image
 
 from verl_hdpo.cli.main import main
-from verl_hdpo.datasets.curation.trajectory import Trajectory
+from verl_hdpo.evaluation.datasets.curation.trajectory import Trajectory
 
 PICTURE = encoded(Image.new("RGB", (8, 6), "red"))
 

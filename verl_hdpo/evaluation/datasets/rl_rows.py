@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from verl_hdpo.datasets.converted import Converted, bad
-from verl_hdpo.datasets.messages import NotMessages, read_messages
-from verl_hdpo.datasets.records import Record
+from verl_hdpo.evaluation.datasets.converted import Converted, bad
+from verl_hdpo.evaluation.datasets.messages import NotMessages, read_messages
+from verl_hdpo.evaluation.datasets.records import Record
 from verl_hdpo.runs.row_images import PLACEHOLDER
 
 QUESTION = ("question", "query", "problem", "text", "instruction")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy
 from PIL import Image, ImageOps
 
-from verl_hdpo.datasets.image_forms import as_png
+from verl_hdpo.evaluation.datasets.image_forms import as_png
 
 ORIENTATION = 0x0112
 
