@@ -9,6 +9,8 @@ from typing import Any
 
 from questions import KINDS
 
+from verl_hdpo.runs.palette import colours
+
 LABELS = {"not_needed": "needs no tool", "needed": "needs the tool"}
 
 
@@ -84,7 +86,7 @@ def plot(path: Path, algo: str, progress: Progress, beside: Mapping[str, Any] | 
 
     figure, panels = pyplot.subplots(1, 2, figsize=(10, 4), sharex=True)
     for panel, what, title in zip(panels, ("tool_rate", "accuracy"), ("tool-use rate", "accuracy"), strict=True):
-        for kind, colour in zip(KINDS, ("tab:blue", "tab:orange"), strict=True):
+        for kind, colour in zip(KINDS, colours(KINDS).values(), strict=True):
             points = [(row["step"], row[f"{what}_{kind}"]) for row in progress.curves if f"{what}_{kind}" in row]
             if points:
                 panel.plot(*zip(*points, strict=True), color=colour, label=LABELS[kind])

@@ -15,8 +15,9 @@ from typing import Any
 from questions import KINDS
 from report import LABELS
 
+from verl_hdpo.runs.palette import colours
+
 ALGOS = ("hdpo", "grpo")
-COLOURS = {"hdpo": "tab:blue", "grpo": "tab:gray"}
 
 Summaries = dict[str, list[dict[str, Any]]]
 
@@ -69,7 +70,7 @@ def picture(path: Path, summaries: Summaries) -> None:
             for number, run in enumerate(summaries.get(algo, [])):
                 rates = [(row["step"], row[f"tool_rate_{kind}"]) for row in run["curves"] if f"tool_rate_{kind}" in row]
                 steps, values = zip(*rates, strict=True)
-                panel.plot(steps, values, color=COLOURS[algo], alpha=0.7, label=None if number else algo)
+                panel.plot(steps, values, color=colours(ALGOS)[algo], alpha=0.7, label=None if number else algo)
         panel.set(title=f"question {LABELS[kind]}", xlabel="training step", ylim=(-0.03, 1.03))
         panel.grid(alpha=0.3)
     panels[0].set_ylabel("share of answers that\ncalled the tool")

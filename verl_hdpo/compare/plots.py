@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import cycle
+from collections.abc import Iterable
+from io import StringIO
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import matplotlib
 import pandas
@@ -12,10 +15,10 @@ matplotlib.use("Agg")
 from matplotlib import pyplot
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from verl_hdpo.compare.curves import ALL, at_end
+from verl_hdpo.runs.palette import colours
 
 matplotlib.rcParams["text.parse_math"] = False  # labels are the user's, and a $ in them is a $
 RATES = {"accuracy": "accuracy", "tool_use_rate": "tool-use rate"}
@@ -24,8 +27,8 @@ LABEL_INCHES, HANDLE_INCHES = 0.085, 0.7
 """About what a character of the legend takes, and the line beside a label."""
 
 
-def draw(curves: pandas.DataFrame, folder: Path) -> dict[str, Path]:
-    """All pictures, by what is to be said below them."""
+def draw(curves: pandas.DataFrame, folder: Path) -> dict[str, str]:
+    """All pictures as SVG, by what is to be said below them; each is also left in ``folder`` as a PNG."""
     folder.mkdir(parents=True, exist_ok=True)
     many = curves.groupby("variant").seed.nunique().max() > 1
     spread = "Line: mean over seeds; band: least to greatest." if many else "One seed of each."
@@ -39,8 +42,8 @@ def draw(curves: pandas.DataFrame, folder: Path) -> dict[str, Path]:
     drawn = {}
     for name, (picture, caption) in pictures.items():
         figure = picture(curves)
-        drawn[caption] = folder / f"{name}.png"
-        figure.savefig(drawn[caption], dpi=DPI)
+        figure.savefig(folder / f"{name}.png", dpi=DPI)
+        drawn[caption] = _svg(figure, name)
         pyplot.close(figure)
     return drawn
 
@@ -60,8 +63,14 @@ def over_steps(curves: pandas.DataFrame) -> Figure:
                     steps = seeds.mean().index
                     panel.plot(steps, seeds.mean(), color=colour, label=variant)
                     panel.fill_between(steps, seeds.min(), seeds.max(), color=colour, alpha=0.15, linewidth=0)
+                    _hover(panel, steps, seeds.mean(), (
+                        f"{variant}, step {step}: {title} {mean:.1%} ({low:.1%} to {high:.1%})"
+                        for step, mean, low, high in zip(steps, seeds.mean(), seeds.min(), seeds.max(), strict=True)
+                    ))  # fmt: skip
                 marks = own[own.phase == "validation"].groupby("step").value.mean()
                 panel.plot(marks.index, marks, "o", color=colour, markersize=4, label=variant)
+                told = (f"{variant}, validation at step {step}: {title} {mean:.1%}" for step, mean in marks.items())
+                _hover(panel, marks.index, marks, told)
             panel.set(title=f"{title}, {source}", ylim=(-0.03, 1.03))
             panel.grid(alpha=0.3)
             if row == len(RATES) - 1:
@@ -83,6 +92,10 @@ def accuracy_against_calls(curves: pandas.DataFrame) -> Figure:
                 continue
             own = points.loc[variant].reindex(columns=["calls", "accuracy"])
             panel.plot(own.calls, own.accuracy, "o", color=colour, markersize=4, alpha=0.6)
+            seen = own.dropna()
+            told = (f"{variant}, seed {seed}: accuracy {row.accuracy:.1%}, {row.calls:.2f} calls" for seed, row in
+                    seen.iterrows())  # fmt: skip
+            _hover(panel, seen.calls, seen.accuracy, told)
             panel.plot(own.calls.mean(), own.accuracy.mean(), "o", color=colour, markersize=10, label=variant)
         panel.set(title=source, xlabel="tool calls per answer", ylabel="accuracy")
         panel.grid(alpha=0.3)
@@ -99,6 +112,8 @@ def wall_time(curves: pandas.DataFrame) -> Figure:
         if own is not None:
             axes.barh(variant, own.mean() / 60, color=colour, alpha=0.6)
             axes.plot(own / 60, [variant] * len(own), "o", color=colour, markersize=4)
+            told = (f"{variant}, seed {seed}: {seconds / 60:.1f} minutes" for seed, seconds in own.items())
+            _hover(axes, own / 60, [variant] * len(own), told)
     axes.invert_yaxis()
     axes.set(xlabel="minutes", xlim=(0, None))
     axes.grid(axis="x", alpha=0.3)
@@ -111,9 +126,24 @@ def _sources(curves: pandas.DataFrame) -> list[str]:
     return sorted(found) or [ALL]
 
 
+def _hover(panel: Axes, x: Iterable[Any], y: Iterable[Any], texts: Iterable[str]) -> None:
+    """Marks that are not seen, each with a text that the page shows where one is pointed at."""
+    marks = panel.scatter(list(x), list(y), s=60, alpha=0.01, zorder=9)
+    marks.set_urls([f"#{quote(text)}" for text in texts])
+
+
+def _svg(figure: Figure, name: str) -> str:
+    """The picture as an element of a page; its ids differ from those of others."""
+    out = StringIO()
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        figure.savefig(out, format="svg", metadata=nothing)
+    text = out.getvalue()
+    return text[text.index("<svg") :]
+
+
 def _colours(curves: pandas.DataFrame) -> dict[str, str]:
-    palette = matplotlib.color_sequences["tab10" if curves.variant.nunique() <= 10 else "tab20"]
-    return {name: to_hex(colour) for name, colour in zip(curves.variant.unique(), cycle(palette), strict=False)}
+    return colours(curves.variant.unique())
 
 
 def _panels(rows: int, columns: int, **kwargs) -> tuple[Figure, list[list[Axes]]]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import shlex
 from collections.abc import Iterator, Sequence
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import pandas
@@ -13,48 +14,17 @@ import pandas
 from verl_hdpo.compare.curves import at_end, before, table
 from verl_hdpo.compare.plan import PlannedRun
 from verl_hdpo.compare.plots import draw
+from verl_hdpo.compare.verdict import Verdict, verdicts
 from verl_hdpo.runs import cpu_settings
 from verl_hdpo.runs.log_to import LoggedReport
-from verl_hdpo.runs.terminal import show_table
+from verl_hdpo.runs.palette import colours
+from verl_hdpo.runs.terminal import say, show_table
 from verl_hdpo.settings.algorithms import ALGORITHMS
 
+BEFORE = "before training"
 COLUMNS = {"accuracy": "accuracy, %", "tool_use_rate": "tool use, %", "calls": "calls per answer"}
 
-_PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<title>{{ title }}</title>
-<style>
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; margin: 1rem 0; }
-th, td { padding: .25rem .7rem; border-bottom: 1px solid #ddd; text-align: left; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; }
-img { max-width: 100%; }
-figure { margin: 2rem 0; }
-figcaption { color: #555; }
-pre { white-space: pre-wrap; background: #f6f6f6; padding: .7rem; }
-</style>
-<h1>{{ title }}</h1>
-<p>{{ finished }} of {{ planned }} runs.{% for note in notes %} {{ note }}{% endfor %}</p>
-<h2>At the end</h2>
-<p>{{ where }}. Mean over seeds, and least to greatest.</p>
-<table>
-<tr><th>data source</th><th>algorithm</th><th>seeds</th>{% for name in columns %}<th>{{ name }}</th>{% endfor %}</tr>
-{% for row in rows %}<tr><td>{{ row.source }}</td><td>{{ row.variant }}</td><td>{{ row.seeds }}</td>
-{% for cell in row.cells %}<td class="number">{{ cell }}</td>{% endfor %}</tr>
-{% endfor %}</table>
-{% for caption, image in pictures.items() %}
-<figure><img alt="{{ caption }}" src="data:image/png;base64,{{ image }}"><figcaption>{{ caption }}</figcaption></figure>
-{% endfor %}
-<h2>How each run was made</h2>
-{% for made in made_with %}<p>{{ made }}.</p>
-{% endfor %}
-{% if on_cpu %}<p>On the CPU: before these the overrides of {{ cpu_settings }}, and its environment.</p>{% endif %}
-{% for run, command in commands.items() %}
-<details><summary>{{ run }}</summary><pre>{{ command }}</pre></details>
-{% endfor %}
-</html>
-"""
+ASSETS = files("verl_hdpo.compare") / "assets"
 
 
 def write_report(
@@ -69,19 +39,24 @@ def write_report(
     curves, facts = table(runs), [run.facts() for run in runs]
     ended, started = at_end(curves), before(curves)
     curves.to_csv(out / "metrics.csv", index=False)
-    _summary(ended).to_csv(out / "summary.csv")
-    pictures = {caption: base64.b64encode(path.read_bytes()).decode() for caption, path in draw(curves, out).items()}
+    numbers = _summary(ended)
+    numbers.to_csv(out / "summary.csv")
+    found = verdicts(numbers)
     validated = (ended.phase == "validation").all()
-    page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(_PAGE)
+    page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(_asset("html"))
     text = page.render(
         title=title,
         finished=len(runs),
         planned=len(planned),
         notes=[*notes, *_unknown_trained_on(runs, curves)],
         where="The last validation" if validated else "The last tenth of the training steps",
-        columns=list(COLUMNS.values()),
-        rows=_rows(ended, [variant for variant in curves.variant.unique()], started),
-        pictures=pictures,
+        heads=["data source", "algorithm", "seeds", *COLUMNS.values()],
+        rows=_marked(_rows(ended, list(curves.variant.unique()), started), found),
+        verdicts=found,
+        colours=colours([*curves.variant.unique(), BEFORE]),
+        style=_asset("css"),
+        script=_asset("js"),
+        pictures=draw(curves, out),
         made_with=sorted({", ".join(f"{k} {v}" for k, v in f["made_with"].items()) for f in facts if "made_with" in f}),
         on_cpu=any(run.cpu for run in runs),
         cpu_settings=cpu_settings.__name__,
@@ -118,9 +93,13 @@ def print_summary(planned: Sequence[PlannedRun]) -> None:
     curves = table(run for run in planned if run.state == "finished")
     rows = _rows(at_end(curves), list(curves.variant.unique()), before(curves))
     heads = ["data source", "algorithm", "seeds", *COLUMNS.values()]
-    show_table(
-        heads, [[row["source"], row["variant"], str(row["seeds"]), *row["cells"]] for row in rows], left=heads[1:2]
-    )
+    for verdict in verdicts(_summary(at_end(curves))):
+        say(verdict.words, "bold")
+    say("")
+    cells = [
+        [row["source"], row["variant"], str(row["seeds"]), *(cell["text"] for cell in row["cells"])] for row in rows
+    ]
+    show_table(heads, cells, left=heads[1:2])
 
 
 def _summary(ended: pandas.DataFrame) -> pandas.DataFrame:
@@ -132,7 +111,7 @@ def _rows(ended: pandas.DataFrame, variants: Sequence[str], started: pandas.Data
     for source in sorted(ended.source.unique()):
         own = started[started.source == source]
         if len(own):
-            rows.append({"source": source, "variant": "before training", "seeds": own.seed.nunique(),
+            rows.append({"source": source, "variant": BEFORE, "seeds": own.seed.nunique(),
                          "cells": _cells(own)})  # fmt: skip
         for variant in variants:
             own = ended[(ended.source == source) & (ended.variant == variant)]
@@ -141,12 +120,29 @@ def _rows(ended: pandas.DataFrame, variants: Sequence[str], started: pandas.Data
     return rows
 
 
-def _cells(own: pandas.DataFrame) -> list[str]:
+def _cells(own: pandas.DataFrame) -> list[dict[str, Any]]:
+    """Of each column what to show, what to sort by, and its metric."""
     cells = []
     for metric, title in COLUMNS.items():
         values = own[own.metric == metric].value * (100 if title.endswith("%") else 1)
         digits = 1 if title.endswith("%") else 2
         one = f"{values.mean():.{digits}f}"
         several = f"{one} ({values.min():.{digits}f} to {values.max():.{digits}f})"
-        cells.append("-" if values.empty else several if own.seed.nunique() > 1 else one)
+        text = "-" if values.empty else several if own.seed.nunique() > 1 else one
+        cells.append({"metric": metric, "text": text, "value": "" if values.empty else values.mean(), "best": False})
     return cells
+
+
+def _marked(rows: list[dict], found: Sequence[Verdict]) -> list[dict]:
+    """The rows with their best cells marked."""
+    by_source = {verdict.source: verdict for verdict in found}
+    for row in rows:
+        if verdict := by_source.get(row["source"]):
+            best = {"accuracy": verdict.accurate, "calls": verdict.thrifty}
+            for cell in row["cells"]:
+                cell["best"] = row["variant"] in best.get(cell["metric"], ())
+    return rows
+
+
+def _asset(kind: str) -> str:
+    return (ASSETS / f"report.{kind}").read_text(encoding="utf-8")

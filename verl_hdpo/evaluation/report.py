@@ -21,6 +21,7 @@ from verl_hdpo.evaluation.request import Request
 from verl_hdpo.evaluation.side_by_side import Difference, joined, side_by_side
 from verl_hdpo.evaluation.tool_use import NO_RATES, TITLES, per_source
 from verl_hdpo.runs.log_to import LoggedReport
+from verl_hdpo.runs.palette import colours
 from verl_hdpo.runs.terminal import json_text, say, show_json, show_table
 
 Figures = Mapping[str, Mapping[str, Estimate]]
@@ -107,12 +108,21 @@ def draw(models: Mapping[str, Figures], path: Path) -> None:
     size = (4.2 * len(sources) + 2, 0.8 + 0.5 * len(DRAWN))
     figure, panels = pyplot.subplots(1, len(sources), figsize=size, squeeze=False, sharey=True, layout="constrained")
     for panel, source in zip(panels[0], sources, strict=True):
+        palette = colours(models)
         for number, (label, figures) in enumerate(models.items()):
             offset = 0.18 * (number - (len(models) - 1) / 2)
             found = [(i, figures[source][name]) for i, name in enumerate(DRAWN) if name in figures.get(source, {})]
             values = [e.value for _, e in found]
             errors = [[e.value - e.low for _, e in found], [e.high - e.value for _, e in found]]
-            panel.errorbar(values, [i + offset for i, _ in found], xerr=errors, fmt="o", capsize=3, label=label)
+            panel.errorbar(
+                values,
+                [i + offset for i, _ in found],
+                xerr=errors,
+                fmt="o",
+                capsize=3,
+                label=label,
+                color=palette[label],
+            )
         panel.set(title=source, xlim=(-0.03, 1.03))
         panel.set_yticks(range(len(DRAWN)), [TITLES[name] for name in DRAWN])
         panel.grid(axis="x", alpha=0.3)
