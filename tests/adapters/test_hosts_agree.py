@@ -24,6 +24,7 @@ from verl.workers.utils.padding import left_right_2_no_padding
 from verl_hdpo.adapters import classic_trainer
 from verl_hdpo.adapters.advantage_step import AdvantageStep
 from verl_hdpo.adapters.classic_trainer import ClassicTrainer
+from verl_hdpo.adapters.rollout_notes import RolloutNotes
 from verl_hdpo.adapters.run_settings import run_settings
 from verl_hdpo.algorithm.estimators import ESTIMATORS
 from verl_hdpo.outcomes.decision_spans import DECISION_SPANS_KEY
@@ -56,7 +57,7 @@ def classic_trainer_of(config):
     trainer = object.__new__(ClassicTrainer if settings else RayPPOTrainer)
     trainer.config, trainer.use_critic = config, False
     trainer.hdpo = AdvantageStep(settings, config) if settings else None
-    trainer._begun, trainer._metrics = None, {}
+    trainer._begun, trainer._metrics, trainer.notes = None, {}, RolloutNotes(config)
     trainer.actor_rollout_wg = SimpleNamespace(_dispatch_info={"actor": [0]})
     return trainer
 

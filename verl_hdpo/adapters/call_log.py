@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
-from verl.experimental.agent_loop.tool_agent_loop import AgentData
-from verl.experimental.agent_loop.tool_parser import FunctionCall
 
 from verl_hdpo.adapters.thumbnail import thumbnail
 from verl_hdpo.outcomes.sidecar import CallNote
+
+if TYPE_CHECKING:  # imported here, they would import adapters/agent_loop.py, which imports this module
+    from verl.experimental.agent_loop.tool_agent_loop import AgentData
+    from verl.experimental.agent_loop.tool_parser import FunctionCall
 
 CALL_LOG_KEY = "tool_call_log"
 """Where the agent loop leaves the log in ``AgentLoopOutput.extra_fields``."""

@@ -11,17 +11,21 @@ import functools
 from collections.abc import Callable
 from contextlib import nullcontext
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from omegaconf import DictConfig
 from verl import DataProto
 from verl.trainer.ppo.ray_trainer import RayPPOTrainer
+from verl.utils.debug import marked_timer
 
 from verl_hdpo.adapters.advantage_step import AdvantageStep, name_channels
 from verl_hdpo.adapters.check import check_run
 from verl_hdpo.adapters.padded_batch import PaddedBatch
+from verl_hdpo.adapters.rollout_notes import RolloutNotes
 from verl_hdpo.adapters.validation import validation_metrics
+from verl_hdpo.outcomes.sidecar import sidecar_path, write_notes
 
 _host: ContextVar[ClassicTrainer | None] = ContextVar("hdpo_classic_trainer", default=None)
 """The trainer that is in ``fit``."""
@@ -54,6 +58,7 @@ class ClassicTrainer(RayPPOTrainer):
         self._begun: dict[str, float] | None = None
         """Metrics of the batch whose outcomes were read, and whose advantages are not computed yet."""
         self._metrics: dict[str, float] = {}
+        self.notes = RolloutNotes(config)
         super().__init__(config, *args, **kwargs)
 
     def init_workers(self) -> None:
@@ -94,6 +99,7 @@ class ClassicTrainer(RayPPOTrainer):
             lambda: self._get_dp_size(self.actor_rollout_wg, "actor"),
         )
         self._metrics, self._begun = self._begun | found, None
+        self.notes.add(PaddedBatch(data).keys(), self.hdpo.last, self.hdpo.last_scores)
         return data
 
     def _update_actor(self, batch: DataProto) -> DataProto:
@@ -113,6 +119,21 @@ class ClassicTrainer(RayPPOTrainer):
     def _save_checkpoint(self) -> None:
         with self.hdpo.saving(self.global_steps) if self.hdpo else nullcontext():
             super()._save_checkpoint()
+
+    def _log_rollout_data(
+        self, batch: DataProto, reward_extra_infos_dict: dict, timing_raw: dict, rollout_data_dir: str
+    ) -> None:
+        """verl's dump with a key in each line, and beside it what ``verl-hdpo look`` shows by that key."""
+        if self.hdpo is None:
+            super()._log_rollout_data(batch, reward_extra_infos_dict, timing_raw, rollout_data_dir)
+            return
+        padded = PaddedBatch(batch)
+        columns = {**reward_extra_infos_dict, "uid": padded.keys()}
+        super()._log_rollout_data(batch, columns, timing_raw, rollout_data_dir)
+        with marked_timer("dump_rollout_notes", timing_raw, color="green"):
+            notes = self.notes.read(padded.texts, self.tokenizer)
+            path = sidecar_path(Path(rollout_data_dir) / f"{self.global_steps}.jsonl")
+            self._dump_futures.append(self._dump_executor.submit(write_notes, notes, path))
 
     def _val_metrics_update(
         self, data_sources: Any, sample_uids: Any, reward_extra_infos_dict: Any, sample_turns: Any

@@ -33,8 +33,7 @@ SYNC, COLOCATE_ASYNC, SEPARATE_ASYNC = (Host(f"V1, {mode}", f"{V1_MODE}={mode}")
 CLASSIC = Host(
     "classic, RayPPOTrainer",
     "trainer.use_v1=false",
-    note="no reward model on the actor's GPUs, and no notes of verl-hdpo look beside verl's dump; verl ignores "
-    "algorithm.filter_groups there, and calls it deprecated",
+    note="no reward model on the actor's GPUs; verl ignores algorithm.filter_groups there, and calls it deprecated",
 )
 ONE_STEP_OFF = Host(
     "one_step_off_policy",

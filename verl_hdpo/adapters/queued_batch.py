@@ -12,6 +12,7 @@ from transfer_queue import KVBatchMeta
 
 from verl_hdpo.adapters.host_batch import Rows, is_spoilt
 from verl_hdpo.adapters.loss import TOOL_ADVANTAGES
+from verl_hdpo.adapters.rollout_notes import RowTexts
 from verl_hdpo.outcomes.rollout_index import RolloutIndex
 
 
@@ -66,3 +67,14 @@ class QueuedBatch:
             tool_advantages = torch.nested.as_nested_tensor([*tool_advantages], layout=torch.jagged)
         fields = TensorDict({TOOL_ADVANTAGES: tool_advantages}, batch_size=len(batch))
         self.meta = tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
+
+
+def queued_texts(partition_id: str, keys: list[str], with_advantages: bool) -> list[RowTexts]:
+    """What the rows with these keys say."""
+    fields = ["responses", "response_mask", "extra_fields", "raw_prompt", *["advantages"] * with_advantages]
+    data = tq.kv_batch_get(keys=keys, partition_id=partition_id, select_fields=fields)
+    extras, prompts = data.pop("extra_fields").tolist(), data.pop("raw_prompt").tolist()
+    responses, masks = ([*data[name].unbind()] for name in ("responses", "response_mask"))
+    advantages = data["advantages"].unbind() if with_advantages else [None] * len(keys)
+    columns = zip(responses, masks, extras, prompts, advantages, strict=True)
+    return [RowTexts(ids.tolist(), *others) for ids, *others in columns]

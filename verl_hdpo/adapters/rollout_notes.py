@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-import transfer_queue as tq
 from omegaconf import DictConfig
 from torch import Tensor
-from transfer_queue import KVBatchMeta
 
 from verl_hdpo.adapters.call_log import CALL_LOG_KEY, is_dumped
 from verl_hdpo.adapters.scoring import Rollouts, Scoring
@@ -16,6 +14,24 @@ from verl_hdpo.adapters.thumbnail import thumbnail
 from verl_hdpo.outcomes.ledger import LEDGER_KEY, MODEL_SPANS_KEY
 from verl_hdpo.outcomes.model_spans import model_spans
 from verl_hdpo.outcomes.sidecar import Note
+
+
+class RowTexts(NamedTuple):
+    """What a host has of a row when it dumps it.
+
+    Attributes:
+        responses: ids, without padding.
+        mask_T: of them.
+        extra: fields of the agent loop's output.
+        prompt: messages.
+        advantages_T: verl's own; None if nobody asked for them.
+    """
+
+    responses: list[int]
+    mask_T: Tensor
+    extra: Mapping[str, Any]
+    prompt: Sequence[Mapping[str, Any]]
+    advantages_T: Tensor | None
 
 
 class RolloutNotes:
@@ -28,8 +44,12 @@ class RolloutNotes:
         self._wanted, self._estimator = is_dumped(config), str(config.algorithm.adv_estimator)
         self._notes: dict[str, Note] = {}
 
-    def add(self, batch: KVBatchMeta, rollouts: Rollouts, scores: Scoring | None = None) -> None:
-        """What the trainer made of a batch; ``scores`` None where verl's own estimator makes the advantages."""
+    def add(self, keys: Sequence[str], rollouts: Rollouts, scores: Scoring | None = None) -> None:
+        """What the trainer made of a batch whose rows have these keys.
+
+        Args:
+            scores: None where verl's own estimator makes the advantages.
+        """
         if not self._wanted:
             return
         outcomes, found = rollouts.outcomes, scores.advantages if scores else None
@@ -46,35 +66,32 @@ class RolloutNotes:
             columns["advantage"] = found.accuracy_B.tolist()
             if found.efficiency_B is not None:
                 columns["tool_advantage"] = found.efficiency_B.tolist()
-        keys = [batch.keys[row] for row in rollouts.index.final_B.tolist()]
-        for key, *values in zip(keys, *columns.values(), strict=True):
+        final = [keys[row] for row in rollouts.index.final_B.tolist()]
+        for key, *values in zip(final, *columns.values(), strict=True):
             self._notes[key] = {"uid": key, **dict(zip(columns, values, strict=True)), "estimator": self._estimator}  # type: ignore[typeddict-item]
 
-    def read(self, partition_id: str, tokenizer: Any) -> list[Note]:
-        """The notes gathered since the last call, with the texts, which are still in TransferQueue."""
+    def read(self, texts: Callable[[list[str], bool], Sequence[RowTexts]], tokenizer: Any) -> list[Note]:
+        """The notes gathered since the last call, with the texts.
+
+        Args:
+            texts: gives them, by key; with verl's advantages if its second argument says so.
+        """
         notes, self._notes = self._notes, {}
         if not notes:
             return []
-        fields = ["responses", "response_mask", "extra_fields", "raw_prompt"]
-        if any("advantage" not in note for note in notes.values()):
-            fields.append("advantages")
-        data = tq.kv_batch_get(keys=list(notes), partition_id=partition_id, select_fields=fields)
-        extras, prompts = data.pop("extra_fields").tolist(), data.pop("raw_prompt").tolist()
-        tensors = {name: data[name].unbind() for name in data.keys()}  # noqa: SIM118 - a TensorDict
-        for row, note in enumerate(notes.values()):
-            own = extras[row]
-            mask = tensors["response_mask"][row]
-            spans = own.get(MODEL_SPANS_KEY)
-            segments = _segments(tensors["responses"][row].tolist(), _spans(mask) if spans is None else spans)
-            texts = tokenizer.batch_decode([ids for _, ids in segments], skip_special_tokens=False)
-            note["prompt"] = [_message(message) for message in prompts[row]]
-            note["segments"] = [(who, text) for (who, _), text in zip(segments, texts, strict=True)]
-            note["ledger"] = own.get(LEDGER_KEY)
-            note["reported"] = _plain(own.get("reward_extra_info") or {})
-            if CALL_LOG_KEY in own:
-                note["call_log"] = own[CALL_LOG_KEY]
-            if "advantages" in tensors and mask.any():
-                note["advantage"] = float(tensors["advantages"][row][mask.bool()][0])
+        found = texts([*notes], any("advantage" not in note for note in notes.values()))
+        for note, row in zip(notes.values(), found, strict=True):
+            spans = row.extra.get(MODEL_SPANS_KEY)
+            segments = _segments(row.responses, _spans(row.mask_T) if spans is None else spans)
+            written = tokenizer.batch_decode([ids for _, ids in segments], skip_special_tokens=False)
+            note["prompt"] = [_message(message) for message in row.prompt]
+            note["segments"] = [(who, text) for (who, _), text in zip(segments, written, strict=True)]
+            note["ledger"] = row.extra.get(LEDGER_KEY)
+            note["reported"] = _plain(row.extra.get("reward_extra_info") or {})
+            if CALL_LOG_KEY in row.extra:
+                note["call_log"] = row.extra[CALL_LOG_KEY]
+            if row.advantages_T is not None and row.mask_T.any():
+                note["advantage"] = float(row.advantages_T[row.mask_T.bool()][0])
         return list(notes.values())
 
 

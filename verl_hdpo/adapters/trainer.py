@@ -20,7 +20,7 @@ from verl_hdpo.adapters import colocated_judge
 from verl_hdpo.adapters.advantage_step import AdvantageStep, name_channels
 from verl_hdpo.adapters.check import check_run
 from verl_hdpo.adapters.names import REWARD_MANAGER
-from verl_hdpo.adapters.queued_batch import QueuedBatch
+from verl_hdpo.adapters.queued_batch import QueuedBatch, queued_texts
 from verl_hdpo.adapters.rollout_notes import RolloutNotes, source_notes
 from verl_hdpo.adapters.scoring import Rollouts
 from verl_hdpo.adapters.validation import validation_metrics
@@ -95,7 +95,7 @@ class _HDPOTrainer(_Stock):
         prompts = self.config.data.train_batch_size // self.parameter_sync_step
         metrics.update(self.hdpo.begin(queued, prompts))
         metrics.update(self.hdpo.finish(queued, verls_step, self._dp_size))
-        self.notes.add(batch, self.hdpo.last, self.hdpo.last_scores)
+        self.notes.add(batch.keys, self.hdpo.last, self.hdpo.last_scores)
         return queued.meta
 
     def _dp_size(self) -> int:
@@ -120,7 +120,7 @@ class _HDPOTrainer(_Stock):
         super()._log_rollout_data(batch, timing_raw, rollout_data_dir)
         if self.hdpo is not None:
             with marked_timer("dump_rollout_notes", timing_raw, color="green"):
-                notes = self.notes.read(batch.partition_id, self.tokenizer)
+                notes = self.notes.read(partial(queued_texts, batch.partition_id), self.tokenizer)
                 self._dump_notes(notes, rollout_data_dir)
 
     def _dump_notes(self, notes: list[Note], folder: str) -> None:
