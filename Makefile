@@ -5,9 +5,9 @@ BIN := $(VENV)/bin
 ALGO ?= hdpo
 SEED ?= 1
 WORKERS := 2
-QUICK := not e2e and not engines and not gpu
+QUICK := not e2e and not engines and not gpu and not nightly
 
-.PHONY: help install quickstart quickstart-vision test test-fast test-quick test-engines test-e2e test-gpu bench lint lint-workflows security dist docs \
+.PHONY: help install quickstart quickstart-vision test test-fast test-quick test-engines test-e2e test-nightly test-gpu bench lint lint-workflows security dist docs \
 	clean
 .DEFAULT_GOAL := help
 
@@ -36,7 +36,7 @@ quickstart-vision: install ## the same with images: a small Qwen3-VL and its zoo
 
 # A training run starts one process after the other, so the rest of the tests fits in beside: those that are bound to no
 # clock take what it leaves. All go on after a failure.
-test: install ## all tests that need no GPU, with real training runs; 16 GiB of memory
+test: install ## the tests that need no GPU, with real training runs; 16 GiB of memory; test-nightly has the longest
 	$(MAKE) --jobs 2 --keep-going --output-sync=target test-e2e test-quick test-engines
 
 test-fast: QUICK += and not slow
@@ -50,7 +50,10 @@ test-engines: install ## the loss in verl's FSDP and Megatron engines
 	nice $(BIN)/python -m pytest tests/engines
 
 test-e2e: install ## the training runs alone
-	$(BIN)/python -m pytest tests/e2e
+	$(BIN)/python -m pytest -m 'not nightly' tests/e2e
+
+test-nightly: install ## what `make test` leaves out: the longest training runs and command lines, about half an hour
+	$(BIN)/python -m pytest -m nightly
 
 test-gpu: ## the same on a GPU, with the Python at hand: verl, flash-attn, Transformer Engine, Megatron
 	$(PYTHON) -m pytest -m gpu tests/gpu

@@ -78,6 +78,7 @@ def normalised(values, rows):
     return {id(row): (value - mean(values)) / (stdev(values) + 1e-6) for row, value in zip(rows, values, strict=True)}
 
 
+@pytest.mark.nightly
 def test_zero_efficiency_weight_is_its_stock_grpo(train, tmp_path):
     """Two ranks. The second run replays the rollouts of the first: vLLM samples differently in every run."""
     replayed = [

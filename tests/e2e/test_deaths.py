@@ -5,6 +5,7 @@ import math
 import time
 
 import psutil
+import pytest
 from hang import HANG_SECONDS
 from run_overrides import OWN_PARTS
 from run_processes import processes_of_runs
@@ -71,6 +72,7 @@ def check(metrics, overrides):
         assert metrics["hdpo/tool/groups_with_signal"] > 0
 
 
+@pytest.mark.nightly
 def test_one_training_goes_through_four_deaths_and_trains_no_step_twice(train):
     """On two FSDP2 ranks, in one trainer mode after the other; a checkpoint serves all of them.
 

@@ -17,6 +17,7 @@ OF_THE_MANAGER = {"priced": {"answer_weight": 0.9}}
 """What an algorithm takes over from the reward manager ``hdpo``."""
 
 
+@pytest.mark.nightly
 def test_every_rival_trains_a_step_on_the_advantages_of_its_formula(train, tmp_path):
     record = tmp_path / "record.jsonl"
     run = train(

@@ -55,7 +55,7 @@ def test_doctor_says_of_a_public_command_line_what_is_so(wrong, pipeline):
     assert wrong(pipeline) == ([], [])
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("pipeline", PUBLIC, ids=lambda pipeline: f"{pipeline.project}:{pipeline.path}")
 def test_what_migrate_makes_of_it_is_composed_but_for_what_it_leaves_to_the_owner(pipeline):
     context = migrate.make_context("migrate", ["--", *pipeline.command])
