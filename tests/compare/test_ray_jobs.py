@@ -103,7 +103,7 @@ def left_going(run_compare, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(training_run.Steps, "tell", interrupted)
         left = run_compare(*arguments)
-    assert left.exit_code == 1
+    assert left.exit_code == 130
     assert left.output.count("`ray job stop verl-hdpo-") == 2
     return arguments
 

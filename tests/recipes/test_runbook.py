@@ -28,6 +28,7 @@ CAUGHT = {
     "TooLarge": "the answer is compared in another way",
     "TooManyServers": "verl-hdpo size",
     "TransientError": "a client asks again",
+    "TrialError": "verl-hdpo tools call",
     "Unreachable": "a client asks again",
     "WorkerError": "the outcome is unknown",
     "WorkerOverLimit": "the outcome is unknown",
