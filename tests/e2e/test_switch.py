@@ -71,4 +71,6 @@ def test_zero_efficiency_weight_is_stock_grpo_and_a_killed_run_resumes_where_it_
         assert shared == {name for name in stock if not name.startswith(NOT_COMPARED)}
         assert {"actor/pg_loss", "actor/grad_norm", "actor/entropy", "critic/advantages/mean"} <= shared
         for name in sorted(shared):
-            assert ours[name] == pytest.approx(stock[name], rel=1e-5, abs=1e-6), f"step {step}: {name}"
+            # Some rollout_corr are small differences of numbers near 1, in float32.
+            rounding = 1e-5 if name.startswith("rollout_corr/") else 1e-6
+            assert ours[name] == pytest.approx(stock[name], rel=1e-5, abs=rounding), f"step {step}: {name}"
