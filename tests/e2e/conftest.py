@@ -151,7 +151,7 @@ class Comparison:
     unchanged: bool
     """Whether the record of the run that was done before stayed as it was."""
     output: str
-    """Of the second call."""
+    """Of the second call; what it tells of its progress is on stderr."""
 
     def folder_of(self, algorithm: str) -> Path:
         return self.folder / "runs" / algorithm / "seed1"
@@ -182,4 +182,4 @@ def comparison(pipeline, tmp_path_factory):
     second = subprocess.run(command, capture_output=True, text=True, env=MARKED)
     assert second.returncode == 0, second.stdout + second.stderr
     assert not processes_of_runs()
-    return Comparison(out, (first_run / "done.json").read_bytes() == record, second.stdout)
+    return Comparison(out, (first_run / "done.json").read_bytes() == record, second.stdout + second.stderr)
