@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 from completions_server import serving
 from composed import without_hydra
+from plus_tool import TOOLS
 from tiny import save_checkpoint_without_weights, tiny_tokenizer
 
 from verl_hdpo.cli.main import main
@@ -17,19 +18,6 @@ from verl_hdpo.evaluation.counterfactual import exchange_for
 from verl_hdpo.evaluation.dumps.reader import read_rollouts
 from verl_hdpo.evaluation.record import Record
 
-TOOLS = '''
-from verl.tools.function_tool import function_tool
-
-@function_tool()
-def plus(a: int, b: int) -> str:
-    """Add two numbers.
-
-    Args:
-        a: the one
-        b: the other
-    """
-    return str(a + b)
-'''
 SUMS = [(70, 81), (12, 34), (500, 9), (2, 2)]
 RESPONSES = re.compile(r"<tool_response>\n(.+)\n</tool_response>")
 

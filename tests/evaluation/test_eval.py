@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 from completions_server import serving
 from composed import without_hydra
+from plus_tool import TOOLS
 from tiny import save_checkpoint_without_weights, tiny_tokenizer
 
 from verl_hdpo.cli.main import main
@@ -19,19 +20,6 @@ from verl_hdpo.evaluation.model import Model
 from verl_hdpo.evaluation.served_model import serve_arguments
 from verl_hdpo.runs.verl_command import VerlConfig
 
-TOOLS = '''
-from verl.tools.function_tool import function_tool
-
-@function_tool()
-def plus(a: int, b: int) -> str:
-    """Add two numbers.
-
-    Args:
-        a: the one
-        b: the other
-    """
-    return str(a + b)
-'''
 SAMPLED = "actor_rollout_ref.rollout.val_kwargs.temperature=1.0"
 QUESTIONS = {"known": (2, 2), "needed": (70, 81), "missed": (30, 51)}
 

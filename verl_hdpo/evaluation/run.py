@@ -127,18 +127,27 @@ async def _records(
 async def _make(
     asked: Sequence[Callable[[], Awaitable[Record]]], file: RecordFile, concurrency: int, label: str
 ) -> None:
-    slots = asyncio.Semaphore(concurrency)
     with progress(label, len(asked), tenths=True) as advance:
+        await make_records(asked, file, asyncio.Semaphore(concurrency), advance)
 
-        async def one(ask: Callable[[], Awaitable[Record]]) -> None:
-            async with slots:
-                file.add(await ask())
-            advance(1)
 
-        tasks = [asyncio.create_task(one(ask)) for ask in asked]
-        try:
-            await asyncio.gather(*tasks)
-        finally:  # one that fails ends the evaluation; the others are not left behind
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+async def make_records(
+    asked: Sequence[Callable[[], Awaitable[Record]]],
+    file: RecordFile,
+    slots: asyncio.Semaphore,
+    advance: Callable[[float], None],
+) -> None:
+    """Keep the record that each of ``asked`` makes in ``file``; so many at a time as there are ``slots``."""
+
+    async def one(ask: Callable[[], Awaitable[Record]]) -> None:
+        async with slots:
+            file.add(await ask())
+        advance(1)
+
+    tasks = [asyncio.create_task(one(ask)) for ask in asked]
+    try:
+        await asyncio.gather(*tasks)
+    finally:  # one that fails ends the evaluation; the others are not left behind
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -6,8 +6,9 @@ What was answered before is not asked again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import click
@@ -24,7 +25,7 @@ from verl_hdpo.evaluation.connection import connected
 from verl_hdpo.evaluation.model import Model
 from verl_hdpo.evaluation.record import Record, RecordFile
 from verl_hdpo.evaluation.request import Request
-from verl_hdpo.evaluation.run import model_config
+from verl_hdpo.evaluation.run import make_records, model_config
 from verl_hdpo.runs.terminal import progress, say
 
 
@@ -105,7 +106,8 @@ async def _answers(model: Model, request: Request, config: DictConfig, plans: Se
                 slots = asyncio.Semaphore(request.concurrency)
                 for plan, found in zip(plans, sheets, strict=True):
                     for sheet in found:
-                        await _ask(by, plan.benchmark, sheet, slots, advance)
+                        asked = [partial(_ask, by, plan.benchmark, sheet.cell, *which) for which in sheet.todo]
+                        await make_records(asked, sheet.file, slots, advance)
     return [_found(model, request, plan, found, refused) for plan, found in zip(plans, sheets, strict=True)]
 
 
@@ -128,22 +130,8 @@ def _sheet(model: Model, request: Request, plan: Plan, cell: Cell, asker: ByToke
     return Sheet(cell, file, questions, [(q, r) for q, r in pairs if ("free", q.number, r) not in file.records])
 
 
-async def _ask(
-    asker: Asker, benchmark: Benchmark, sheet: Sheet, slots: asyncio.Semaphore, advance: Callable[[float], None]
-) -> None:
-    async def one(question: Question, rollout: int) -> None:
-        async with slots:
-            reply = await asker.ask(question, sheet.cell, rollout)
-            sheet.file.add(_record(benchmark, sheet.cell, question, rollout, reply))
-        advance(1)
-
-    tasks = [asyncio.create_task(one(*which)) for which in sheet.todo]
-    try:
-        await asyncio.gather(*tasks)
-    finally:  # one that fails ends the evaluation; the others are not left behind
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+async def _ask(asker: Asker, benchmark: Benchmark, cell: Cell, question: Question, rollout: int) -> Record:
+    return _record(benchmark, cell, question, rollout, await asker.ask(question, cell, rollout))
 
 
 def _record(benchmark: Benchmark, cell: Cell, question: Question, rollout: int, reply: Reply) -> Record:
