@@ -29,9 +29,9 @@ def compute_score(solution_str, ground_truth, **kwargs):
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def tools(tmp_path_factory):
-    """One file for all runs here: verl keeps the function tools of a process in one registry."""
+    """One file for all runs of a test file: verl keeps the function tools of a process in one registry."""
     path = tmp_path_factory.mktemp("tools") / "tools.py"
     path.write_text(TOOLS)
     return path

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from verl_hdpo.runs.forked_workers import py_executable
+from verl_hdpo.runs.quoted import quoted
+
 ENVIRONMENT: dict[str, str] = {
     "VERL_PLATFORM": "cpu",
     # verl/workers/engine/base.py has the FSDP engines for "cuda" and "npu" only; they run on the CPU as they
@@ -81,4 +84,5 @@ def cpu_overrides(world_size: int = 1, ray_dir: Path | str | None = None) -> lis
     ]
     if ray_dir is not None:
         overrides.append(f"++{ray_init}._temp_dir={ray_dir}")
+        overrides.append(f"++{ray_init}.runtime_env.py_executable={quoted(py_executable())}")
     return overrides
