@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+import sqlite3
 
 import pytest
 from click.testing import CliRunner
@@ -90,6 +91,19 @@ def test_mlflow_has_numbers_a_table_and_a_picture(report, tmp_path, monkeypatch)
     assert run.data.metrics == {"a/mean": 0.5} and run.info.run_name == "mine"
     names = {one.path for one in mlflow.MlflowClient().list_artifacts(run.info.run_id)}
     assert names == {"summary.json", "curves.png"}
+
+
+@pytest.mark.slow
+def test_trackio_has_numbers_a_table_and_a_picture(report, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
+    pytest.importorskip("trackio")
+    log_report(["trackio"], "compare", "mine", report)
+    with sqlite3.connect(tmp_path / "trackio" / "verl-hdpo-compare.db") as database:
+        logged = [json.loads(line) for (line,) in database.execute("select metrics from metrics order by id")]
+    numbers, table, picture = logged
+    assert numbers == {"a/mean": 0.5}
+    assert table["summary"]["_value"][0] == {"source": "a|b", "mean": 0.5, "none": ""}
+    assert (tmp_path / "trackio" / "media" / picture["curves"]["file_path"]).is_file()
 
 
 @pytest.mark.slow

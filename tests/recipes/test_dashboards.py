@@ -63,3 +63,14 @@ def test_the_layout_is_in_the_log(tmp_path, monkeypatch):
     layout = layout_pb2.Layout.FromString(stored.tensor_proto.string_val[0])
     assert [category.title for category in layout.category] == ["Tool use", "Accuracy", "Signal", "Trouble"]
     assert re.fullmatch(layout.category[0].chart[0].multiline.tag[0], "hdpo/tool_use_rate")
+
+
+def test_the_view_in_wandb_has_each_panel():
+    pytest.importorskip("wandb_workspaces")
+    view = runpy.run_path(str(DASHBOARDS / "wandb_workspace.py"))["workspace"]("team", "project")
+    spec = view._to_model().spec.section.panel_bank_config.sections  # what save() sends
+    panels = yaml.safe_load((DASHBOARDS / "panels.yaml").read_text())
+    sent = {
+        section.name: {panel.config.chart_title: panel.config.metrics for panel in section.panels} for section in spec
+    }
+    assert sent == panels

@@ -52,7 +52,8 @@ def _to_trackio(logger: Any, report: LoggedReport) -> None:
     import trackio
 
     for name, rows in report.tables.items():
-        trackio.log({name: trackio.Table(dataframe=pandas.DataFrame(list(rows)))}, step=0)
+        heads, cells = _cells(rows)
+        trackio.log({name: trackio.Table(dataframe=pandas.DataFrame(cells, columns=heads))}, step=0)
     for name, path in report.pictures.items():
         trackio.log({name: trackio.Image(str(path))}, step=0)
 
