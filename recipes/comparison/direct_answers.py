@@ -44,20 +44,31 @@ def right_without_a_call(model: PreTrainedModel, encode: Encoder, questions: Seq
     return {kind: sum(values) / len(values) for kind, values in sorted(found.items())}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("starts", type=Path, nargs="+", help="folders start-SEED of the comparison")
-    args = parser.parse_args()
+def of_start(start: Path) -> dict[str, float]:
+    """Of the model in ``start-SEED``, on the validation questions of that seed.
+
+    Raises:
+        ValueError: the folder has another name.
+    """
+    if not (seed := re.fullmatch(r"start-(\d+)", start.name)):
+        raise ValueError(f"{start} is not called start-SEED")
     loaded = load_function_tools_from_path(str(HERE / "flaky_calculator.py"))
     tools: list[dict[str, Any]] = [
         tool.tool_schema.model_dump(exclude_unset=True, exclude_none=True) for tool in loaded
     ]
-    for start in args.starts:
-        if not (seed := re.fullmatch(r"start-(\d+)", start.name)):
-            parser.error(f"{start} is not called start-SEED")
-        model = AutoModelForCausalLM.from_pretrained(start / "model")
-        encode = Encoder(AutoTokenizer.from_pretrained(start / "model"), tools)
-        shares = right_without_a_call(model, encode, mixed.mixed(int(seed[1])).validation)
+    model = AutoModelForCausalLM.from_pretrained(start / "model")
+    encode = Encoder(AutoTokenizer.from_pretrained(start / "model"), tools)
+    return right_without_a_call(model, encode, mixed.mixed(int(seed[1])).validation)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("starts", type=Path, nargs="+", help="folders start-SEED of the comparison")
+    for start in parser.parse_args().starts:
+        try:
+            shares = of_start(start)
+        except ValueError as error:
+            parser.error(str(error))
         print(f"{start}: " + ", ".join(f"{kind} {100 * share:.0f} %" for kind, share in shares.items()))
 
 

@@ -22,9 +22,25 @@ def error(gradient: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> flo
     Raises:
         AssertionError: other parameters than expected.
     """
+    gradient, expected = per_expert(gradient), per_expert(expected)
     assert set(gradient) == set(expected), f"not in both: {sorted(set(gradient) ^ set(expected))}"
     largest = max(g.abs().max().item() for g in expected.values())
     return max((gradient[name] - expected[name]).abs().max().item() for name in expected) / largest
+
+
+def per_expert(named: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Hugging Face keeps the matrices of all experts in one tensor, and each by itself on disk, as Megatron exports."""
+    found = {}
+    for name, tensor in named.items():
+        layer, _, fused = name.partition(".experts.")
+        if fused in ("gate_up_proj", "down_proj"):
+            parts = {"gate_proj": 0, "up_proj": 1} if fused == "gate_up_proj" else {"down_proj": 0}
+            for expert, matrix in enumerate(tensor):
+                for part, place in parts.items():
+                    found[f"{layer}.experts.{expert}.{part}.weight"] = matrix.chunk(len(parts))[place]
+        else:
+            found[name] = tensor
+    return found
 
 
 def assert_same_update(gradient: Mapping[str, Tensor], metrics: Mapping[str, list[float]], expected: Update) -> None:

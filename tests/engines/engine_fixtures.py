@@ -10,26 +10,29 @@ from layouts import LAYOUTS, Layout
 from loss_settings import SETTINGS
 from reference import Reference, Update
 from rollouts import Rollouts, make_rollouts
-from tiny_model import write_adapter, write_model
+from tiny_model import MODELS, write_adapter, write_model
 
 
 @pytest.fixture(scope="session")
 def directory(tmp_path_factory) -> Path:
-    """Model, adapter and rollouts on disk."""
+    """Of each kind of model, a folder with the model and its rollouts; of ``dense``, an adapter too."""
     torch.set_num_threads(1)
     path = tmp_path_factory.mktemp("engines")
-    write_model(path / "model")
-    write_adapter(path / "model", path / "adapter")
-    model = Reference(path / "model")
-    with torch.no_grad():
-        batch = make_rollouts(lambda prompt, response: model.log_probs(prompt, response)[0].float())
-    torch.save(batch, path / "rollouts.pt")
+    for kind in MODELS:
+        folder = path / kind
+        write_model(folder / "model", kind)
+        model = Reference(folder / "model")
+        with torch.no_grad():
+            batch = make_rollouts(lambda prompt, response: model.log_probs(prompt, response)[0].float())  # noqa: B023
+        torch.save(batch, folder / "rollouts.pt")
+    write_adapter(path / "dense" / "model", path / "dense" / "adapter")
     return path
 
 
 @pytest.fixture(scope="session")
-def rollouts(directory) -> Rollouts:
-    return torch.load(directory / "rollouts.pt", weights_only=False)
+def rollouts(directory) -> dict[str, Rollouts]:
+    """By kind of model."""
+    return {kind: torch.load(directory / kind / "rollouts.pt", weights_only=False) for kind in MODELS}
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +52,8 @@ def start_engines(directory, tmp_path_factory):
 @pytest.fixture(scope="session")
 def make_reference(directory):
     def make(layout: Layout) -> Reference:
-        return Reference(directory / "model", directory / "adapter" if layout.lora else None)
+        folder = directory / layout.model
+        return Reference(folder / "model", folder / "adapter" if layout.lora else None)
 
     return make
 
@@ -59,8 +63,8 @@ def reference(make_reference, rollouts):
     """``reference(layout, setting)``: the update that the whole mini-batch calls for."""
 
     @functools.cache
-    def update(lora: bool, setting: str) -> Update:
-        return models[lora].update(rollouts, SETTINGS[setting])
+    def update(kind: str, lora: bool, setting: str) -> Update:
+        return models[kind, lora].update(rollouts[kind], SETTINGS[setting])
 
-    models = {layout.lora: make_reference(layout) for layout in LAYOUTS.values()}
-    return lambda layout, setting: update(layout.lora, setting)
+    models = {(layout.model, layout.lora): make_reference(layout) for layout in LAYOUTS.values()}
+    return lambda layout, setting: update(layout.model, layout.lora, setting)

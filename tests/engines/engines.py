@@ -52,7 +52,9 @@ class Engines:
         output = self.output / name
         if not output.exists():
             output.mkdir()
-            request = {"layout": name, "directory": str(self.directory), "output": str(output)}
+            request = {
+                "layout": name, "directory": str(self.directory / LAYOUTS[name].model), "output": str(output),
+            }  # fmt: skip
             self._server.stdin.write(json.dumps(request) + "\n")
             self._server.stdin.flush()
             self._failed[name] = self._answer()["error"]

@@ -16,7 +16,9 @@ class Layout:
 
     Attributes:
         packed: verl's ``use_remove_padding``: rows one after the other ("thd"), or padded to a rectangle ("bshd").
-        sp: Ulysses sequence parallelism of FSDP; tp (with Megatron's sequence parallelism), pp, vpp, cp: Megatron's.
+        sp: Ulysses sequence parallelism of FSDP.
+        tp, pp, vpp, cp, ep: Megatron's; tp with its sequence parallelism.
+        model: one of ``tiny_model.MODELS``.
         per_token_loss: Megatron's ``calculate_per_token_loss``.
         settings: names of ``SETTINGS`` that are compared with the reference.
     """
@@ -30,6 +32,8 @@ class Layout:
     pp: int = 1
     vpp: int | None = None
     cp: int = 1
+    ep: int = 1
+    model: Literal["dense", "experts"] = "dense"
     lora: bool = False
     sync_every_micro_batch: bool = False
     distributed_optimizer: bool = True
@@ -67,6 +71,8 @@ LAYOUTS = {
     "megatron-tp2-pp2": Layout("megatron", ("paper", "advantage-seq-mean", "sapo"), world=4, tp=2, pp=2),
     "megatron-per-token-loss": Layout("megatron", ("paper", "seq-mean", "everything"), world=2, per_token_loss=True),
     "megatron-cp2-per-token-loss": Layout("megatron", ("paper", "qualifying"), world=2, cp=2, per_token_loss=True),
+    "megatron-experts": Layout("megatron", ("paper", "decision"), model="experts"),
+    "megatron-experts-ep2": Layout("megatron", ("paper", "qualifying", "everything"), world=2, ep=2, model="experts"),
 }
 
 

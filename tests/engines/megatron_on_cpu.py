@@ -39,10 +39,13 @@ def activate() -> None:
     _replace_cuda_calls()
 
     from megatron.core.tensor_parallel.random import CudaRNGStatesTracker
+    from megatron.core.transformer.moe import moe_utils, token_dispatcher
     from megatron.core.transformer.torch_norm import WrappedTorchNorm
 
     CudaRNGStatesTracker.fork = lambda self, name="": contextlib.nullcontext()
     WrappedTorchNorm.__new__ = staticmethod(_rms_norm)
+    moe_utils.te_general_gemm = None  # without Transformer Engine it asks for a name that it has not imported
+    token_dispatcher.maybe_move_tensor_to_cpu = _already_on_cpu
     _use_local_layers()
     _copy_token_count()
 
@@ -70,7 +73,13 @@ def _cpu(device: Any) -> Any:
 
 
 def _replace_cuda_calls() -> None:
-    stream = SimpleNamespace(wait_stream=lambda other: None, synchronize=lambda: None)
+    event = SimpleNamespace(synchronize=lambda: None)
+    stream = SimpleNamespace(
+        wait_stream=lambda other: None,
+        synchronize=lambda: None,
+        record_event=lambda: event,
+        wait_event=lambda other: None,
+    )
     calls = {
         "current_device": lambda: torch.device("cpu"),
         "Stream": lambda *args, **kwargs: stream,
@@ -100,24 +109,37 @@ def _rms_norm(cls: type, config: Any, hidden_size: int, eps: float = 1e-5, **kwa
     return norm
 
 
+def _already_on_cpu(tensor: Any, as_numpy: bool = False, record_stream: bool = False) -> Any:
+    """megatron-core makes arrays of those tensors only that it moves."""
+    return tensor.numpy() if as_numpy and isinstance(tensor, Tensor) else tensor
+
+
 def _use_local_layers() -> None:
     """mbridge with megatron-core's own layers, whose layer norms have names of their own."""
     from mbridge.core.llm_bridge import LLMBridge
     from mbridge.models.qwen2 import Qwen2Bridge
+    from mbridge.models.qwen2moe import Qwen2MoEBridge
 
     def layers(self: LLMBridge, vp_stage: int | None = None) -> Any:
         from megatron.core.models.gpt.gpt_layer_specs import get_gpt_layer_local_spec
         from megatron_attention import CpuCoreAttention
+        from megatron_experts import CpuExperts
 
         self.has_vp_stage = True
-        spec = get_gpt_layer_local_spec(qk_layernorm=self.config.qk_layernorm, normalization="RMSNorm")
+        spec = get_gpt_layer_local_spec(
+            num_experts=self.config.num_moe_experts, qk_layernorm=self.config.qk_layernorm, normalization="RMSNorm"
+        )
         spec.submodules.self_attention.submodules.core_attention = CpuCoreAttention
+        if self.config.num_moe_experts:
+            spec.submodules.mlp.submodules.experts = CpuExperts
         return spec
 
     LLMBridge._get_transformer_layer_spec = layers
     layer = "model.layers.{layer_number}."
     Qwen2Bridge._MLP_MAPPING["pre_mlp_layernorm.weight"] = [layer + "post_attention_layernorm.weight"]
-    Qwen2Bridge._OTHER_MAPPING = {"input_layernorm.weight": [layer + "input_layernorm.weight"]}
+    Qwen2MoEBridge._OTHER_MAPPING = Qwen2Bridge._OTHER_MAPPING = {
+        "input_layernorm.weight": [layer + "input_layernorm.weight"]
+    }
 
 
 def _copy_token_count() -> None:

@@ -40,7 +40,7 @@ class Reference:
 
     def __init__(self, path: Path, adapter: Path | None = None):
         self.model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-            path, dtype=torch.float64, attn_implementation="eager"
+            path, dtype=torch.float64, attn_implementation="eager", experts_implementation="eager"
         )
         if adapter is not None:
             from peft import PeftModel

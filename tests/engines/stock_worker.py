@@ -90,6 +90,8 @@ def _megatron(layout: Layout) -> tuple[EngineConfig, McoreOptimizerConfig]:
         pipeline_model_parallel_size=layout.pp,
         virtual_pipeline_model_parallel_size=layout.vpp,
         context_parallel_size=layout.cp,
+        expert_model_parallel_size=layout.ep,
+        expert_tensor_parallel_size=1,
         sequence_parallel=layout.tp > 1,
         use_distributed_optimizer=layout.distributed_optimizer,
         override_transformer_config=transformer_config,

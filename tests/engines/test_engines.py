@@ -80,11 +80,11 @@ def test_two_mini_batches_are_two_steps_each_with_its_own_denominators(engines, 
     layout = LAYOUTS[name]
     shares = torch.arange(ROWS).chunk(layout.dp)
     steps = [torch.cat([share.chunk(2)[step] for share in shares]).tolist() for step in range(2)]
-    model, setting = make_reference(layout), SETTINGS[TWO_STEPS.setting]
+    model, setting, batch = make_reference(layout), SETTINGS[TWO_STEPS.setting], rollouts[layout.model]
     start = {parameter: p.detach().clone() for parameter, p in model.parameters.items()}
     losses = []
     for rows in steps:
-        update = model.update(rollouts, setting, rows)
+        update = model.update(batch, setting, rows)
         losses.append(update.loss)
         model.descend(update.gradient, TWO_STEPS.rate)
     expected = {
@@ -134,7 +134,7 @@ def test_all_ways_to_aggregate_and_combine_are_among_the_settings():
 
 def test_the_rollouts_are_a_fair_test(rollouts, reference, make_reference):
     """Both channels have tokens clipped on either side, none so close to a bound that rounding decides."""
-    model = make_reference(LAYOUTS["fsdp2"])
+    model, rollouts = make_reference(LAYOUTS["fsdp2"]), rollouts["dense"]
     trained = [row for row in range(ROWS) if rollouts.tokens_B[row]]
     assert trained == [row for row in range(ROWS) if row not in (UNKNOWN, PADDING)]
     ratio = {}

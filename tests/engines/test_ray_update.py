@@ -27,7 +27,7 @@ from verl_hdpo.runs.cpu_settings import ENVIRONMENT
 def updated(directory, tmp_path_factory):
     output = tmp_path_factory.mktemp("actor")
     env = {**os.environ, **ENVIRONMENT, "PYTHONPATH": python_path()}
-    command = [sys.executable, "-W", "ignore", str(HERE / "ray_update.py"), str(directory), str(output)]
+    command = [sys.executable, "-W", "ignore", str(HERE / "ray_update.py"), str(directory / "dense"), str(output)]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=HANG_SECONDS)
     assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
     return output

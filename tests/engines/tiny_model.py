@@ -1,4 +1,4 @@
-"""A Qwen3 of 40 thousand parameters on disk, which Hugging Face, FSDP and Megatron all load."""
+"""Qwen3s of some 40 thousand parameters on disk, dense or with experts; Hugging Face, FSDP and Megatron load them."""
 
 from __future__ import annotations
 
@@ -7,15 +7,26 @@ from pathlib import Path
 import torch
 from rollouts import PAD, VOCAB
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+from transformers import (
+    PreTrainedTokenizerFast,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+    Qwen3MoeConfig,
+    Qwen3MoeForCausalLM,
+)
 
 LAYERS = 4  # two stages of the pipeline with two chunks each
 LORA_RANK, LORA_ALPHA = 4, 8
 
 
-def write_model(path: Path, seed: int = 0) -> None:
+EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24, "norm_topk_prob": True}
+MODELS = {"dense": (Qwen3ForCausalLM, Qwen3Config, {}), "experts": (Qwen3MoeForCausalLM, Qwen3MoeConfig, EXPERTS)}
+
+
+def write_model(path: Path, kind: str = "dense", seed: int = 0) -> None:
     torch.manual_seed(seed)
-    config = Qwen3Config(
+    model_class, config_class, more = MODELS[kind]
+    config = config_class(
         vocab_size=VOCAB,
         hidden_size=32,
         intermediate_size=48,
@@ -29,8 +40,9 @@ def write_model(path: Path, seed: int = 0) -> None:
         bos_token_id=1,
         eos_token_id=2,
         pad_token_id=PAD,
+        **more,
     )
-    model = Qwen3ForCausalLM(config).float()
+    model = model_class(config).float()
     torch.nn.init.normal_(model.model.embed_tokens.weight)  # as large as what the layers add: rounding is not amplified
     model.save_pretrained(path)
     words = {"<pad>": PAD, "<bos>": 1, "<eos>": 2, **{f"w{i}": i for i in range(3, VOCAB)}}

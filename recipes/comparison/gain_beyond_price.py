@@ -1,0 +1,75 @@
+"""Whether ``priced`` keeps its word: calls left at the end of each run, over what they gain beyond the price.
+
+    .venv/bin/python recipes/comparison/gain_beyond_price.py outputs/comparison/mixed docs/comparison/priced
+
+Reads a comparison on the task ``mixed`` and writes ``runs.csv`` and ``calls.png``, a dot per run and kind of question.
+A call gains the share that is right with it, 80 %, less the share that the model a run starts from has right without.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import direct_answers
+import pandas
+
+from verl_hdpo.compare.variant import parse_variants
+from verl_hdpo.runs.palette import OTHERS
+
+RIGHT_WITH_A_CALL = 0.8
+"""flaky_calculator.py: one result in five is wrong."""
+MARGIN = 0.1
+"""Within it of the price, nothing is promised."""
+SHAPES = {"known": "o", "half_known": "^", "needed": "s"}
+
+
+def runs(comparison: Path) -> pandas.DataFrame:
+    """A row per run and kind: price, gain, calls and accuracy in the last validation."""
+    metrics = pandas.read_csv(comparison / "metrics.csv")
+    last = metrics[(metrics.phase == "validation") & metrics.source.isin(SHAPES)]
+    last = last[last.step == last.groupby(["variant", "seed"]).step.transform("max")]
+    table = last.pivot_table(index=["variant", "seed", "source"], columns="metric", values="value").reset_index()
+    priced = {v.label: dict(v.knobs)["price"] for v in parse_variants(",".join(table.variant.unique())) if v.knobs}
+    starts = {seed: direct_answers.of_start(comparison / f"start-{seed}") for seed in table.seed.unique()}
+    table["price"] = table.variant.map(priced).astype(float)
+    table["gain"] = [RIGHT_WITH_A_CALL - starts[row.seed][row.source] for row in table.itertuples()]
+    kept = table[["variant", "seed", "source", "price", "gain", "tool_use_rate", "accuracy"]].round(4)
+    return kept.sort_values(["price", "seed", "gain"])
+
+
+def draw(table: pandas.DataFrame, picture: Path) -> None:
+    from matplotlib import pyplot
+
+    figure, panel = pyplot.subplots(figsize=(7, 4), layout="constrained")
+    low, high = -55, 80
+    panel.fill_between([low, -100 * MARGIN], 0, 10, color="0.9", label="promised")
+    panel.fill_between([100 * MARGIN, high], 90, 100, color="0.9")
+    colours = dict(zip(sorted(table.price.unique()), OTHERS, strict=False))
+    for (price, source), some in table.groupby(["price", "source"]):
+        panel.plot(100 * (some.gain - price), 100 * some.tool_use_rate, SHAPES[source], color=colours[price],
+                   label=f"price {100 * price:.0f}, {source}")  # fmt: skip
+    panel.set(xlabel="what a call gains beyond the price, points of accuracy", ylabel="answers with a call, %")
+    panel.set(xlim=(low, high), ylim=(-3, 103))
+    panel.axvline(0, color="0.6", linewidth=0.8)
+    figure.legend(loc="outside right center", fontsize="small")
+    figure.savefig(picture, dpi=120)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("comparison", type=Path, help="folder of compare.py --task mixed")
+    parser.add_argument("out", type=Path, help="folder for runs.csv and calls.png")
+    args = parser.parse_args()
+    table = runs(args.comparison)
+    args.out.mkdir(parents=True, exist_ok=True)
+    table.to_csv(args.out / "runs.csv", index=False)
+    draw(table, args.out / "calls.png")
+    below, above = table[table.gain < table.price - MARGIN], table[table.gain > table.price + MARGIN]
+    print(table.to_string(index=False))
+    print(f"10 points below the price: {(below.tool_use_rate < 0.1).sum()} of {len(below)} end under 10 % calls")
+    print(f"10 points above the price: {(above.tool_use_rate > 0.9).sum()} of {len(above)} end over 90 % calls")
+
+
+if __name__ == "__main__":
+    main()
