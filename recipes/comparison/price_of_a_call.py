@@ -15,7 +15,7 @@ import pandas
 
 from verl_hdpo.compare.pricing.algorithm import price_of_variant
 from verl_hdpo.compare.pricing.report import in_points
-from verl_hdpo.compare.variant import Variant, VariantError, parse_variants
+from verl_hdpo.compare.variant import Variant, VariantError, own_variants
 
 STYLES = {
     "hdpo": ("tab:blue", "o"),
@@ -62,7 +62,7 @@ def main() -> None:
     args = parser.parse_args()
     summary = pandas.read_csv(args.summary)
     try:
-        variants = parse_variants(",".join(summary.variant.unique()))
+        variants = own_variants(",".join(summary.variant.unique()))
         prices = {variant: price_of_variant(variant, args.right, args.use, args.n) for variant in variants}
     except VariantError as error:
         raise SystemExit(str(error)) from None

@@ -82,7 +82,7 @@ def test_records_of_eval_are_not_trained_on(tmp_path):
         (("rows.jsonl", "--columns", COLUMNS.replace("=n", "=tools")), "line 1 has no column tools"),
         (("bad.parquet",), "bad.parquet is not valid Parquet"),
         (("bad.jsonl",), "line 1 is not valid JSON"),
-        (("rows.jsonl", "--columns", COLUMNS, "--algos", "hdpa"), "hdpa is none of grpo"),
+        (("rows.jsonl", "--columns", COLUMNS, "--algos", "hdpa"), "hdpa is no algorithm of this package"),
         (("rows.jsonl", "--columns", COLUMNS, "--algos", "ikea"), "ikea cannot be replayed"),
         (("trl.jsonl",), "which column tells what is right? Found a, b"),
     ],

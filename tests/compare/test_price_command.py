@@ -86,7 +86,7 @@ def test_a_run_s_rollouts(tmp_path):
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (("--algos", "hdpa"), "hdpa is none of grpo, gdpo, hdpo"),
+        (("--algos", "hdpa"), "hdpa is no algorithm of this package; did you mean hdpo?"),
         (("--algos", "hdpo,hdpo"), "hdpo is named twice"),
         (("--algos", "priced[price=-1]"), "algorithm.priced.price must be a finite number >= 0, found -1"),
         (("--algos", "hdpo[w_tol=1]"), "hdpo has no setting w_tol"),
@@ -108,7 +108,7 @@ def test_what_cannot_be_priced_is_told_in_a_line(words, why):
         ("[1]", "holds list, not an object"),
         ('{"step": 1, "data": {"actor/pg_loss": 1}}', "has no hdpo/ metrics of a training step"),
         ('{"step": 1, "input": "a", "outputs": 1}', "run.jsonl is of no known format"),
-        ("", "no .jsonl file with a line in it"),
+        ("", "run.jsonl is empty"),
     ],
 )
 def test_a_file_that_tells_nothing_is_refused(tmp_path, text, why):

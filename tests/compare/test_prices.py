@@ -9,7 +9,7 @@ import torch
 
 from verl_hdpo.compare.pricing.algorithm import advantages_of, price_of, price_of_variant, settings_of
 from verl_hdpo.compare.pricing.simulation import price_of_a_call
-from verl_hdpo.compare.variant import Variant, VariantError, parse_variants
+from verl_hdpo.compare.variant import Variant, VariantError, own_variants, parse_variants
 from verl_hdpo.settings.algorithms import ALGORITHMS, HDPOSettings
 
 
@@ -80,6 +80,6 @@ def test_the_two_channels_are_weighed():
 
 
 def test_an_algorithm_of_verl_s_is_refused():
-    with pytest.raises(VariantError, match="rloo is none of grpo, gdpo, hdpo"):
-        price("rloo")
+    with pytest.raises(VariantError, match="rloo is no algorithm of this package; known: grpo, gdpo, hdpo"):
+        own_variants("rloo")
     assert parse_variants("gdpo")[0].label == "tool_gdpo"

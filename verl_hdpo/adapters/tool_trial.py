@@ -15,6 +15,7 @@ from PIL import Image
 
 from verl_hdpo.adapters.served_tools import served
 from verl_hdpo.adapters.tool_loading import load_tools
+from verl_hdpo.runs.did_you_mean import did_you_mean
 from verl_hdpo.runs.terminal import doing, say, show_json
 from verl_hdpo.settings.tool import ToolConfigError
 from verl_hdpo.tools.base import Tool
@@ -82,27 +83,31 @@ async def _all(tool: ServedTool, calls: Sequence[Any], images: Sequence[Path]) -
 def _in_yaml(name: str, config: Path) -> ServedTool:
     tools = {tool.name: tool for tool in load_tools(str(config))}
     if name not in tools:
-        raise TrialError(f"{config} has no tool {name}; it has {', '.join(sorted(tools))}")
+        raise TrialError(f"{config} has no tool {name}; {did_you_mean(name, sorted(tools))}")
     return served(tools[name])
 
 
 def _own(name: str) -> Tool:
     if name not in OWN:
-        raise TrialError(f"no tool is called {name}; give {', '.join(OWN)}, or a tool yaml with --config")
+        advice = did_you_mean(name, OWN)
+        raise TrialError(f"no tool of this package is called {name}; {advice} Your own: a tool yaml with --config")
     module = importlib.import_module(f"verl_hdpo.tools.{name}")
     (own,) = (one for one in vars(module).values() if isinstance(one, type) and one.__module__ == module.__name__
               and issubclass(one, Tool))  # fmt: skip
     try:
         return own({})
     except ToolConfigError as error:
-        raise TrialError(f"{error}\n{name} needs settings: give a tool yaml with --config") from None
+        page = f"docs/tools/{name}.md"
+        raise TrialError(f"{error}\n{name} needs settings: give a tool yaml with --config, as {page} shows") from None
 
 
 def _arguments(tool: ServedTool, text: str) -> Any:
     """The object that ``text`` is; any other text is the one argument of a tool that has one."""
     try:
         found = json.loads(text)
-    except ValueError:
+    except ValueError as error:
+        if text.lstrip().startswith("{"):
+            raise TrialError(f"{text!r} is no JSON: {error}") from None
         found = None
     if isinstance(found, dict):
         return found

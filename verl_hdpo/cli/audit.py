@@ -6,14 +6,30 @@ from pathlib import Path
 
 import click
 
+from verl_hdpo.cli.own_algorithms import own_algorithms
+from verl_hdpo.cli.plain_errors import BadInput
 from verl_hdpo.runs.log_to import log_to_option
 
 
+def _there(context: click.Context, parameter: click.Parameter, path: Path) -> Path:
+    if not path.exists():
+        raise BadInput(f"{path} does not exist")
+    return path
+
+
+def _columns(context: click.Context, parameter: click.Parameter, text: str) -> str:
+    from verl_hdpo.evaluation.dumps.named_columns import parse_columns
+
+    if text:
+        parse_columns(text)  # told before torch is imported
+    return text
+
+
 @click.command(short_help="What each algorithm would have rewarded in a dump of rollouts, and its defects.")
-@click.argument("where", metavar="DUMP", type=click.Path(path_type=Path))
+@click.argument("where", metavar="DUMP", type=click.Path(path_type=Path), callback=_there)
 @click.option("--algos", default="grpo,grpo_penalty,tool_gdpo,hdpo,priced", show_default=True, metavar="LIST",
-              help="Algorithms, with knobs in brackets.")  # fmt: skip
-@click.option("--columns", default="", metavar="MEANING=COLUMN,...",
+              callback=own_algorithms, help="Algorithms, with knobs in brackets.")  # fmt: skip
+@click.option("--columns", default="", metavar="MEANING=COLUMN,...", callback=_columns,
               help="Of files of no known format: prompt=..., answer=..., reward=..., calls=...")  # fmt: skip
 @log_to_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

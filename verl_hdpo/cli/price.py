@@ -6,12 +6,15 @@ from pathlib import Path
 
 import click
 
+from verl_hdpo.cli.own_algorithms import own_algorithms
+
 SHARE = click.FloatRange(0, 1)
 INNER = click.FloatRange(0, 1, min_open=True, max_open=True)
 
 
 @click.command(short_help="The accuracy that a call must gain to be taught, by algorithm.")
-@click.option("--algos", required=True, metavar="LIST", help="Algorithms, with knobs in brackets.")
+@click.option("--algos", required=True, metavar="LIST", callback=own_algorithms,
+              help="Algorithms, with knobs in brackets.")  # fmt: skip
 @click.option("--right", type=SHARE, default=0.8, show_default=True, help="Share right with a call.")
 @click.option("--use", "uses", type=INNER, multiple=True, metavar="U...",
               help="Shares of rollouts with a call.  [default: 0.5 0.95]")  # fmt: skip

@@ -6,8 +6,10 @@ import itertools
 import re
 from dataclasses import dataclass
 
+from verl_hdpo.runs.did_you_mean import did_you_mean
 from verl_hdpo.settings.algorithms import ALGORITHMS
 
+GRPO = "grpo"
 ALIASES = {"gdpo": "tool_gdpo"}
 """verl's own ``gdpo`` cannot run on its V1 trainer, and is given the name under which GDPO can."""
 
@@ -92,6 +94,20 @@ def parse_variants(text: str) -> list[Variant]:
     return variants
 
 
+def own_variants(text: str) -> list[Variant]:
+    """:func:`parse_variants` of algorithms whose advantages this package computes.
+
+    Raises:
+        VariantError: another one.
+    """
+    variants = parse_variants(text)
+    for variant in variants:
+        if variant.algorithm not in (GRPO, *ALGORITHMS):
+            advice = did_you_mean(variant.algorithm, [GRPO, "gdpo", *ALGORITHMS])
+            raise VariantError(f"{variant.label} is no algorithm of this package; {advice}")
+    return variants
+
+
 def split_outside_brackets(text: str) -> list[str]:
     """The parts of ``text`` between commas that stand in no bracket."""
     parts, depth = [""], 0
@@ -113,4 +129,4 @@ def _check_key(algorithm: str, key: str) -> None:
         )
     known = list(ALGORITHMS[algorithm].model_fields)
     if key not in known:
-        raise VariantError(f"{algorithm} has no setting {key}; known: {', '.join(known)}")
+        raise VariantError(f"{algorithm} has no setting {key}; {did_you_mean(key, known)}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import os
 import re
@@ -11,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 from verl_hdpo.doctor.sections import RUN
+from verl_hdpo.runs.did_you_mean import did_you_mean
 from verl_hdpo.runs.finding import Finding
 from verl_hdpo.settings.algorithms import ALGORITHMS
 
@@ -36,7 +36,4 @@ def unknown_estimator(name: str, known: Iterable[str]) -> Finding | None:
     names = sorted(known)
     if name in names:
         return None
-    close = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
-    advice = f"{hint}Known: {', '.join(names)}"
-    return Finding(RUN, "FAIL", "algorithm", f"{KEY}={name} is not registered", (advice,))
+    return Finding(RUN, "FAIL", "algorithm", f"{KEY}={name} is not registered", (did_you_mean(name, names),))

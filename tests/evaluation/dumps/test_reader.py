@@ -151,7 +151,7 @@ def test_what_is_not_read_is_told(tmp_path):
     with pytest.raises(RolloutsError, match=r"no \.jsonl file"):
         read(tmp_path)
     (tmp_path / "metrics.jsonl").write_text('{"loss": 1}\n')
-    with pytest.raises(RolloutsError, match=r"metrics\.jsonl is of no known format; wanted: verl's dump"):
+    with pytest.raises(RolloutsError, match=r"metrics\.jsonl is of no known format; known: verl's dump.*; found: loss"):
         read(tmp_path)
     write_dump(tmp_path, 1, [("u_0_0", DIRECT, 1.0)])
     assert [path.name for path in read_rollouts(tmp_path).passed_over] == ["metrics.jsonl"]

@@ -1,6 +1,7 @@
 """Rollouts in a terminal."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -36,6 +37,18 @@ def test_a_group_is_a_table_and_the_dialogues_of_those_chosen():
     assert "the grader saw '7'" in text
 
 
+def test_columns_of_which_nothing_is_known_are_left_out():
+    rollouts = [replace(one, r_acc=None, r_tool=None, tool_advantage=None) for one in group(1)]
+    heads = printed(rollouts).split("\n")[1]
+    assert "outcome" in heads and "A_acc" in heads
+    assert not {"r_acc", "r_tool", "A_tool"} & {head.strip() for head in heads.split("|")}
+
+
+def test_frames_are_for_terminals():
+    assert "╭" not in printed(group(1))
+    assert "╭" in printed(group(1), force_terminal=True)
+
+
 def test_no_more_groups_than_asked_for():
     text = printed(many(40), limit=3)
     assert [f"Question {number}:" in text for number in range(4)] == [True, True, True, False]
@@ -57,7 +70,6 @@ def test_what_is_left_of_a_text_can_be_printed(text):
 
 
 def test_words_in_brackets_are_no_markup():
-    from dataclasses import replace
 
     one = group(1)[0]
     asked = replace(one, prompt=(replace(one.prompt[0], text="[red]not red[/red] [/]"),))

@@ -10,8 +10,8 @@ from verl_hdpo.compare.audit.defects import Defect, defects_of
 from verl_hdpo.compare.audit.replay import replay
 from verl_hdpo.compare.audit.summary import SourceAudit, audit_source
 from verl_hdpo.compare.audit.trained import settled
-from verl_hdpo.compare.pricing.algorithm import GRPO, settings_of
-from verl_hdpo.compare.variant import Variant, parse_variants
+from verl_hdpo.compare.pricing.algorithm import settings_of
+from verl_hdpo.compare.variant import GRPO, Variant, own_variants
 from verl_hdpo.evaluation.dumps.named_columns import parse_columns
 from verl_hdpo.evaluation.dumps.reader import read_rollouts
 from verl_hdpo.evaluation.dumps.rollout import Rollout
@@ -50,7 +50,7 @@ def audit(where: Path, algos: str, columns: str = "") -> Audit:
         RolloutsError: nothing to read, or columns that are not there.
         VariantError, SettingsError, AuditError: an algorithm that cannot be replayed.
     """
-    variants = parse_variants(algos)
+    variants = own_variants(algos)
     if GRPO not in [variant.label for variant in variants]:
         variants.insert(0, Variant(GRPO))
     for variant in variants:

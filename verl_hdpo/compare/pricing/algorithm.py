@@ -10,10 +10,9 @@ from torch import Tensor
 from verl_hdpo.algorithm.estimators import ESTIMATORS
 from verl_hdpo.algorithm.scalars import RolloutScalars
 from verl_hdpo.compare.pricing.simulation import AdvantagesOf, price_of_a_call
-from verl_hdpo.compare.variant import Variant, VariantError
+from verl_hdpo.compare.variant import GRPO, Variant
 from verl_hdpo.settings.algorithms import ALGORITHMS, AlgorithmSettings, HDPOSettings
 
-GRPO = "grpo"
 BATCH_WIDE = ("sa_mrpo",)
 """Estimators by which the sign of a group's push depends on the other groups."""
 
@@ -45,10 +44,9 @@ def advantages_of(name: str, settings: AlgorithmSettings, norm_by_std: bool = Tr
 
 
 def price_of_variant(variant: Variant, right: float, use: float, size: int) -> float:
-    """The price of an algorithm as ``--algos`` names it; ``grpo`` is HDPO with ``w_tool=0``.
+    """The price of one of :func:`own_variants`; ``grpo`` is HDPO with ``w_tool=0``.
 
     Raises:
-        VariantError: it is none of this package.
         SettingsError: a knob out of range.
     """
     name, settings = settings_of(variant)
@@ -60,11 +58,9 @@ def settings_of(variant: Variant) -> tuple[str, AlgorithmSettings]:
     """The estimator's name and its settings.
 
     Raises:
-        VariantError, SettingsError: as :func:`price_of_variant`.
+        SettingsError: a knob out of range.
     """
     if variant.algorithm == GRPO:
         return HDPOSettings.NAME, HDPOSettings(w_tool=0)
-    if variant.algorithm not in ALGORITHMS:
-        raise VariantError(f"{variant.label} is none of {GRPO}, gdpo, {', '.join(ALGORITHMS)}")
     knobs: Mapping[str, object] = {key: yaml.safe_load(value) for key, value in variant.knobs if "." not in key}
     return variant.algorithm, ALGORITHMS[variant.algorithm].from_mapping(knobs)

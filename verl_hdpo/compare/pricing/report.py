@@ -8,7 +8,7 @@ from pathlib import Path
 
 from verl_hdpo.compare.pricing.algorithm import price_of_variant, settings_of
 from verl_hdpo.compare.pricing.measured import Case, cases_of
-from verl_hdpo.compare.variant import Variant, parse_variants
+from verl_hdpo.compare.variant import Variant, own_variants
 from verl_hdpo.runs.terminal import doing, say, show_json, show_table
 
 UNSEEN = 0.01
@@ -26,7 +26,7 @@ def report(algos: str, right: float, uses: Sequence[float], size: int, run: Path
     Raises:
         VariantError, SettingsError, MeasureError: what was given cannot be priced.
     """
-    variants = parse_variants(algos)
+    variants = own_variants(algos)
     for variant in variants:
         settings_of(variant)  # what cannot be priced is told before anything is
     cases = cases_of(run, size) if run else [Case(f"u = {use:g}", right, None, use, size) for use in uses]

@@ -13,6 +13,7 @@ from verl_hdpo.evaluation.dumps.lines import RolloutsError
 from verl_hdpo.evaluation.dumps.messages import spoken
 from verl_hdpo.evaluation.dumps.rollout import Rollout
 from verl_hdpo.evaluation.dumps.tables import rows
+from verl_hdpo.runs.did_you_mean import did_you_mean
 
 Columns = Mapping[str, str]
 """What a column means -> its name in the file."""
@@ -30,8 +31,10 @@ def parse_columns(text: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for part in text.split(","):
         meaning, equals, column = (piece.strip() for piece in part.partition("="))
-        if not equals or not column or meaning not in MEANINGS:
+        if not equals or not column:
             raise RolloutsError(f"--columns: {part!r} is not meaning=column; meanings: {', '.join(MEANINGS)}")
+        if meaning not in MEANINGS:
+            raise RolloutsError(f"--columns: {meaning!r} is no meaning of a column; {did_you_mean(meaning, MEANINGS)}")
         if meaning in found:
             raise RolloutsError(f"--columns: {meaning} is given twice")
         found[meaning] = column

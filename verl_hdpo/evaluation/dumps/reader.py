@@ -109,7 +109,7 @@ def read_steps(text: str) -> tuple[int | None, int | None]:
     """
     found = re.fullmatch(r"(\d*)(:?)(\d*)", text)
     if not found or not (found[1] or found[3]) or (not found[2] and found[3]):
-        raise RolloutsError(f"steps {text!r}: give one step, such as 12, or a range, such as 10:20, 10: or :20")
+        raise RolloutsError(f"--steps {text!r}: give one step, such as 12, or a range, such as 10:20, 10: or :20")
     first, last = (int(part) if part else None for part in (found[1], found[3]))
     return (first, last) if found[2] else (first, first)
 
@@ -143,9 +143,13 @@ def _nothing(where: Path, passed_over: list[Path], steps: tuple[int | None, int 
         wanted = ":".join("" if step is None else str(step) for step in steps)
         return f"{where} has no rollouts of the steps {wanted}; leave the steps out to see all"
     known = ", ".join(kind.name for kind in FORMATS)
-    names = ", ".join(map(str, passed_over[:3]))
-    found = f"{names} is of no known format" if passed_over else "no .jsonl file with a line in it, no .parquet"
+    if not passed_over:
+        found = "is empty" if where.is_file() else "has no .jsonl file with a line in it, and no .parquet"
+        dumped = "trainer.rollout_data_dir=DIR and trainer.validation_data_dir=DIR"
+        return f"{where} {found}; a run dumps its rollouts with {dumped}"
+    first = passed_over[0]
+    line = next(rows(first), None)
     return (
-        f"{where} has no rollouts: {found}; wanted: {known}, or others with --columns. A run dumps them with "
-        f"trainer.rollout_data_dir=DIR and trainer.validation_data_dir=DIR"
+        f"{first} is of no known format; known: {known}. Of others, audit and look take the columns by name: "
+        f"--columns prompt=...,answer=...,reward=...; found: {', '.join(line.row) if line else 'none'}"
     )

@@ -19,36 +19,39 @@ SNIPPET = 120
 """Characters of the question in the list."""
 
 
-def index_of(rollouts: Sequence[Rollout]) -> list[dict[str, Any]]:
-    """A row per rollout: what is filtered, sorted and listed, and what its siblings are compared by."""
+def rows_of(rollouts: Sequence[Rollout]) -> list[dict[str, Any]]:
+    """A row per rollout: what is filtered, sorted and listed, and what its siblings are compared by; None: not told."""
     needs = {one.id: need for group in by_group(rollouts) for one, need in zip(group, call_needs(group), strict=True)}
     groups = {name: number for number, name in enumerate(dict.fromkeys(one.group for one in rollouts))}
     return [
-        _without_empty(
-            {
-                "id": one.id.encode(errors="replace").decode(),  # an address cannot hold half a character
-                "phase": one.phase,
-                "source": one.source,
-                "step": one.step,
-                "group": groups[one.group],
-                "number": one.number,
-                "outcome": one.outcome,
-                "need": needs[one.id],
-                "calls": one.calls,
-                "tools": one.tools,
-                "written": one.written,
-                "reward": one.reward,
-                "r_acc": one.r_acc,
-                "r_tool": one.r_tool,
-                "a_acc": one.advantage,
-                "a_tool": one.tool_advantage,
-                "verdict": one.verdict,
-                "lost": one.lost,
-                "question": _question(one.prompt),
-            }
-        )
+        {
+            "id": one.id.encode(errors="replace").decode(),  # an address cannot hold half a character
+            "phase": one.phase,
+            "source": one.source or None,
+            "step": one.step,
+            "group": groups[one.group],
+            "number": one.number,
+            "outcome": one.outcome,
+            "need": needs[one.id] or None,
+            "calls": one.calls,
+            "tools": one.tools,
+            "written": one.written,
+            "reward": one.reward,
+            "r_acc": one.r_acc,
+            "r_tool": one.r_tool,
+            "a_acc": one.advantage,
+            "a_tool": one.tool_advantage,
+            "verdict": one.verdict or None,
+            "lost": one.lost or None,
+            "question": _question(one.prompt),
+        }
         for one in rollouts
     ]
+
+
+def index_of(rollouts: Sequence[Rollout]) -> list[dict[str, Any]]:
+    """The rows for the page, without what is empty in them."""
+    return [_without_empty(row) for row in rows_of(rollouts)]
 
 
 def details_of(rollout: Rollout) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from verl_hdpo.evaluation.dumps.rollout import Rollout
 from verl_hdpo.evaluation.dumps.siblings import by_group, call_needs
 from verl_hdpo.evaluation.look.export import FORMS, write_export
 from verl_hdpo.evaluation.look.page import write_page
-from verl_hdpo.evaluation.look.page_data import index_of
+from verl_hdpo.evaluation.look.page_data import rows_of
 from verl_hdpo.evaluation.look.terminal import print_groups
 from verl_hdpo.runs.terminal import doing, say, show_json
 
@@ -61,7 +61,7 @@ def show(where: Path, wanted: Wanted) -> None:
         say(f"Not rollouts, passed over: {names}{more}", err=wanted.as_json)
     if wanted.as_json:
         ours = {one.id for one in chosen(rollouts, wanted.kind)}
-        rows = zip(rollouts, index_of(rollouts), strict=True)
+        rows = zip(rollouts, rows_of(rollouts), strict=True)
         show_json([row for one, row in rows if one.id in ours])
         return
     if wanted.tty:

@@ -52,6 +52,9 @@ def print_dialogue(one: Rollout, title: str) -> None:
 
 
 def _show_answer(one: Rollout, title: str, on: Console) -> None:
+    if not on.is_terminal:
+        on.print(Text(title), _answer(one), sep="\n", soft_wrap=True)
+        return
     style, width = STYLES.get(one.outcome or "", "white"), min(on.width, WIDEST)
     on.print(Panel(_answer(one), title=Text(title), title_align="left", border_style=style, width=width))
 
@@ -71,7 +74,14 @@ def _show_group(group: Sequence[Rollout], on: Console) -> None:
         )
         for one, need in zip(group, call_needs(group), strict=True)
     ]
-    show_table(HEADS, rows, title=" · ".join(filter(None, where)), left=("outcome", "need", "decided by"), on=on)
+    told = [number for number, cells in enumerate(zip(*rows, strict=True)) if {str(cell) for cell in cells} - {"–", ""}]
+    show_table(
+        [HEADS[number] for number in told],
+        [[row[number] for number in told] for row in rows],
+        title=" · ".join(filter(None, where)),
+        left=("outcome", "need", "decided by"),
+        on=on,
+    )
 
 
 def _answer(one: Rollout) -> RenderableType:
