@@ -11,19 +11,20 @@ from verl_hdpo.adapters.composed_config import compose
 from verl_hdpo.cli.main import main
 from verl_hdpo.runs.migration.estimators import CHANGED, SAME
 from verl_hdpo.runs.migration.launchers import LAUNCHER, LAUNCHERS
+from verl_hdpo.runs.migration.old_command import start_of
 
 TOOLS = "actor_rollout_ref.rollout.multi_turn.tool_config_path=tools.yaml"
 
 
-def migrated(*words: str) -> tuple[str, str, list[str]]:
-    """What changed, what is left, and the new overrides."""
+def migrated(*words: str, start: tuple[str, ...] = ("python3",)) -> tuple[str, str, list[str]]:
+    """What changed, what is left, and the new overrides, which ``start`` must precede."""
     result = CliRunner().invoke(main, ["migrate", "--", *words])
     assert result.exit_code == 0, result.output
     comments = "\n".join(line[1:].strip() for line in result.output.splitlines() if line.startswith("#"))
     command = shlex.split(result.output.replace("\\\n", ""), comments=True)
-    assert command[:3] == ["python3", "-m", LAUNCHER]
+    assert command[: len(start) + 2] == [*start, "-m", LAUNCHER]
     changed, _, left = comments.partition("Left to you:")
-    return changed, left, command[3:]
+    return changed, left, command[len(start) + 2 :]
 
 
 def test_a_fully_asynchronous_run():
@@ -103,6 +104,74 @@ def test_every_launcher_of_the_table_is_taken(name):
 def test_a_trainer_of_its_own_is_refused():
     result = CliRunner().invoke(main, ["migrate", "--", "python3", "-m", "recipe.prime.main_prime", "a=1"])
     assert result.exit_code == 2 and "recipe.prime.main_prime is a trainer of its own" in result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "give the old command"),
+        (["--", ""], "give the old command"),
+        (["--", "bash", "-x", "run_old.sh"], "run_old.sh is a script; give the python command in it"),
+        (["A=1", "./run_old.sh", "a=1"], "./run_old.sh is a script"),
+        (["--", "sbatch", "job", "a=1"], "job is a script"),
+        (["--", "bash", "wrap.sh", "python3", "-m", LAUNCHER], "wrap.sh is a script"),
+    ],
+)
+def test_what_is_no_python_command_is_refused(words, said):
+    result = CliRunner().invoke(main, ["migrate", *words])
+    assert result.exit_code == 2 and "Usage:" in result.output and said in result.output
+
+
+def test_words_that_are_no_settings_are_left_to_the_owner_in_plain_words():
+    _, left, overrides = migrated("$", "python3", "-m", LAUNCHER, "tail", "data.seed=[1,", "reward.a=run.sh", TOOLS)
+    for word in ("$", "tail", "data.seed=[1,"):
+        assert f"{word}: left out: it is no setting" in left and word not in overrides
+    assert "reward.a=run.sh: remove it" in left and "EOF" not in left and "mismatched" not in left
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        ("A=1", "B=two words", "python"),
+        ("env", "A=1", "/opt/my env/bin/python3.11", "-u"),
+        ("torchrun", "--nproc_per_node=1"),
+        ("ray", "job", "submit", "--working-dir", ".", "--", "python3"),
+    ],
+)
+def test_variables_and_the_interpreter_stay(start):
+    migrated(*start, "-m", LAUNCHER, TOOLS, start=start)
+
+
+def test_options_of_the_interpreter_stay_where_the_path_of_the_launcher_is_given():
+    migrated("python", "-u", "/opt/verl/verl/trainer/main_ppo.py", TOOLS, start=("python", "-u"))
+
+
+def test_a_value_of_a_variable_is_quoted_and_its_name_is_not():
+    assert start_of(["A=b c", "python", "-m", LAUNCHER], LAUNCHER) == ("A='b c' python", [])
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ([], True),
+        (["actor_rollout_ref.rollout.n=1"], True),
+        (["actor_rollout_ref.rollout.n=8"], False),
+        (["+actor_rollout_ref.rollout.n_agent=5"], False),
+        (["actor_rollout_ref.rollout.n=${data.val_batch_size}", "data.val_batch_size=4"], False),
+        (["actor_rollout_ref.rollout.n=8", "data.seed=text"], False),  # cannot be composed
+    ],
+)
+def test_several_rollouts_of_a_prompt_are_asked_for_where_there_is_one(given, asked):
+    _, left, _ = migrated(*given, TOOLS)
+    assert ("set actor_rollout_ref.rollout.n to 2 or more" in left) == asked
+
+
+def test_an_estimator_that_nobody_has_is_told_and_taken_for_the_one_meant():
+    changed, left, overrides = migrated("algorithm.adv_estimator=grpoo", TOOLS)
+    assert "grpoo is no estimator of verl; taken for grpo" in changed and "did you mean grpo?" in left
+    assert "algorithm.adv_estimator=hdpo" in overrides and "the one word" not in changed
+    _, left, overrides = migrated("algorithm.adv_estimator=mine", TOOLS)
+    assert "algorithm.adv_estimator=mine is not registered" in left and "algorithm.adv_estimator=hdpo" in overrides
 
 
 def test_every_estimator_of_verls_is_in_the_table():
