@@ -62,6 +62,13 @@ def test_help_is_0_and_bad_usage_is_2(name):
     assert done.exit_code == 2 and "--no-such-option" in done.output
 
 
+@pytest.mark.parametrize("group", ["", *sorted({name.rpartition(" ")[0] for name in COMMANDS if " " in name})])
+def test_no_line_of_a_list_of_commands_is_cut(group, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    listed = run(*group.split(), "--help").stdout.partition("Commands:\n")[2]
+    assert listed and "..." not in listed
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_ctrl_c_is_130(name, monkeypatch, tmp_path):
     """Whatever the command does when it comes."""
@@ -134,7 +141,7 @@ def test_a_pipe_gets_markdown_whatever_its_width():
     text = run(*SIZE).stdout
     assert "\x1b" not in text
     rows = [line for line in text.splitlines() if line.startswith("|")]
-    assert len(rows) == 4 and len({line.count("|") for line in rows}) == 1
+    assert len(rows) == 8 and len({line.count("|") for line in rows}) == 1
 
 
 def test_what_goes_into_a_pipe_is_not_cut_and_obeys_nothing(capsys):

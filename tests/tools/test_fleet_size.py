@@ -105,6 +105,38 @@ def test_the_command_without_a_judge_has_one_row():
     assert "tool servers" in printed and "judges" not in printed
 
 
+def test_the_limit_that_decides_is_told():
+    (row,) = json.loads(sized("--session-mb", "1024", "--json").stdout)
+    assert row["number"] == row["number_for_memory"] > row["number_for_waiting"]
+    printed = sized("--session-mb", "1024").stdout
+    assert f"memory of sessions decides; waiting alone would need {row['number_for_waiting']}." in printed
+    (row,) = json.loads(sized("--session-mb", "1", "--call-seconds", "5", "--json").stdout)
+    assert row["number"] == row["number_for_waiting"] > row["number_for_memory"]
+    printed = sized("--session-mb", "1", "--call-seconds", "5").stdout
+    assert f"waiting decides; memory of sessions alone would need {row['number_for_memory']}." in printed
+
+
+def test_a_server_holds_whole_sessions_only():
+    """256 * 120 sessions, one on each server, though there is memory for one and a half."""
+    (row,) = json.loads(sized("--session-mb", "40000", "--server-mb", "60000", "--json").stdout)
+    assert row["number"] == 256 * 120
+
+
+def test_a_session_larger_than_a_server_is_refused():
+    done = sized("--session-mb", "2048", "--server-mb", "1024")
+    told = "Error: --session-mb 2048 is larger than --server-mb 1024: a server must hold at least one session\n"
+    assert (done.exit_code, done.output) == (2, told)
+
+
+def test_the_table_is_narrow_and_has_costs_only_where_there_are_some():
+    options = ["--judge-share", "0.2", "--max-wait", "0.001"]
+    free = sized(*options).stdout
+    dear = sized(*options, "--server-cost", "123456.5", "--judge-cost", "2").stdout
+    assert max(map(len, [*free.splitlines(), *dear.splitlines()])) <= 80
+    assert "cost" not in free and "cost per hour" in dear
+    assert "< 0.01 s" in free and "0.00 s" not in free
+
+
 def test_a_load_that_no_fleet_carries_is_one_line():
     done = sized("--tokens-per-rollout", "0.00001")
     assert done.exit_code == 2

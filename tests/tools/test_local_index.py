@@ -158,6 +158,20 @@ def test_columns_may_have_other_names(tmp_path):
     assert list(passages([file], Columns("doc", "name", "url"))) == [Passage("b", "a", "c")]
 
 
+@pytest.mark.parametrize("name", ["c.jsonl", "c.parquet"])
+@pytest.mark.parametrize(
+    ("columns", "told"), [(Columns(title="titel"), r"titel \(--title\)"), (Columns(source="x"), r"x \(--source\)")]
+)
+def test_a_named_column_that_no_row_has_is_told(tmp_path, name, columns, told):
+    file, rows = tmp_path / name, [{"id": "1", "title": "Etna", "text": "a volcano"}]
+    if file.suffix == ".parquet":
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), file)
+    else:
+        jsonl(file, rows)
+    with pytest.raises(CorpusError, match=f"^no row has a column {told}; .*columns: id, title, text$"):
+        list(passages([file], columns))
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [('{"text": "a"}\n{"text": ', "line 2: no JSON"), ("[1]\n", "row 1: must be an object"), ('{"a": 1}\n', "--text")],

@@ -15,7 +15,7 @@ PATH = click.Path(exists=True, path_type=Path)
 
 @click.group()
 def convert() -> None:
-    """Make data for RL or for a cold start of data sets as they come."""
+    """Make rows for RL or for a cold start from data sets."""
 
 
 def _common(command: Callable) -> Callable:
@@ -23,7 +23,7 @@ def _common(command: Callable) -> Callable:
         click.option("--mend", is_flag=True, help="Write images again that are turned by EXIF, in CMYK, of 16 bits or "
                      "animated, as a person sees them."),
         click.option("--bad-rows", type=click.Choice(["refuse", "skip"]), default="refuse", show_default=True,
-                     help="Write nothing if a row is bad, or leave it out."),
+                     help="Write no parquet if a row is bad, or leave it out."),
         click.option("--split", default="train", show_default=True, help="Of data sets saved by Hugging Face."),
         click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="parquet to write."),
         click.argument("sources", nargs=-1, required=True, type=PATH),
@@ -32,7 +32,7 @@ def _common(command: Callable) -> Callable:
     return command
 
 
-@convert.command()
+@convert.command(short_help="Make rows for RL from questions and answers.")
 @_common
 @click.option("--question", default="", help="Column of the question.  [default: the usual ones]")
 @click.option("--answer", default="", help="Column of the right answer, or of several.  [default: the usual ones]")
@@ -41,7 +41,7 @@ def _common(command: Callable) -> Callable:
 @click.option("--system", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="Text file: a system prompt for all rows that have none.")  # fmt: skip
 def rl(sources: tuple[Path, ...], out: Path, split: str, bad_rows: Any, system: Path | None, **form: Any) -> None:
-    """Make rows for RL of SOURCES: parquet or JSON files, folders of them, saved Hugging Face data sets.
+    """Make rows for RL from SOURCES: parquet or JSON files, folders of them, saved Hugging Face data sets.
 
     \b
         verl-hdpo convert rl metis_rl/ --out train.parquet --bad-rows skip
@@ -57,12 +57,12 @@ def rl(sources: tuple[Path, ...], out: Path, split: str, bad_rows: Any, system: 
     say_each(f"converting to {out}", convert(sources, out, made, bad_rows, split))
 
 
-@convert.command()
+@convert.command(short_help="Make rows for verl's SFT trainer from trajectories.")
 @_common
 @click.option("--messages", default="", help="Column of the chat.  [default: messages, conversations]")
-@click.option("--image", default="images", show_default=True, help="Column of the images.")
+@click.option("--image", default="", help="Column of the images.  [default: images]")
 def sft(sources: tuple[Path, ...], out: Path, split: str, bad_rows: Any, **form: Any) -> None:
-    """Make rows for verl's SFT trainer of SOURCES: trajectories with messages, or their JSON, and images.
+    """Make rows for verl's SFT trainer from SOURCES: trajectories with messages, or their JSON, and images.
 
     \b
         verl-hdpo convert sft metis_cold_start/ --out cold_start.parquet --bad-rows skip --mend

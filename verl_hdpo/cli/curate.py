@@ -10,7 +10,7 @@ import click
 from verl_hdpo.runs.verl_command import needs_extra
 
 
-@click.command(short_help="Leave out rows whose code fails, that need no tools, or that a judge refuses.")
+@click.command(short_help="Leave out rows that are wrong or need no tools.")
 @click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="parquet to write.")
 @click.option("--reexecute", is_flag=True, help="Run the code of trajectories again, in the sandbox.")
@@ -32,7 +32,7 @@ def curate(
         verl-hdpo curate cold_start.parquet --out curated.parquet --reexecute
         verl-hdpo curate train.parquet --out hard.parquet --solver http://host:8000 --solver-model base
 
-    Given again, it goes on. What was dropped and why: <out>.report.md.
+    The same command again goes on where it stopped. What was dropped and why: x.report.md for --out x.parquet.
     """
     if not (reexecute or solver or judge):
         raise click.UsageError("nothing to check: give --reexecute, --solver or --judge")

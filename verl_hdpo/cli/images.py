@@ -14,7 +14,7 @@ def images() -> None:
     """Make the precomputed results of the image_search tool."""
 
 
-@images.command()
+@images.command(short_help="Pack results and their pictures into one file.")
 @click.argument("results", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write; must not exist.")
 @click.option("--max-side", default=448, show_default=True, help="Longer side of a picture, in pixels.")

@@ -14,7 +14,7 @@ def index() -> None:
     """Make and try the local index of the text_search tool."""
 
 
-@index.command()
+@index.command(short_help="Index the passages of jsonl and parquet files.")
 @click.argument("corpus", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write; must not exist.")
 @click.option(
@@ -45,7 +45,7 @@ def build(corpus: tuple[Path, ...], out: Path, language: str, text: str, title: 
         say(f"{mended} passages held characters that are not valid Unicode; they were replaced", err=True)
 
 
-@index.command()
+@index.command(short_help="Print the passages that a query finds, best first.")
 @click.argument("query")
 @click.option("--index", "folder", required=True, type=click.Path(path_type=Path), help="Folder that build wrote.")
 @click.option("--topk", type=click.IntRange(1, 1000), default=3, show_default=True, help="Passages to show.")

@@ -12,7 +12,7 @@ def mcp() -> None:
     """Use the tools of an MCP server."""
 
 
-@mcp.command()
+@mcp.command(short_help="Print a tool yaml with every tool of a server.")
 @click.option("--url", help="Endpoint of a running server.")
 @click.option("--header-env", "headers", multiple=True, metavar="HEADER=NAME",
               help="Header to send to --url, and the environment variable with its value.")  # fmt: skip

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from verl_hdpo.cli.plain_errors import BadInput
+
 ABOVE_0 = click.FloatRange(min=0, min_open=True)
 SHARE = click.FloatRange(0, 1)
 
@@ -46,6 +48,9 @@ def size(as_json: bool, **given: float) -> None:
 
     Take the rates from a small run. The formula: recipes/sizing.md.
     """
+    if given["session_mb"] > given["server_mb"]:
+        sizes = f"--session-mb {given['session_mb']:g} is larger than --server-mb {given['server_mb']:g}"
+        raise BadInput(f"{sizes}: a server must hold at least one session")
     from verl_hdpo.tools.server.fleet_report import report
 
     report(given, as_json)

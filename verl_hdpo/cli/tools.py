@@ -17,7 +17,7 @@ def tools() -> None:
     """Try a tool by hand."""
 
 
-@tools.command()
+@tools.command(short_help="Call a tool by its name, as a run would.")
 @click.argument("name")
 @click.argument("given", metavar="ARGUMENTS...", nargs=-1, required=True)
 @click.option("--config", type=FILE, help="verl's tool yaml with the tool; default: one of this package, by its name.")

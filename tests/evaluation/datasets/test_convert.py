@@ -192,7 +192,8 @@ def test_bad_rows_are_refused_with_their_numbers_or_left_out(converted, tmp_path
         converted(odd_rows())
     for number, (_, found) in enumerate(ODD.values(), 1):
         assert any(f"row {number}" in line and found in line for line in str(refused.value).splitlines()), found
-    assert "11 rows are bad, and nothing was written" in str(refused.value)
+    assert "--mend" in str(refused.value)
+    assert "11 rows are bad; no parquet was written; the rows: " in str(refused.value)
     assert not (tmp_path / "out.parquet").exists()
     rows, told = converted(odd_rows(), bad_rows="skip")
     assert len(rows) == 1
@@ -232,6 +233,50 @@ def test_16_bits_keep_their_brightness(converted):
 def test_what_is_no_question_is_told(converted, row, found):
     with pytest.raises(BadRowsError, match=found):
         converted([row])
+
+
+QA = {"question": "?", "answer": "4"}
+
+
+@pytest.mark.parametrize("bad_rows", ["refuse", "skip"])
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [
+        (RlForm(answer="anser"), "anser (--answer); did you mean answer? columns: question, answer"),
+        (RlForm(question="zzz"), "zzz (--question); columns: question, answer"),
+        (RlForm(image="img"), "img (--image); columns: question, answer"),
+        (SftForm(messages="chat"), "chat (--messages); columns: question, answer"),
+        (SftForm(image="images"), "images (--image); columns: question, answer"),
+    ],
+)
+def test_a_named_column_that_no_row_has_is_told_once(converted, tmp_path, form, told, bad_rows):
+    with pytest.raises(BadRowsError) as refused:
+        converted([QA, QA], form, bad_rows)
+    assert str(refused.value) == f"no row has a column {told}"
+    assert [path.name for path in tmp_path.iterdir()] == ["set.jsonl"]
+
+
+def test_a_named_column_that_one_row_lacks_is_that_row_s_problem(converted):
+    rows, told = converted([{"question": "?", "gold": "4"}, QA], RlForm(answer="gold"), "skip")
+    assert len(rows) == 1
+    assert told[0].endswith("row 1: has no answer; its columns are question, answer; name the column: --answer NAME; "
+                            "looked for: gold")  # fmt: skip
+
+
+@pytest.mark.parametrize("bad_rows", ["refuse", "skip"])
+def test_without_a_parquet_the_file_of_bad_rows_is_named_and_mend_only_for_images(converted, tmp_path, bad_rows):
+    for rows, mend in (([{"question": "?"}], False), (odd_rows()[6:7], True), (odd_rows()[1:2], False)):
+        with pytest.raises(BadRowsError) as refused:
+            converted(rows, bad_rows=bad_rows)
+        assert f"; no parquet was written; the rows: {tmp_path / 'out.bad_rows.jsonl'}" in str(refused.value)
+        assert ("--mend" in str(refused.value)) == mend
+
+
+@pytest.mark.parametrize("bad_rows", ["refuse", "skip"])
+def test_an_empty_file_is_told(converted, tmp_path, bad_rows):
+    with pytest.raises(BadRowsError) as refused:
+        converted([], bad_rows=bad_rows)
+    assert str(refused.value) == f"{tmp_path / 'set.jsonl'} is empty; no parquet was written"
 
 
 @pytest.mark.parametrize(

@@ -117,12 +117,56 @@ def test_the_judge_s_reasons_and_an_outage(curated):
         options = ["--judge", url, "--judge-model", "m"]
         code, output, kept, report = curated(ROWS, *options)
         assert (code, kept) == (1, [])
-        assert "1 checks could not be made: 1 x the judge's reply cannot be read" in output
+        assert (
+            f"1 checks could not be made: 1 x the judge's reply cannot be read; most often: {url}/v1: hm; no parquet"
+            in output
+        )
         replies["odd?"] = replies["easy?"]
         code, output, kept, report = curated(ROWS, *options)
         assert code == 0, output
         assert kept == [ROWS[0], ROWS[2]]
         assert "1 x the judge finds it not relevant" in report and "row 1: looks at another thing" in report
+
+
+def test_the_most_common_reason_is_in_the_line(curated):
+    with serving(lambda sent: Answer({"detail": "no such model"}, 404)) as (_, url):
+        code, output, kept, _ = curated(ROWS, "--solver", url, "--solver-model", "m", "--tries", "1")
+    assert (code, kept) == (1, [])
+    assert "3 checks could not be made: 3 x the solver gave no answer; most often: " in output
+    assert f'{url}/v1: HTTP 404: {{"detail": "no such model"}}; no parquet was written' in output
+    assert "out.report.md" in output
+
+
+@pytest.mark.parametrize("option", ["solver", "judge"])
+@pytest.mark.parametrize(
+    ("url", "error"), [("http://127.0.0.1:9", "ConnectionRefusedError"), ("http://nowhere.invalid", "gaierror")]
+)
+def test_a_server_that_is_not_there_ends_it_at_once(curated, tmp_path, url, error, option):
+    code, output, kept, report = curated(ROWS, f"--{option}", url, f"--{option}-model", "m")
+    assert (code, kept, report) == (1, [], "")
+    assert output.startswith(f"Error: no server at {url}/v1: {error}: ") and output.count("\n") == 1
+    assert not (tmp_path / "out.verdicts.jsonl").exists()
+
+
+def test_whether_a_server_is_there_is_asked_once_and_only_if_it_is_needed(curated):
+    def answer(sent):
+        return Answer({"data": []}) if sent.method == "GET" else chat("<answer>5</answer>")
+
+    with serving(answer) as (service, url):
+        options = ["--solver", url, "--solver-model", "m", "--tries", "2"]
+        assert curated(ROWS, *options)[0] == 0
+        assert [one.path for one in service.asked if one.method == "GET"] == ["/v1/models"]
+    assert curated(ROWS, *options)[0] == 0, "all is known, and the server is not needed"
+
+
+def test_an_empty_file_is_told(curated, tmp_path):
+    table = pyarrow.Table.from_pylist(ROWS).slice(0, 0)
+    pyarrow.parquet.write_table(table, tmp_path / "none.parquet")
+    done = CliRunner().invoke(
+        main, ["curate", str(tmp_path / "none.parquet"), "--out", str(tmp_path / "out.parquet"), "--reexecute"]
+    )
+    assert done.exit_code == 2
+    assert done.output == f"Error: {tmp_path / 'none.parquet'} is empty; no parquet was written\n"
 
 
 @pytest.mark.parametrize(

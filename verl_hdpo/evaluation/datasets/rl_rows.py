@@ -39,6 +39,10 @@ class RlForm:
     system: str = ""
     mend: bool = False
 
+    @property
+    def named(self) -> Mapping[str, str]:
+        return {"--question": self.question, "--answer": self.answer, "--image": self.image}
+
     def convert(self, record: Record) -> Converted:
         """The row of a record."""
         row = record.row
@@ -53,11 +57,11 @@ class RlForm:
             messages.pop()  # what the model is to write itself
         if not messages or not messages[-1]["content"].strip():
             found = f"has no question; its columns are {', '.join(map(str, row))}"
-            return bad(found, f"name the column: --question NAME; looked for: {', '.join(QUESTION)}")
+            return bad(found, f"name the column: --question NAME; looked for: {self.question or ', '.join(QUESTION)}")
         truth = _ground_truth(self._truth(row))
         if truth is None:
             found = f"has no answer; its columns are {', '.join(map(str, row))}"
-            return bad(found, f"name the column: --answer NAME; looked for: {', '.join(ANSWER)}")
+            return bad(found, f"name the column: --answer NAME; looked for: {self.answer or ', '.join(ANSWER)}")
         images = images or self._images(row)
         if images and not any(PLACEHOLDER in message["content"] for message in messages):
             messages[-1]["content"] = PLACEHOLDER * len(images) + messages[-1]["content"]

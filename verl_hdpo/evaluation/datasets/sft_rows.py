@@ -22,13 +22,17 @@ class SftForm:
 
     Attributes:
         messages: column; empty: one of those that data sets usually have.
-        image: column of the images.
+        image: column of the images; empty: ``images``.
         mend: write images again that verl would show otherwise than they look.
     """
 
     messages: str = ""
-    image: str = "images"
+    image: str = ""
     mend: bool = False
+
+    @property
+    def named(self) -> Mapping[str, str]:
+        return {"--messages": self.messages, "--image": self.image}
 
     def convert(self, record: Record) -> Converted:
         """The row of a trajectory."""
@@ -44,7 +48,7 @@ class SftForm:
             tools = _tools(row.get("tools"))
         except NotMessages as error:
             return bad(f"has a chat that {error}", 'write it as [{"role": "user", "content": "..."}, ...]')
-        images = images or list(_listed(row.get(self.image)))
+        images = images or list(_listed(row.get(self.image or "images")))
         made: dict[str, Any] = {"messages": messages, "data_source": str(row.get("data_source") or record.file)}
         if tools:
             made["tools"] = tools

@@ -14,6 +14,7 @@ from urllib3.util import Retry
 
 from verl_hdpo.grading.judge.breaker import Breaker
 from verl_hdpo.grading.judge.reply import SCHEMA
+from verl_hdpo.runs.root_cause import root_cause
 from verl_hdpo.settings.group import SettingsError
 from verl_hdpo.settings.judge import JudgeSettings
 
@@ -107,7 +108,7 @@ class Endpoint:
         except openai.APIStatusError as error:
             raise self._refusal(error) from None
         except openai.APIConnectionError as error:
-            raise Fault("judge_unreachable", _origin(error)) from None
+            raise Fault("judge_unreachable", root_cause(error)) from None
         except Exception as error:  # of the client's parser, or of its transport that it does not know itself
             raise Fault("judge_unreadable", f"{type(error).__name__}: {error}") from None
         finally:
@@ -179,13 +180,6 @@ def _reply(answer: Any) -> Reply:
 
 def _count(number: Any) -> int:
     return number if isinstance(number, int) else 0
-
-
-def _origin(error: BaseException) -> str:
-    """The client says no more than "Connection error."."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return f"{type(error).__name__}: {error}"
 
 
 def _seconds(retry_after: str | None) -> float | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from verl_hdpo.runs.missing_columns import missing_columns
 from verl_hdpo.tools.search.passage import Passage
 
 PARQUET_ROWS = 4096
@@ -34,6 +35,11 @@ class Columns:
     title: str = "title"
     source: str = "id"
 
+    @property
+    def named(self) -> dict[str, str]:
+        """Option -> the column that it names; those with their defaults may be missing."""
+        return {f"--{option}": name for option, name in vars(self).items() if name != getattr(Columns, option)}
+
 
 def passages(
     files: Sequence[Path], columns: Columns, progress: Callable[[int], None] = lambda done: None
@@ -46,17 +52,22 @@ def passages(
         progress: called with the bytes of ``files`` read since the last call.
 
     Raises:
-        CorpusError: another kind of file, a broken one, a row that is no object, or one without text.
+        CorpusError: another kind of file, a broken one, a row that is no object, or one without text; a named
+            column that no row has.
     """
+    seen: dict[str, None] = {}
     for file in files:
         if file.suffix == ".parquet":
-            rows = _parquet_rows(file, columns, progress)
+            rows = _parquet_rows(file, columns, seen, progress)
         elif file.name.endswith((".jsonl", ".jsonl.gz")):
             rows = _jsonl_rows(file, progress)
         else:
             raise CorpusError(f"{file}: a corpus is .jsonl, .jsonl.gz or .parquet")
         for number, row in enumerate(rows, 1):
             yield _passage(row, columns, file, number)
+            seen |= dict.fromkeys(row)
+    if missing := [*missing_columns(columns.named, seen)]:
+        raise CorpusError("\n".join(missing))
 
 
 def _jsonl_rows(file: Path, progress: Callable[[int], None]) -> Iterator[Any]:
@@ -77,12 +88,15 @@ def _jsonl_rows(file: Path, progress: Callable[[int], None]) -> Iterator[Any]:
         progress(raw.tell() - read)
 
 
-def _parquet_rows(file: Path, columns: Columns, progress: Callable[[int], None]) -> Iterator[Any]:
+def _parquet_rows(
+    file: Path, columns: Columns, seen: dict[str, None], progress: Callable[[int], None]
+) -> Iterator[Any]:
     import pyarrow.parquet
 
     try:
         with pyarrow.parquet.ParquetFile(file) as table:
             wanted = {columns.text, columns.title, columns.source, "contents"}
+            seen |= dict.fromkeys(table.schema_arrow.names)
             present = [name for name in table.schema_arrow.names if name in wanted]
             total, size, read = max(1, table.metadata.num_rows), file.stat().st_size, 0
             for batch in table.iter_batches(PARQUET_ROWS, columns=present):

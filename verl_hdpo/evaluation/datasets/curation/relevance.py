@@ -43,7 +43,7 @@ class Relevance:
         except ValueError:
             verdict = {}
         if not all(isinstance(verdict.get(name), bool) for name in WANTED):
-            return Verdict("unknown", "the judge's reply cannot be read", reply[:400])
+            return Verdict("unknown", "the judge's reply cannot be read", f"{self._chat.url}: {reply[:400]}")
         missing = [name for name in WANTED if not verdict[name]]
         if missing:
             return Verdict("drop", f"the judge finds it not {missing[0]}", str(verdict.get("why", "")))

@@ -18,6 +18,8 @@ from verl_hdpo.runs.rows import read_rows
 
 SAMPLES = 3
 """Rows that the report shows of each reason."""
+DETAIL_CHARS = 300
+"""Characters of a reason in the message."""
 
 
 class Unchecked(RuntimeError):
@@ -25,7 +27,7 @@ class Unchecked(RuntimeError):
 
 
 class NothingLeft(ValueError):
-    """Every row was dropped; the message says where the reasons are."""
+    """There are no rows, or every row was dropped; the message says where the reasons are."""
 
 
 Key = tuple[int, str]
@@ -65,7 +67,8 @@ def curate(source: Path, out: Path, checks: Sequence[Check], concurrency: int) -
     """Write the rows of ``source`` that pass every check, and a report beside them; yields what to tell.
 
     Raises:
-        Unchecked, NothingLeft: nothing was written but ledger and report.
+        Unchecked, NothingLeft: no parquet was written, only ledger and report.
+        Unreachable: no server is at an address.
         RowsError: the file cannot be read.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -73,16 +76,22 @@ def curate(source: Path, out: Path, checks: Sequence[Check], concurrency: int) -
     count = 0
     for count, (number, row) in enumerate(read_rows(source), 1):  # noqa: B007 - and counts
         ledger.know(number, _fingerprint(row))
+    if not count:
+        raise NothingLeft(f"{source} is empty; no parquet was written")
     ledger.read()
     asyncio.run(_check(source, checks, ledger, concurrency))
-    why = Counter(verdict.why for verdict in ledger.verdicts.values() if verdict.says == "unknown")
+    unknown = [verdict for verdict in ledger.verdicts.values() if verdict.says == "unknown"]
     report.write_text("\n".join(_report(source, count, checks, ledger)) + "\n")
-    if why:
-        told = "; ".join(f"{number} x {reason}" for reason, number in why.items())
-        raise Unchecked(f"{sum(why.values())} checks could not be made: {told}; {report}. The same command goes on")
+    if unknown:
+        told = "; ".join(f"{number} x {why}" for why, number in Counter(one.why for one in unknown).most_common())
+        ((most, _),) = Counter(" ".join(one.detail.split())[:DETAIL_CHARS] for one in unknown).most_common(1)
+        raise Unchecked(
+            f"{len(unknown)} checks could not be made: {told}; most often: {most}; no parquet was written; each with "
+            f"its reason: {report}. Run the same command again to go on"
+        )
     dropped = {number for (number, _), verdict in ledger.verdicts.items() if verdict.says == "drop"}
     if len(dropped) == count:
-        raise NothingLeft(f"all {count} rows of {source} were dropped; why: {report}")
+        raise NothingLeft(f"all {count} rows of {source} were dropped; no parquet was written; why: {report}")
     with ParquetParts(out) as parts:
         for number, row in read_rows(source):
             if number not in dropped:
