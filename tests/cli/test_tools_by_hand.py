@@ -68,9 +68,9 @@ def test_a_tool_of_one_s_own_with_pictures(draws, tmp_path):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["pyton", "1"], "no tool is called pyton; give calculator, image_search, mcp, python, text_search, or"),
+        (["pyton", "1"], "no tool of this package is called pyton; did you mean python?"),
         (["mcp", "1"], "mcp needs settings: give a tool yaml with --config"),
-        (["other", "1", "--config", "tools.yaml"], "tools.yaml has no tool other; it has draws"),
+        (["other", "1", "--config", "tools.yaml"], "tools.yaml has no tool other; known: draws"),
         (["draws", "4", "--config", "tools.yaml"], "draws takes width, height: give a JSON object, found '4'"),
     ],
 )

@@ -7,12 +7,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
+from verl_hdpo.adapters.composed_config import parsed
 from verl_hdpo.adapters.names import AGENT_LOOP, REWARD_MANAGER, SIGNAL_KEY
 from verl_hdpo.adapters.override_problems import compose_telling_all
 from verl_hdpo.adapters.problem import DEFAULT_LOOP, MULTI_TURN
 from verl_hdpo.doctor.command_line import values
+from verl_hdpo.doctor.estimator_names import known_names
+from verl_hdpo.runs.did_you_mean import did_you_mean
 from verl_hdpo.runs.migration.estimators import CHANGED, SAME
 from verl_hdpo.runs.migration.keys import ASYNCHRONOUS, KEYS, UNREAD, Change, change_of
 from verl_hdpo.runs.migration.launchers import CONFIGS, LAUNCHER, SEPARATE, Launcher
@@ -20,6 +24,7 @@ from verl_hdpo.runs.verl_command import VerlConfig
 from verl_hdpo.settings.algorithms import ALGORITHMS
 
 ESTIMATOR = "algorithm.adv_estimator"
+N = "actor_rollout_ref.rollout.n"
 BATCH, MINI = "data.train_batch_size", "actor_rollout_ref.actor.ppo_mini_batch_size"
 SYNC_STEP = "trainer.v1.separate_async.parameter_sync_step"
 SET_ANEW = (ESTIMATOR, DEFAULT_LOOP)
@@ -40,12 +45,14 @@ class NewCommand:
     Attributes:
         config: which config it starts from.
         overrides: of that config.
+        start: how a shell starts python.
         steps: what was changed.
         left: what only the owner can do.
     """
 
     config: VerlConfig
     overrides: list[str]
+    start: str = "python3"
     steps: list[Step] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
 
@@ -59,7 +66,7 @@ class NewCommand:
             yield "# Left to you:"
             yield from (f"#   {line}" for text in self.left for line in text.splitlines())
         words = [*self.config.arguments, *map(shlex.quote, self.overrides)]
-        yield " \\\n    ".join([f"python3 -m {LAUNCHER}", *words])
+        yield " \\\n    ".join([f"{self.start} -m {LAUNCHER}", *words])
 
     def replace(self, old: str, new: str, why: str) -> None:
         """Put ``new`` where ``old`` is, at the end if that is empty; note why."""
@@ -75,7 +82,14 @@ class NewCommand:
             self.replace(old, new, why)
 
 
-def new_command(launcher: str, other: Launcher | None, config: VerlConfig, overrides: Sequence[str]) -> NewCommand:
+def new_command(
+    launcher: str,
+    other: Launcher | None,
+    config: VerlConfig,
+    overrides: Sequence[str],
+    start: str = "python3",
+    left_out: Sequence[str] = (),
+) -> NewCommand:
     """The command for ``verl.trainer.main_ppo`` and HDPO that does what the old one did.
 
     Args:
@@ -83,8 +97,13 @@ def new_command(launcher: str, other: Launcher | None, config: VerlConfig, overr
         other: what is known of it; None for ``main_ppo`` itself.
         config: the config that the old command starts from.
         overrides: as they were given.
+        start: how a shell starts python.
+        left_out: words before ``launcher`` that have no part in the new command.
     """
-    command = NewCommand(config, list(overrides))
+    settings = [word for word in overrides if _is_setting(word)]
+    command = NewCommand(config, settings, start)
+    for word in (*left_out, *(word for word in overrides if word not in settings)):
+        command.left.append(f"{word}: left out: it is no setting (key=value, with special characters quoted)")
     if other:
         command.steps.append(Step(launcher, LAUNCHER, other.why))
         _its_config(command)
@@ -100,6 +119,14 @@ def new_command(launcher: str, other: Launcher | None, config: VerlConfig, overr
     _told_by_hydra(command)
     _for_hdpo(command, values(command.overrides))
     return command
+
+
+def _is_setting(word: str) -> bool:
+    try:
+        parsed(word)
+    except HydraException:
+        return False
+    return True
 
 
 def _its_config(command: NewCommand) -> None:
@@ -157,11 +184,16 @@ def _told_by_hydra(command: NewCommand) -> None:
             command.left.append(f"{problem.override}: {problem.advice}")
     if composed is not None and OmegaConf.is_missing(composed.actor_rollout_ref.rollout, "name"):
         command.set("actor_rollout_ref.rollout.name", "vllm", "verl has no default any more; this was it")
+    n = values(command.overrides).get(N) if composed is None else composed.actor_rollout_ref.rollout.n
+    if not isinstance(n, int) or n < 2:
+        command.left.append(f"HDPO compares the rollouts of a prompt: set {N} to 2 or more, e.g. 8")
 
 
 def _for_hdpo(command: NewCommand, given: dict[str, Any]) -> None:
-    old = str(given.get(ESTIMATOR, "gae"))
-    if old not in ALGORITHMS:
+    old, known = str(given.get(ESTIMATOR, "gae")), known_names()
+    if known and old not in known:
+        command.set(ESTIMATOR, "hdpo", f"{old} is no estimator of verl; {did_you_mean(old, sorted(known))}")
+    elif old not in ALGORITHMS:
         same = "HDPO's accuracy part is this estimator; it adds the efficiency channel"
         command.set(ESTIMATOR, "hdpo", same if old in SAME else CHANGED.get(old, "the one word"))
     loop = str(given.get(DEFAULT_LOOP, "single_turn_agent"))
