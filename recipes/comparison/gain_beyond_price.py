@@ -20,7 +20,7 @@ from verl_hdpo.runs.palette import OTHERS
 RIGHT_WITH_A_CALL = 0.8
 """flaky_calculator.py: one result in five is wrong."""
 MARGIN = 0.1
-"""Within it of the price, nothing is promised."""
+"""Within it of the price, nothing is asked of a run."""
 SHAPES = {"known": "o", "half_known": "^", "needed": "s"}
 
 
@@ -43,7 +43,7 @@ def draw(table: pandas.DataFrame, picture: Path) -> None:
 
     figure, panel = pyplot.subplots(figsize=(7, 4), layout="constrained")
     low, high = -55, 80
-    panel.fill_between([low, -100 * MARGIN], 0, 10, color="0.9", label="promised")
+    panel.fill_between([low, -100 * MARGIN], 0, 10, color="0.9", label="goal")
     panel.fill_between([100 * MARGIN, high], 90, 100, color="0.9")
     colours = dict(zip(sorted(table.price.unique()), OTHERS, strict=False))
     for (price, source), some in table.groupby(["price", "source"]):

@@ -8,6 +8,7 @@ import io
 import os
 import pty
 import re
+import select
 import signal
 import struct
 import subprocess
@@ -115,7 +116,10 @@ def shown(monkeypatch, columns, *words, **variables):
         monkeypatch.setenv("COLUMNS", str(columns))
         main([*words], standalone_mode=False)
         screen.flush()
-        text = os.read(ours, 1 << 20).decode()
+        sent = b""
+        while select.select([ours], [], [], 0.5)[0]:  # it comes in parts
+            sent += os.read(ours, 1 << 20)
+    text = sent.decode()
     monkeypatch.undo()
     os.close(ours)
     return text.replace("\r\n", "\n")
