@@ -79,8 +79,8 @@ def programs(tmp_path):
 
     add("scontrol", '[[ $1 = show ]] && case $3 in gpus) printf "g1\\ng2\\n" ;; *) printf "c1\\nc2\\n" ;; esac\nexit 0')
     # Tool servers go on until they are ended; the training is done at once.
-    add("srun", f'env | grep -E "^(TOOL|NODES|GPUS|VERL)" > {tmp_path}/environment\n'
-                '[[ $1 = --het-group=1 ]] && exec sleep 600\nexit ${TRAINING:-0}')  # fmt: skip
+    add("srun", f'[[ $1 = --het-group=1 ]] && exec sleep 600\n'
+                f'env | grep -E "^(TOOL|NODES|GPUS|VERL)" > {tmp_path}/environment\nexit ${{TRAINING:-0}}')  # fmt: skip
     for name in ("curl", "ray"):
         add(name)
 
