@@ -33,7 +33,12 @@ def measured(cold_start: Path, overrides: list[str]) -> float:
     began, steps = time.monotonic(), []
     with tempfile.TemporaryDirectory() as folder:
         code = run_verl(
-            [*training.pipeline(cold_start, 1), "trainer.logger=[file]", "trainer.val_before_train=False", *overrides],
+            [
+                *training.overrides("hdpo", cold_start, 1, 1),
+                "trainer.logger=[file]",
+                "trainer.val_before_train=False",
+                *overrides,
+            ],
             run_dir=folder,
             log_path=Path(folder) / "train.log",
             on_metrics=lambda step, metrics: steps.append(time.monotonic() - began),

@@ -1,7 +1,7 @@
 """``py_executable``: Ray's workers of a CPU run, forked from one process that has imported verl, vLLM and torch.
 
-A verl run has some ten workers, and each would import them anew: 10 to 20 s of a processor a worker, most of a short
-run. On a cluster with a GPU a worker this is nothing; on 2 cores it is half of a test or of a first look.
+A verl run has some ten workers, and each would import them anew, which takes longer than a short run. On a cluster with
+a GPU a worker this is nothing; on 2 cores the first step comes after 0.6 of the time (benchmarks/cpu_start.py).
 
 ``py_executable`` in Ray's ``runtime_env`` is the command that starts a worker. Here it hands the worker's arguments,
 environment and files to a server, and waits for the process that the server forks. The first worker of a run starts
