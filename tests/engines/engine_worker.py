@@ -13,7 +13,7 @@ import wrong_losses
 from layouts import LAYOUTS, Job, Layout, Outcome, jobs
 from loss_settings import LOSS_SCALE_FACTOR, SETTINGS, LossSetting
 from reference import DRO_BETA, TEMPERATURE
-from rollouts import ROWS, Rollouts
+from rollouts import GROUPS, ROWS, Rollouts
 from stock_worker import ON_GPU, export, make_worker, named_parameters, restore, set_rate
 from tensordict import NonTensorStack, TensorDict
 from verl.utils import tensordict_utils as tu
@@ -24,7 +24,9 @@ from verl.workers.utils.losses import ppo_loss
 
 from verl_hdpo.adapters.loss import TOOL_ADVANTAGES, aggregation, two_channel_loss
 from verl_hdpo.algorithm.decisions import decision_advantages
+from verl_hdpo.algorithm.estimators.priced import priced
 from verl_hdpo.algorithm.qualifying import mini_batches, qualifying_scale
+from verl_hdpo.algorithm.scalars import RolloutScalars
 
 REPORTED = ("loss", "grad_norm", "hdpo/tool/pg_loss")
 
@@ -90,7 +92,11 @@ def mini_batch_data(batch: Rollouts, setting: LossSetting, job: Job, config: Act
 
     inputs = [torch.cat(pair) for pair in zip(batch.prompts, batch.responses, strict=True)]
     acc_B, tool_B = batch.acc_B, batch.tool_B
-    if setting.combine == "advantage":
+    if setting.price is not None:
+        known_B, correct_B = batch.tokens_B > 0, batch.correct_B
+        scalars = RolloutScalars(correct_B.float(), torch.tensor(GROUPS), known_B, correct_B, batch.cost_B)
+        acc_B = priced(scalars, price=setting.price).accuracy_B
+    elif setting.combine == "advantage":
         acc_B = setting.w_acc * acc_B + setting.w_tool * tool_B
     elif setting.tool_loss_norm == "qualifying":
         mini_batch_B = mini_batches(ROWS, ROWS // job.mini_batches, dp_size)

@@ -48,7 +48,9 @@ ALL = tuple(SETTINGS)
 LAYOUTS = {
     "fsdp": Layout("fsdp", ("paper", "qualifying", "decision", "everything", "seq-norm")),
     "fsdp2": Layout("fsdp2", ALL),
-    "fsdp2-padded": Layout("fsdp2", ("paper", "decision", "advantage-seq-mean", "gspo", "token-sum"), packed=False),
+    "fsdp2-padded": Layout(
+        "fsdp2", ("paper", "priced", "decision", "advantage-seq-mean", "gspo", "token-sum"), packed=False
+    ),
     "fsdp2-dp2": Layout("fsdp2", ALL, world=2),
     "fsdp2-dp2-no-sync": Layout("fsdp2", ("paper", "seq-mean"), world=2, sync_every_micro_batch=True),
     "fsdp2-sp2": Layout("fsdp2", ("paper", "decision", "qualifying", "advantage", "gspo", "everything"), world=2, sp=2),
@@ -58,7 +60,7 @@ LAYOUTS = {
     "megatron-tp2": Layout("megatron", ("paper", "qualifying", "cispo", "everything"), world=2, tp=2),
     "megatron-tp2-padded": Layout("megatron", ("paper", "token-sum"), world=2, tp=2, packed=False),
     "megatron-pp2": Layout(
-        "megatron", ("paper", "decision", "qualifying", "advantage", "gpg", "everything"), world=2, pp=2
+        "megatron", ("paper", "priced", "decision", "qualifying", "advantage", "gpg", "everything"), world=2, pp=2
     ),
     "megatron-vpp2": Layout("megatron", ("paper", "seq-sum", "dppo-tv"), world=2, pp=2, vpp=2),
     "megatron-cp2": Layout("megatron", ("paper", "decision", "qualifying", "gspo", "everything"), world=2, cp=2),

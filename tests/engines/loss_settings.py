@@ -17,6 +17,8 @@ class LossSetting:
     combine: Literal["loss", "advantage"] = "loss"
     tool_loss_norm: Literal["all", "qualifying"] = "all"
     tool_tokens: Literal["all", "decision"] = "all"
+    price: float | None = None
+    """Of a call in ``priced``, whose advantage is then the only one."""
     w_acc: float = 1.0
     w_tool: float = 0.5
     entropy_coeff: float = 0.0
@@ -35,6 +37,7 @@ SETTINGS = {
     "no-tool": LossSetting(w_tool=0.0, entropy_coeff=0.01, kl_coef=0.1),
     "advantage": LossSetting(combine="advantage"),
     "advantage-seq-mean": LossSetting(combine="advantage", agg_mode="seq-mean-token-mean", w_acc=0.5),
+    "priced": LossSetting(price=0.1, w_tool=0.0),
     "token-sum": LossSetting(agg_mode="token-sum", tool_loss_norm="qualifying"),
     "seq-sum": LossSetting(agg_mode="seq-mean-token-sum", tool_loss_norm="qualifying", w_acc=0.5),
     "seq-mean": LossSetting(agg_mode="seq-mean-token-mean"),

@@ -12,9 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import plain_estimators
 import torch
 from loss_settings import LOSS_SCALE_FACTOR, LossSetting
-from rollouts import Rollouts
+from plain_estimators import Row
+from rollouts import GROUPS, Rollouts
 from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
@@ -76,13 +78,15 @@ def two_channel_loss(
 ) -> tuple[Tensor, Tensor]:
     """L = w_acc L_pg(A_acc) + w_tool L_pg(A_tool) - c_H H + c_KL KL, and L_pg(A_tool) alone.
 
-    combine=advantage: one L_pg(w_acc A_acc + w_tool A_tool) in the place of the first two.
+    combine=advantage: one L_pg(w_acc A_acc + w_tool A_tool) in the place of the first two. With a price, A_acc is the
+    advantage of ``priced``.
     """
     acc, tool, entropy, kl = {}, {}, {}, {}
+    acc_B = batch.acc_B if setting.price is None else priced_advantages(batch, setting.price)
     for i in rows:
         log_prob, entropy[i] = reference.log_probs(batch.prompts[i], batch.responses[i])
         old, mask = batch.old_log_probs[i].double(), batch.masks[i]
-        advantage = batch.acc_B[i].double()
+        advantage = acc_B[i].double()
         if setting.combine == "advantage":
             advantage = setting.w_acc * advantage + setting.w_tool * batch.tool_B[i].double()
         acc[i] = surrogate(setting.loss_mode, advantage, log_prob, old, mask)
@@ -104,6 +108,13 @@ def two_channel_loss(
     loss = acc_loss if setting.combine == "advantage" else setting.w_acc * acc_loss + setting.w_tool * tool_loss
     loss = loss - setting.entropy_coeff * aggregate(entropy, batch.masks, setting.agg_mode, everyone)
     return loss + setting.kl_coef * aggregate(kl, batch.masks, setting.agg_mode, everyone), tool_loss
+
+
+def priced_advantages(batch: Rollouts, price: float) -> Tensor:
+    """(B,), reward 1 for a right answer."""
+    of_row = zip(GROUPS, batch.tokens_B.tolist(), batch.correct_B.tolist(), batch.cost_B.tolist(), strict=True)
+    rows = [Row(float(right), group, tokens > 0, right, cost) for group, tokens, right, cost in of_row]
+    return torch.tensor(plain_estimators.priced(rows, price), dtype=torch.float64)
 
 
 def aggregate(values: dict[int, Tensor], masks: list[Tensor], mode: str, counted: Sequence[int]) -> Tensor:

@@ -12,6 +12,8 @@ from torch import Tensor
 
 PAD, VOCAB = 0, 128
 ROWS = 8
+GROUPS = (0, 0, 0, 0, 1, 1, 1, 2)
+"""The prompt of each row."""
 UNKNOWN, PADDING = 6, 7
 """The row whose outcome is unknown, and the one that verl adds to fill the batch: both have no trained token."""
 
@@ -26,6 +28,7 @@ class Rollouts:
         old_log_probs, ref_log_probs, importance_weights: per response token.
         acc_B, tool_B: both channels' advantages; 0 in the rows without a trained token.
         correct_B: the qualifying rollouts.
+        cost_B: of each row's calls.
         decides: 1 for the tokens that decide about a call: the first two of each of the model's turns.
     """
 
@@ -38,6 +41,7 @@ class Rollouts:
     acc_B: Tensor
     tool_B: Tensor
     correct_B: Tensor
+    cost_B: Tensor
     decides: list[Tensor]
 
     @property
@@ -88,6 +92,7 @@ def make_rollouts(log_probs_of, seed: int = 0, spread: float = 0.3) -> Rollouts:
         acc_B=torch.randn(ROWS, generator=g) * trained_B,
         tool_B=torch.randn(ROWS, generator=g) * correct_B,
         correct_B=correct_B,
+        cost_B=integers(0, 4, ROWS).double(),
         decides=[_first_two_of_each_turn(mask) for mask in masks],
     )
 

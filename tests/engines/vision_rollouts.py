@@ -113,7 +113,7 @@ def write(folder: Path) -> None:
         prompts=prompts, responses=responses, masks=masks, old_log_probs=old, ref_log_probs=old,
         importance_weights=[torch.ones(len(values)) for values in old],
         acc_B=torch.randn(ROWS, generator=g) * trained_B, tool_B=torch.randn(ROWS, generator=g) * correct_B,
-        correct_B=correct_B, decides=masks,
+        correct_B=correct_B, cost_B=torch.zeros(ROWS).double(), decides=masks,
     )  # fmt: skip
     expected = {name: reference.update(batch, SETTINGS[name]) for name in COMPARED}
     torch.save((batch, VisionRows(inputs, pad)), folder / "rollouts.pt")

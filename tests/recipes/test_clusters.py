@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -108,7 +109,8 @@ def on_slurm(tmp_path, folder, *overrides, **more):
     try:
         job.wait(60)
     finally:
-        os.killpg(job.pid, 9)
+        with contextlib.suppress(ProcessLookupError):  # it ended, and left nothing running
+            os.killpg(job.pid, 9)
     return job.returncode, dict(line.split("=", 1) for line in (tmp_path / "environment").read_text().splitlines())
 
 

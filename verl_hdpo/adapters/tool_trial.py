@@ -15,6 +15,7 @@ from PIL import Image
 
 from verl_hdpo.adapters.served_tools import served
 from verl_hdpo.adapters.tool_loading import load_tools
+from verl_hdpo.adapters.tool_names import TrialError
 from verl_hdpo.runs.did_you_mean import did_you_mean
 from verl_hdpo.runs.terminal import doing, say, show_json
 from verl_hdpo.settings.tool import ToolConfigError
@@ -22,13 +23,6 @@ from verl_hdpo.tools.base import Tool
 from verl_hdpo.tools.server.conversation import Conversation
 from verl_hdpo.tools.server.messages import CallResult, SentImage
 from verl_hdpo.tools.server.sessions import ServedTool
-
-OWN = ("calculator", "image_search", "mcp", "python", "text_search")
-"""This package's tools: modules of ``verl_hdpo.tools``."""
-
-
-class TrialError(ValueError):
-    """A call that cannot be made; the message says what to give instead."""
 
 
 def try_calls(
@@ -44,7 +38,7 @@ def try_calls(
         out: folder for the pictures that come back.
 
     Raises:
-        TrialError: an unknown tool, or text for a tool with several arguments.
+        TrialError: the yaml has no such tool, or text for a tool with several arguments.
         ToolConfigError: settings that the tool cannot run with.
     """
     with doing(f"starting {name}"), redirect_stdout(StringIO()):  # verl's tools print their schema
@@ -88,9 +82,6 @@ def _in_yaml(name: str, config: Path) -> ServedTool:
 
 
 def _own(name: str) -> Tool:
-    if name not in OWN:
-        advice = did_you_mean(name, OWN)
-        raise TrialError(f"no tool of this package is called {name}; {advice} Your own: a tool yaml with --config")
     module = importlib.import_module(f"verl_hdpo.tools.{name}")
     (own,) = (one for one in vars(module).values() if isinstance(one, type) and one.__module__ == module.__name__
               and issubclass(one, Tool))  # fmt: skip

@@ -10,6 +10,7 @@ import click
 from verl_hdpo.evaluation.record import DEFAULT_ARMS
 from verl_hdpo.evaluation.request import Request, read_arms, read_list, read_seeds
 from verl_hdpo.runs.log_to import log_to_option
+from verl_hdpo.runs.terminal import doing
 from verl_hdpo.runs.verl_command import VerlCommand, cpu_option, needs_extra, verl_options
 
 
@@ -61,6 +62,6 @@ def evaluate(**given: Any) -> None:
 
     With --benchmark the labels of a published benchmark say where a call is right; no tool is run.
     """
-    with needs_extra("report"):
+    with needs_extra("report"), doing("importing torch and verl"):
         from verl_hdpo.evaluation.run import evaluate
     evaluate(Request(**given))

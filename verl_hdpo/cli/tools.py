@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from verl_hdpo.adapters.tool_names import check_own
+from verl_hdpo.runs.terminal import doing
 from verl_hdpo.runs.verl_command import needs_extra
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -35,6 +37,8 @@ def call(ctx: click.Context, **given: Any) -> None:
 
     ARGUMENTS are JSON objects, or plain text where the tool has one argument. Exit status: 1 if a call failed.
     """
-    with needs_extra("tools"):
+    if not given["config"]:
+        check_own(given["name"])
+    with needs_extra("tools"), doing("importing torch and verl"):
         from verl_hdpo.adapters.tool_trial import try_calls
     ctx.exit(not try_calls(**given))

@@ -18,7 +18,7 @@ from verl_hdpo.evaluation.run_config import question_files, run_config
 from verl_hdpo.runs.cpu_settings import cpu_overrides
 from verl_hdpo.runs.hub import check_model
 from verl_hdpo.runs.quoted import quoted
-from verl_hdpo.runs.terminal import progress, say
+from verl_hdpo.runs.terminal import doing, progress, say
 
 
 def evaluate(request: Request) -> None:
@@ -33,8 +33,9 @@ def evaluate(request: Request) -> None:
         return evaluate_benchmarks(request)
     configs = {}
     for model in request.each_model():  # all, before the first is started
-        config = model_config(model, request)
-        configs[model] = config, question_files(config, request.data)
+        with doing(f"{model.label}: composing its config and looking for its files"):
+            config = model_config(model, request)
+            configs[model] = config, question_files(config, request.data)
     request.out.mkdir(parents=True, exist_ok=True)
     records = {}
     for model, (config, data) in configs.items():

@@ -26,7 +26,7 @@ from verl_hdpo.evaluation.model import Model
 from verl_hdpo.evaluation.record import Record, RecordFile
 from verl_hdpo.evaluation.request import Request
 from verl_hdpo.evaluation.run import make_records, model_config
-from verl_hdpo.runs.terminal import progress, say
+from verl_hdpo.runs.terminal import doing, progress, say
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ def evaluate(request: Request) -> None:
         BenchmarkError: data that cannot be found or read.
     """
     models = request.each_model()
-    plans = [_plan(text, request) for text in request.benchmarks]
+    with doing("reading the benchmarks"):
+        plans = [_plan(text, request) for text in request.benchmarks]
     drawn = all(plan.benchmark.draws for plan in plans)
     configs = {model: model_config(model, request, drawn) for model in models}  # all, before the first is started
     request.out.mkdir(parents=True, exist_ok=True)
