@@ -41,10 +41,11 @@ test: install ## the tests that need no GPU, with real training runs; 16 GiB of 
 
 test-fast: QUICK += and not slow
 test-fast: WORKERS := 3
-test-fast: test-quick ## a test of each thing in about a minute: one sandbox mechanism of three, no killed workers, no large property tests
+test-fast: CASES := --ends
+test-fast: test-quick ## each test with two cases at most, no killed workers, no large property tests
 
 test-quick: install
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile -m '$(QUICK)'
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile -m '$(QUICK)' $(CASES)
 
 test-engines: install ## the loss in verl's FSDP and Megatron engines
 	nice $(BIN)/python -m pytest tests/engines

@@ -38,7 +38,13 @@ from verl_hdpo.tools.python import PythonTool
 NEEDED = 0.7
 """Share of pictures that need a tool, among the dialogues that teach the habit."""
 RECIPE = Recipe(
-    hidden=96, steps=800, lr=3e-3, habit_rows=24, known_rows=8, direct={"not_needed": 0.03, "needed": 0.002}
+    hidden=96,
+    steps=1000,
+    lr=3e-3,
+    habit_rows=24,
+    known_rows=8,
+    direct={"not_needed": 0.03, "needed": 0.002},
+    sharpen=0.4,
 )
 
 Way = Literal["direct", "zoom", "python"]
@@ -146,9 +152,13 @@ def train(recipe: Recipe, seed: int, report: Report) -> tuple[Qwen3VLForConditio
     encode = Encoder(processor)
     decisions = torch.tensor(tokenizer.convert_tokens_to_ids(["<tool_call>", "<answer>"]))
 
+    due = {kind: 0.0 for kind in recipe.direct}
+
     def habit() -> Dialogue:
         picture = draw("needed" if rng.random() < NEEDED else "not_needed", rng)
-        if rng.random() < recipe.direct[picture.kind]:
+        due[picture.kind] += recipe.direct[picture.kind]  # evenly: where they are drawn, chance decides what is learned
+        if due[picture.kind] >= 1:
+            due[picture.kind] -= 1
             return Dialogue(picture, "direct")
         return Dialogue(picture, rng.choice(("zoom", "python")))
 

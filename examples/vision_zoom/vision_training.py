@@ -9,7 +9,7 @@ import training
 from verl_hdpo.runs.quoted import quoted
 
 TOOLS = Path(__file__).parent / "tools.yaml"
-STEPS = 20
+STEPS = 24
 
 
 def overrides(algo: str, cold_start: Path, seed: int, steps: int) -> list[str]:
@@ -21,8 +21,8 @@ def overrides(algo: str, cold_start: Path, seed: int, steps: int) -> list[str]:
         f"{rollout}.multi_turn.tool_config_path={quoted(TOOLS)}",
         f"+{rollout}.engine_kwargs.vllm.limit_mm_per_prompt={{image:2,video:0}}",  # no memory is kept for videos
         f"{rollout}.max_model_len=128",
-        f"{rollout}.n=12",
+        f"{rollout}.n=16",
         f"{rollout}.calculate_log_probs=True",  # logs how far vLLM's probabilities are from the trainer's
-        f"{actor}.optim.lr=6e-4",
+        f"{actor}.optim.lr=5e-4",
         "trainer.project_name=quickstart-vision",
     ]

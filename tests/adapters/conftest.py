@@ -1,4 +1,4 @@
-"""A real TransferQueue, on Ray, for the tests of one module."""
+"""A real TransferQueue, on Ray, for the tests of a process."""
 
 import shutil
 import tempfile
@@ -9,7 +9,7 @@ import transfer_queue as tq
 from tenacity import retry, stop_after_attempt
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def transfer_queue():
     directory = tempfile.mkdtemp(prefix="vh")  # Ray's sockets need a short path
     _start_ray(directory)

@@ -7,13 +7,13 @@ import time
 import psutil
 import pytest
 from hang import HANG_SECONDS
-from run_overrides import OWN_PARTS
+from run_overrides import OWN_PARTS, SEPARATE_ASYNC
 from run_processes import processes_of_runs
 
 BASE = [
     *OWN_PARTS,
     "actor_rollout_ref.actor.ppo_mini_batch_size=4",
-    "algorithm.rollout_correction.rollout_is=token",
+    "algorithm.rollout_correction.rollout_is=token",  # corrects for stale rollouts
     "trainer.save_freq=1",
     "trainer.resume_mode=auto",
 ]
@@ -23,22 +23,11 @@ KL_AND_FILTER = [
     "algorithm.filter_groups.enable=True",
     "algorithm.filter_groups.metric=hdpo_signal",
 ]
-# Two updates per weight sync: rollouts are stale, partial ones are resumed, importance weights correct for both.
-STALE = [
-    "trainer.v1.trainer_mode=separate_async",
-    "actor_rollout_ref.hybrid_engine=False",
-    "actor_rollout_ref.rollout.nnodes=1",
-    "actor_rollout_ref.rollout.n_gpus_per_node=1",
-    "++ray_kwargs.ray_init.num_gpus=3",
-    "actor_rollout_ref.rollout.checkpoint_engine.backend=shm",
-    "actor_rollout_ref.rollout.checkpoint_engine.custom_backend_module=verl_hdpo.cpu.checkpoint_engine",
-    "trainer.v1.separate_async.parameter_sync_step=2",
-]
 # The trainer modes, and the part whose death ends a run there, as Ray or vLLM names its processes.
 RUNS = {
     "sync": ("ray::WorkerDict", ["trainer.v1.trainer_mode=sync"]),
     "colocate_async": ("ray::AgentLoopWorkerTQ", ["trainer.v1.trainer_mode=colocate_async", *KL_AND_FILTER]),
-    "separate_async": ("VLLM::EngineCore", [*STALE, "reward.num_workers=3"]),
+    "separate_async": ("VLLM::EngineCore", [*SEPARATE_ASYNC, "reward.num_workers=3"]),
 }
 STEPS_SURVIVED = 9
 """After the death of a reward worker; rollouts of the first few may be there before it."""

@@ -1,1 +1,5 @@
-"""The only modules that import verl; they carry data between it and the algorithm, and do no arithmetic."""
+"""The seam with a training of verl: its trainers, loss, agent loop and reward manager; data carried, nothing computed.
+
+Imports verl, ``algorithm``, ``outcomes``, ``grading``, ``tools``, ``settings`` and ``runs``. Start with
+:mod:`verl_hdpo.adapters.trainer`.
+"""

@@ -1,1 +1,4 @@
-"""The tools, as verl's ``BaseTool``: argument checks and ``ToolResponse``; what they do is in the pure packages."""
+"""The tools that a model may call, a module each, with the path that users name in their yaml; beneath, what they do.
+
+Imports ``settings`` and ``runs``; only the base class of all tools knows verl. Start with :mod:`verl_hdpo.tools.base`.
+"""

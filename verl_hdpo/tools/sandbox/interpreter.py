@@ -27,7 +27,7 @@ Status = Literal["ok", "error", "interrupted"]
 
 
 @dataclass
-class Outcome:
+class Execution:
     """What a call left: texts in UTF-8, ``value`` the last expression's ``repr``."""
 
     status: Status = "ok"
@@ -55,33 +55,33 @@ class Interpreter:
         self._handler = self._on_interrupt
         self._host_paths = host_paths.pattern()
 
-    def run(self, code: str) -> Outcome:
-        """Run ``code``; an error of it, or an interrupt, is part of the outcome."""
+    def run(self, code: str) -> Execution:
+        """Run ``code``; an error of it, or an interrupt, is part of the execution."""
         self._calls += 1
         name = f"<call {self._calls}>"
         limit = self.limits.output_chars
         stdout, stderr = CapturedText(limit), CapturedText(limit)
         sys.stdout, sys.stderr, sys.stdin = stdout, stderr, io.StringIO()
         self.display.begin()
-        outcome = Outcome()
+        execution = Execution()
         self._interrupted = False
         if getsignal(signal.SIGINT) is not self._handler:
             signal.signal(signal.SIGINT, self._handler)
         try:
             self._running = True
             value = self._execute(code, name)
-            outcome.value = self._shown(value)
+            execution.value = self._shown(value)
             self.display.show_open_figures()
             self._running = False
         except BaseException as error:
             self._running = False
-            outcome.status = "interrupted" if self._interrupted else "error"
-            outcome.error = self._described(error)
+            execution.status = "interrupted" if self._interrupted else "error"
+            execution.error = self._described(error)
         for note in self.display.notes:
             print(f"[{note}]", file=stderr)
-        outcome.stdout, outcome.images = stdout.taken(), self.display.shown
-        outcome.stderr = self._host_paths.sub(b"", stderr.taken())  # a warning names the file it comes from
-        return outcome
+        execution.stdout, execution.images = stdout.taken(), self.display.shown
+        execution.stderr = self._host_paths.sub(b"", stderr.taken())  # a warning names the file it comes from
+        return execution
 
     def _on_interrupt(self, signum: int, frame: Any) -> None:
         if self._running:
