@@ -3,18 +3,26 @@
 #
 #   SIZE=64  TRAIN=... VAL=... REWARD=... TOOLS=... recipes/moe_megatron/run.sh [overrides]     64 GPUs
 #   SIZE=512 ...                                                                              512 GPUs
+#
+# NODES: all nodes of the cluster. ROLLOUT_NODES of them generate, the others train. SIZE has a default for both.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 
 case ${SIZE:-64} in
-    64) training=4 rollout=4 mini_batch=64 ;;
-    512) training=32 rollout=32 mini_batch=256 ;;
+    64) nodes=8 rollout=4 mini_batch=64 ;;
+    512) nodes=64 rollout=32 mini_batch=256 ;;
     *)
         echo "SIZE=$SIZE: use 64 or 512" >&2
         exit 2
         ;;
 esac
-export ENGINE=megatron MODEL=${MODEL:-Qwen/Qwen3-30B-A3B} NODES=${NODES:-$training} TP=${TP:-4} PP=${PP:-1}
+nodes=${NODES:-$nodes} rollout=${ROLLOUT_NODES:-$rollout}
+if ((nodes <= rollout)); then
+    echo "NODES=$nodes with $rollout nodes that generate leaves none to train: use more NODES, or fewer ROLLOUT_NODES" >&2
+    exit 2
+fi
+# one_word takes NODES for the nodes that train.
+export ENGINE=megatron MODEL=${MODEL:-Qwen/Qwen3-30B-A3B} NODES=$((nodes - rollout)) TP=${TP:-4} PP=${PP:-1}
 sync_every=4 # mini-batches between two syncs of weights
 
 exec "$here/../one_word/run.sh" \

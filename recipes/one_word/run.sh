@@ -6,10 +6,30 @@
 #   TOOLS=tools.yaml ...   verl's tool yaml instead of a file of function tools
 #   ENGINE=megatron ...    Megatron instead of FSDP2
 #   CHECK=1 ...            only check the run with verl-hdpo doctor: seconds, no GPU taken
+#
+# REWARD is not needed with reward.reward_manager.name=hdpo, which judges by rules or asks a judge, nor where an override
+# names your own reward function or manager.
 set -euo pipefail
 
 : "${TRAIN:?training data, a parquet or jsonl file}" "${VAL:?validation data}"
-: "${REWARD:?a Python file with compute_score(), that returns a number, or a dict with score and acc}"
+reward=()
+if [[ -n ${REWARD:-} ]]; then
+    reward=(reward.custom_reward_function.path="$REWARD")
+else
+    judged=
+    for override in "$@"; do
+        case ${override##+} in
+            reward.reward_manager.name=hdpo) judged=1 ;;
+            reward.reward_manager.name=*) judged= ;; # the last one counts
+        esac
+    done
+    for override in "$@"; do
+        case ${override##+} in
+            reward.custom_reward_function.path=?* | reward.reward_manager.module.path=?*) judged=1 ;;
+        esac
+    done
+    : "${judged:?set REWARD, a Python file with compute_score() that returns a number, or a dict with score and acc}"
+fi
 : "${TOOLS:?the tools, a Python file of verl function tools or a tool yaml of verl}"
 ALGO=${ALGO:-hdpo}
 ENGINE=${ENGINE:-fsdp2}
@@ -25,7 +45,7 @@ esac
 args=(
     algorithm.adv_estimator="$ALGO"
     +algorithm.hdpo.observe=true # log tool use with any estimator
-    reward.custom_reward_function.path="$REWARD"
+    ${reward[@]+"${reward[@]}"} # bash before 4.4 takes an empty array for an unset one
     data.train_files="$TRAIN"
     data.val_files="$VAL"
     data.train_batch_size=256

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import re
@@ -17,7 +18,7 @@ import yaml
 RECIPES = Path(__file__).parents[2] / "recipes"
 MANIFESTS = [
     pytest.param(document, id=f"{path.name}-{document['kind']}")
-    for path in (RECIPES / "kuberay" / "tools.yaml", RECIPES / "kuberay" / "judge.yaml")
+    for path in (RECIPES / "kuberay" / name for name in ("tools.yaml", "judge.yaml", "shared.yaml"))
     for document in yaml.safe_load_all(path.read_text())
 ]
 SCRIPTS = sorted([*RECIPES.rglob("*.sh"), *RECIPES.rglob("*.sbatch")])
@@ -46,6 +47,7 @@ def test_the_training_has_as_many_tool_addresses_as_pods_there_can_be():
 def test_every_file_that_the_ray_job_names_is_there():
     given = RAY_JOB["spec"]["entrypoint"] + RAY_JOB["spec"]["runtimeEnvYAML"]
     named = re.findall(r"recipes/\S+\.(?:sh|yaml)", given)
+    assert os.access(RECIPES / "kuberay" / "start.sh", os.X_OK)
     assert len(named) == 2
     assert all((RECIPES.parent / name).is_file() for name in named)
 
@@ -81,7 +83,8 @@ def programs(tmp_path):
     add("scontrol", '[[ $1 = show ]] && case $3 in gpus) printf "g1\\ng2\\n" ;; *) printf "c1\\nc2\\n" ;; esac\nexit 0')
     # Tool servers go on until they are ended; the training is done at once.
     add("srun", f'[[ $1 = --het-group=1 ]] && exec sleep 600\n'
-                f'env | grep -E "^(TOOL|NODES|GPUS|VERL)" > {tmp_path}/environment\nexit ${{TRAINING:-0}}')  # fmt: skip
+                f'env | grep -E "^(TOOL|NODES|GPUS|VERL|RAY)" > {tmp_path}/environment\n'
+                f'touch {tmp_path}/out/finished-7\nexit ${{TRAINING:-0}}')  # fmt: skip
     for name in ("curl", "ray"):
         add(name)
 
@@ -94,13 +97,16 @@ def programs(tmp_path):
 def on_slurm(tmp_path, folder, *overrides, **more):
     environment = {
         "PATH": f"{folder}:{os.environ['PATH']}",
-        "OUT": "/shared/out",
+        "OUT": str(tmp_path / "out"),
+        "INDEX": "/shared/index",
         "SLURM_SUBMIT_DIR": str(RECIPES.parent),
         "SLURM_JOB_ID": "7",
         "SLURM_JOB_NODELIST_HET_GROUP_0": "gpus",
         "SLURM_JOB_NODELIST_HET_GROUP_1": "cpus",
         "SLURM_JOB_NUM_NODES_HET_GROUP_0": "2",
         "SLURM_NTASKS_PER_NODE_HET_GROUP_1": "2",
+        "SLURM_CPUS_PER_TASK_HET_GROUP_0": "90",
+        "SLURM_CPUS_PER_TASK_HET_GROUP_1": "11",
         **more,
     }
     script = RECIPES / "slurm" / "train.sbatch"
@@ -123,10 +129,34 @@ def test_on_slurm_training_starts_when_every_tool_server_is_up(programs, tmp_pat
     (training,) = [call for call in calls() if "symmetric-run" in call]
     assert calls().index(training) > max(n for n, call in enumerate(calls()) if call.startswith("curl"))
     assert "--address g1:6379 --min-nodes 2" in training
-    assert training.endswith("trainer.default_local_dir=/shared/out trainer.resume_mode=auto trainer.save_freq=5")
+    assert training.endswith(f"trainer.default_local_dir={tmp_path}/out trainer.resume_mode=auto trainer.save_freq=5")
     assert environment["TOOL_SERVERS"] == f"[{','.join(servers)}]"
+    assert environment["RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT"] == "600"
     assert len(environment["VERL_HDPO_TOOL_TOKEN"]) == 64
     assert not any(environment["VERL_HDPO_TOOL_TOKEN"] in call for call in calls())
+
+
+def test_on_slurm_each_step_gets_the_cores_of_its_group(programs, tmp_path):
+    """Since 22.05 ``srun`` does not take them from the job."""
+    folder, calls = programs
+    on_slurm(tmp_path, folder)
+    steps = {call.split()[1]: call for call in calls() if call.startswith("srun")}
+    assert " --cpus-per-task=90 " in steps["--het-group=0"]
+    assert " --cpus-per-task=11 " in steps["--het-group=1"]
+
+
+@pytest.mark.parametrize("given", ["SRUN_OPTIONS", "CONTAINER"])
+def test_on_slurm_both_steps_run_in_a_container(programs, tmp_path, given):
+    folder, calls = programs
+    on_slurm(tmp_path, folder, **{given: "of my image"})
+    tools, training = (call for call in calls() if call.startswith("srun"))
+    assert "of my image bash -c" in tools
+    assert "of my image ray symmetric-run" in training
+
+
+def test_ray_waits_by_the_variable_that_slurm_sets():
+    code = Path(importlib.util.find_spec("ray").origin).parent / "scripts" / "symmetric_run.py"
+    assert '"RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT"' in code.read_text()
 
 
 def test_on_slurm_a_failed_training_fails_the_job(programs, tmp_path):

@@ -6,11 +6,8 @@ import os
 import subprocess
 from pathlib import Path
 
-import pyarrow
-import pyarrow.parquet
 import pytest
 from run_findings import run_findings
-from tiny import tiny_tokenizer
 from tool_servers import TOKEN, in_thread
 from verl.tools.tool_registry import load_all_tools
 
@@ -20,44 +17,22 @@ from verl_hdpo.tools.search.passage import Passage
 from verl_hdpo.tools.server import TOKEN_ENV
 
 RECIPES = Path(__file__).parents[2] / "recipes"
-ROW = {
-    "data_source": "toy",
-    "prompt": [{"role": "user", "content": "2 + 2?"}],
-    "reward_model": {"style": "rule", "ground_truth": "4"},
-}
-
-REWARD = """
-def compute_score(solution_str, ground_truth, **kwargs):
-    right = float(ground_truth in solution_str)
-    return {"score": right, "acc": right}
-"""
 
 
 @pytest.fixture
-def one_word(tmp_path):
+def one_word(tmp_path, run_files):
     """The command line that ``recipes/one_word/run.sh`` would run, as ``(program, arguments)``."""
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([ROW] * 1024), tmp_path / "data.parquet")
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "config.json").write_text("{}")
-    tiny_tokenizer().save_pretrained(tmp_path / "model")
-    (tmp_path / "reward.py").write_text(REWARD)
     (tmp_path / "bin").mkdir()
     for program in ("python3", "verl-hdpo"):
         (tmp_path / "bin" / program).write_text('#!/bin/bash\necho "$(basename "$0")"\nprintf "%s\\n" "$@"\n')
         (tmp_path / "bin" / program).chmod(0o755)
 
     def command(*overrides: str, script: str = "one_word", **env: str) -> tuple[str, list[str]]:
-        files = {
-            "TRAIN": "data.parquet",
-            "VAL": "data.parquet",
-            "REWARD": "reward.py",
-            "MODEL": "model",
-        }
         tools = RECIPES.parent / "examples" / "quickstart" / "tools.py"
         environment = {
             "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
             "TOOLS": str(tools),
-            **{name: str(tmp_path / file) for name, file in files.items()},
+            **run_files,
             **env,
         }
         done = subprocess.run(

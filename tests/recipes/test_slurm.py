@@ -78,10 +78,22 @@ def test_the_job_would_start_as_it_is(environment):
     assert {"g[1-8]", "c[1-4]"} == set(re.search(r"on (\S+)", said)[1].replace("],", "] ").split())
 
 
-def test_the_job_would_start_in_the_sizes_of_the_readme(environment):
-    (line,) = re.findall(r"`sbatch (--nodes.*) recipes/slurm/train.sbatch`", (RECIPE / "README.md").read_text())
+README = (RECIPE / "README.md").read_text()
+LINES = re.findall(r"sbatch (--nodes=\d+ : .*?) recipes/slurm/train.sbatch`", README)
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_the_job_would_start_in_the_sizes_of_the_readme(environment, line):
+    training, tools = (int(number) for number in re.findall(r"--nodes=(\d+)", line))
     status, said = tried(environment, *line.split())
-    assert status == 0 and "using 256 processors" in said, said
+    assert status == 0 and f"using {96 * training + 64 * tools} processors" in said, said
+
+
+def test_without_a_colon_both_groups_get_the_nodes(environment):
+    """As the README warns."""
+    assert "**Without the colon" in README and "`sbatch --nodes=2 recipes/slurm/train.sbatch`" in README
+    status, said = tried(environment, "--nodes=2")
+    assert status == 0 and f"using {96 * 2 + 64 * 2} processors" in said, said
 
 
 def test_a_cluster_that_is_too_small_is_told(environment):
