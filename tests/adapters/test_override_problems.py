@@ -78,6 +78,13 @@ MISTAKES = {
         "passes it on",
         f"write +{ROLLOUT}.engine_kwargs.vllm.seed=1",
     ),
+    "ours without a plus": ("algorithm.hdpo.w_tool=0.2", "does not list", "write +algorithm.hdpo.w_tool=0.2"),
+    "a rival's without a plus": ("algorithm.otc.smoothing=1", "does not list", "write +algorithm.otc.smoothing=1"),
+    "a reward's without a plus": (
+        "reward.reward_kwargs.judge=never",
+        "does not list",
+        "write +reward.reward_kwargs.judge=never",
+    ),
     "nothing to remove": ("~nothing", "there is no nothing to remove", "leave it out"),
 }
 

@@ -25,7 +25,11 @@ def test_verls_gdpo_is_pointed_to_the_one_that_runs(run):
 
 
 def test_the_classic_trainer_is_taken_and_an_experimental_one_refused_in_its_own_words(run):
+    filtered = {"algorithm.filter_groups.enable": "true", "algorithm.filter_groups.metric": "acc"}
     assert not marked("FAIL", {**run, "trainer.use_v1": "false"})
+    assert not marked("FAIL", {**run, "trainer.use_v1": "false", **filtered})
+    ignored = only(marked("warn", {**run, "trainer.use_v1": "false", **filtered}))
+    assert "ignores algorithm.filter_groups" in ignored.found
     found = only(marked("FAIL", {**run, "+rollout.nnodes": 1}))
     assert (found.found, found.advice) == (
         f"{ONE_STEP_OFF.name}, one of verl's experimental trainers, is not supported: {ONE_STEP_OFF.note}",
@@ -220,7 +224,7 @@ def test_what_separate_async_demands_is_told_at_once(run):
     run |= {
         "trainer.v1.separate_async.parameter_sync_step": 1,
         f"{ROLLOUT}.nnodes": 1,
-        f"{ROLLOUT}.n_gpus_per_node": 1,
+        f"{ROLLOUT}.n_gpus_per_node": 2,
         f"{ROLLOUT}.checkpoint_engine.backend": "nccl",
     }
     assert not marked("FAIL", run)
@@ -229,6 +233,18 @@ def test_what_separate_async_demands_is_told_at_once(run):
 def test_an_engine_may_be_on_the_other_machines_only(run):
     found = marked("warn", {**run, f"{ROLLOUT}.name": "sglang", "trainer.nnodes": 2})
     assert "sglang is not installed on this machine, and the workers need it there" in only(found).found
+
+
+def test_a_group_of_settings_that_is_misspelt_is_warned_of(run):
+    found = only(marked("warn", {**run, "+algorithm.hpdo.w_acc": 1}))
+    assert found.found.startswith("algorithm.hpdo.w_acc: nothing") and found.advice == ("did you mean hdpo?",)
+
+
+def test_what_installs_megatron_is_chosen_by_its_bridge(run):
+    run["actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu"] = 1
+    assert "megatron-bridge" in str(only(marked("FAIL", run, "ppo_megatron_trainer")).advice)
+    run["actor_rollout_ref.actor.megatron.vanilla_mbridge"] = "true"
+    assert "verl-hdpo[megatron]" in str(only(marked("FAIL", run, "ppo_megatron_trainer")).advice)
 
 
 def test_megatron_needs_its_bridge(run):

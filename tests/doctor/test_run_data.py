@@ -138,6 +138,25 @@ def test_a_data_set_class_of_the_owner_s_is_made_and_asked(run, tmp_path):
     assert "or drop the column" in finding.advice[0]
 
 
+def test_a_data_set_class_may_read_what_it_likes(run, tmp_path):
+    (tmp_path / "mine.py").write_text(f"""
+from torch.utils.data import Dataset
+
+class Mine(Dataset):
+    def __init__(self, data_files, **_):
+        self.files = data_files
+
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, item):
+        return {ROW!r}
+""")
+    run |= {"+data.custom_cls.path": tmp_path / "mine.py", "+data.custom_cls.name": "Mine"}
+    run |= {"data.train_files": "owner/dataset", "data.val_files": tmp_path}
+    assert not marked("FAIL", run)
+
+
 @pytest.mark.parametrize(
     ("code", "text"),
     [

@@ -86,8 +86,13 @@ class Pipeline:
             return [Finding("Command line", "FAIL", "command", error.message)]
         found = each_once(_all(context.params))
         here = bool(self.lacks)  # else what this machine lacks is not looked at
-        wrong = [finding for finding in found if finding.mark != "ok" and finding.section != FILES]
+        wrong = [finding for finding in found if finding.mark != "ok" and not _elsewhere(finding)]
         return [finding for finding in wrong if here or NOT_HERE not in finding.found]
+
+
+def _elsewhere(finding: Finding) -> bool:
+    """Whether it is only about a file that is not on this machine."""
+    return finding.section == FILES and "does not exist" in finding.found
 
 
 def _all(params: dict[str, Any]) -> Iterator[Finding]:

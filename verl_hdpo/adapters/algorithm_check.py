@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from omegaconf import DictConfig
 
+from verl_hdpo.adapters.hosts import CLASSIC, host_of
 from verl_hdpo.adapters.names import (
     CORRECT_KEY,
     KNOWN_KEY,
@@ -28,6 +29,11 @@ def algorithm_problems(config: DictConfig, run: RunSettings, loops: AgentLoops) 
     if run.algorithm is not None:
         yield from _of_all(config, run.hdpo, loops)
         yield from _of_hdpo(config, run.hdpo) if run.name == HDPO else _of_rival(config, run.algorithm)
+
+
+def filters_groups(config: DictConfig) -> bool:
+    """Whether groups without a signal are dropped: the classic trainer ignores the setting."""
+    return host_of(config) is not CLASSIC and bool((config.algorithm.get("filter_groups") or {}).get("enable"))
 
 
 def _of_all(config: DictConfig, settings: HDPOSettings, loops: AgentLoops) -> Iterator[Problem]:
@@ -81,10 +87,9 @@ def _of_hdpo(config: DictConfig, settings: HDPOSettings) -> Iterator[Problem]:
             )
     if settings.tool_tokens == "decision":
         yield from _of_decisions(config, settings, loss_mode)
-    filter_groups = config.algorithm.get("filter_groups")
-    if not filter_groups or not filter_groups.get("enable"):
+    if not filters_groups(config):
         return
-    reward = config.reward
+    reward, filter_groups = config.reward, config.algorithm.filter_groups
     if reward.reward_manager.name in STOCK_REWARD_MANAGERS and not reward.custom_reward_function.path:
         yield Problem(
             f"algorithm.filter_groups needs {SIGNAL_KEY} in reward_extra_info, which reward manager "
@@ -117,7 +122,7 @@ def _of_decisions(config: DictConfig, settings: HDPOSettings, loss_mode: str) ->
 
 
 def _of_rival(config: DictConfig, settings: AlgorithmSettings) -> Iterator[Problem]:
-    name, filter_groups = config.algorithm.adv_estimator, config.algorithm.get("filter_groups")
+    name = config.algorithm.adv_estimator
     if config.algorithm.use_kl_in_reward and not settings.uses_reward:
         yield Problem(
             f"algorithm.use_kl_in_reward=true: {name} makes a reward of its own from the outcomes, and the KL penalty "
@@ -132,7 +137,7 @@ def _of_rival(config: DictConfig, settings: AlgorithmSettings) -> Iterator[Probl
             f"reports nothing",
             f"use {REWARD_MANAGER}, a reward function that returns 'format' too, or +algorithm.ikea.format_reward=null",
         )
-    if filter_groups and filter_groups.get("enable"):
+    if filters_groups(config):
         yield Problem(
             f"algorithm.filter_groups.enable=true: no metric tells the groups in which {name} has a signal from those "
             f"in which it has none",

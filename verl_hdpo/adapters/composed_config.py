@@ -17,6 +17,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
+from verl_hdpo.runs.override import key_of
+
 _verl = find_spec("verl")  # to import it takes seconds
 assert _verl is not None and _verl.origin is not None, "verl-hdpo depends on verl"
 STOCK_CONFIG = Path(_verl.origin).parent / "trainer" / "config"
@@ -65,7 +67,7 @@ def choices(overrides: Sequence[str], config_path: str | None, config_dir: str |
     folders = [Path(folder) for folder in (config_path, config_dir, STOCK_CONFIG) if folder]
 
     def chooses(override: str) -> bool:
-        key = override.lstrip("+~").partition("=")[0]
+        key = key_of(override)
         group = key.partition("@")[0]
         return "@" in key or key.partition(".")[0] == "hydra" or any((folder / group).is_dir() for folder in folders)
 

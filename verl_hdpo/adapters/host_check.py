@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from omegaconf import DictConfig
 
+from verl_hdpo.adapters.algorithm_check import filters_groups
 from verl_hdpo.adapters.hosts import CLASSIC, FULLY_ASYNC, ONE_STEP_OFF, SEPARATE_ASYNC, V1_MODE, Host, host_of
 from verl_hdpo.adapters.names import REWARD_MANAGER, TRAINER_MODES
 from verl_hdpo.adapters.problem import ROLLOUT, Problem
@@ -62,7 +63,7 @@ def _separate_async_problems(config: DictConfig) -> Iterator[Problem]:
 
 def _colocated_problems(config: DictConfig, host: Host | None) -> Iterator[Problem]:
     """Where a reward model on the actor's GPUs, which is asked batch by batch, comes too late or is not heard."""
-    model, filter_groups = config.reward.reward_model, config.algorithm.get("filter_groups")
+    model = config.reward.reward_model
     if not model.enable or model.enable_resource_pool:
         return
     pool = "set reward.reward_model.enable_resource_pool=true"
@@ -79,7 +80,7 @@ def _colocated_problems(config: DictConfig, host: Host | None) -> Iterator[Probl
             f"outcome before advantages are computed",
             f"set it to {REWARD_MANAGER}, or {pool}",
         )
-    if filter_groups and filter_groups.get("enable"):
+    if filters_groups(config):
         yield Problem(
             "algorithm.filter_groups.enable=true picks groups before a colocated reward model has judged them",
             f"turn the filter off, or {pool}",

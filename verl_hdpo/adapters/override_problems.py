@@ -5,14 +5,15 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from verl_hdpo.adapters.composed_config import choices, compose, parsed, unchanged
-from verl_hdpo.adapters.unknown_keys import UnknownKeys, nodes_of
+from verl_hdpo.adapters.unknown_keys import OverrideProblem, UnknownKeys, nodes_of
+from verl_hdpo.runs.override import key_and_value, key_of
 
 Where: TypeAlias = tuple[str, str | None, str | None]
 """The name of a config, ``--config-path`` and ``--config-dir``."""
@@ -21,24 +22,6 @@ TAKE_TEXT = ("algorithm.rollout_correction.rollout_is_threshold",)
 """Settings whose default is a number and that verl reads as text too: ``0.5_4.0`` (trainer/config/algorithm.py)."""
 
 _QUOTED = re.compile(r"Could not .*?'([^']+)'")
-
-
-class OverrideProblem(NamedTuple):
-    """Why an override has no place in the config.
-
-    Attributes:
-        override: as it was given; empty where the fault lies elsewhere.
-        found: what is wrong.
-        advice: what to do.
-        meant: an override to go on with in its place; empty to go on without, None where there is no going on.
-        beside: an override to go on with as well; empty for none.
-    """
-
-    override: str
-    found: str
-    advice: str
-    meant: str | None = None
-    beside: str = ""
 
 
 def compose_telling_all(
@@ -104,7 +87,7 @@ def _unknown(overrides: Sequence[str], where: Where) -> list[OverrideProblem]:
         try:
             OmegaConf.update(config, given.key_or_group, given.value(), merge=True, force_add=adds)
         except (ConfigAttributeError, ConfigKeyError):
-            found.append(OverrideProblem(override, *keys.told(override)))
+            found.append(keys.told(override))
         except Exception:  # its value is wrong, which hydra says in turn
             continue
     return found
@@ -119,12 +102,12 @@ def _problem(error: Exception, overrides: Sequence[str], config_path: str | None
     quoted = _QUOTED.search(str(error))
     named = quoted[1] if quoted else ""
     # The last that hydra may mean: of two that add a key it refuses the second.
-    meant = [o for o in overrides if named and not o.startswith("++") and named in (_key(o), _choice(o))]
+    meant = [o for o in overrides if named and not o.startswith("++") and named in (key_of(o), _choice(o))]
     override = meant[-1] if meant else None
     text = str(error).partition("\nConfig search path")[0].strip()
     if override is None:
         return OverrideProblem("", text, "check the config's name and the overrides")
-    key, value = _key(override), override.partition("=")[2]
+    key, value = key_and_value(override)
     if override.startswith("~"):
         return OverrideProblem(override, f"{override}: there is no {key} to remove", "leave it out", "")
     if override.startswith("+"):
@@ -138,7 +121,7 @@ def _wrong_types(config: DictConfig, overrides: Sequence[str], where: Where) -> 
     """Text where verl's default is a number or a flag: verl would stumble over it somewhere."""
     before = unchanged(*where)
     for override in overrides:
-        key, default = _key(override), OmegaConf.select(before, _key(override), throw_on_resolution_failure=False)
+        key, default = key_of(override), OmegaConf.select(before, key_of(override), throw_on_resolution_failure=False)
         value = OmegaConf.select(config, key, throw_on_resolution_failure=False)
         if isinstance(default, int | float) and isinstance(value, str) and key not in TAKE_TEXT:
             wanted = "true or false" if isinstance(default, bool) else "a number"
@@ -148,7 +131,7 @@ def _wrong_types(config: DictConfig, overrides: Sequence[str], where: Where) -> 
 
 def _unresolved(config: DictConfig, overrides: Sequence[str]) -> Iterator[OverrideProblem]:
     """Values that refer to nothing, each told once: others may refer to it in turn."""
-    given = {_key(override) for override in overrides}
+    given = {key_of(override) for override in overrides}
     found: dict[str, str] = {}
     for key, node in nodes_of(config):
         if not node._is_interpolation():
@@ -170,11 +153,7 @@ def _of_engine(engine: str, where: Where) -> DictConfig | None:
         return None
 
 
-def _key(override: str) -> str:
-    return override.lstrip("+~").partition("=")[0]
-
-
 def _choice(override: str) -> str:
     """``group/option`` of an override that chooses a config for a group."""
-    key, _, value = override.lstrip("+~").partition("=")
+    key, value = key_and_value(override)
     return f"{key.partition('@')[0]}/{value}"

@@ -16,4 +16,5 @@ def check_own(name: str) -> None:
     """Raises ``TrialError`` unless ``name`` is one of ``OWN``."""
     if name not in OWN:
         advice = did_you_mean(name, OWN)
-        raise TrialError(f"no tool of this package is called {name}; {advice} Your own: a tool yaml with --config")
+        end = "" if advice.endswith("?") else "."
+        raise TrialError(f"no tool of this package is called {name}; {advice}{end} Your own: a tool yaml with --config")

@@ -5,21 +5,23 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
+import logging
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from verl_hdpo.adapters.served_tools import served
 from verl_hdpo.adapters.tool_loading import load_tools
 from verl_hdpo.adapters.tool_names import TrialError
 from verl_hdpo.runs.did_you_mean import did_you_mean
+from verl_hdpo.runs.outputs import check_apart
 from verl_hdpo.runs.terminal import doing, say, show_json
 from verl_hdpo.settings.tool import ToolConfigError
 from verl_hdpo.tools.base import Tool
+from verl_hdpo.tools.images.image_file import ImageRefused, read_image
+from verl_hdpo.tools.sandbox import isolation
 from verl_hdpo.tools.server.conversation import Conversation
 from verl_hdpo.tools.server.messages import CallResult, SentImage
 from verl_hdpo.tools.server.sessions import ServedTool
@@ -38,12 +40,16 @@ def try_calls(
         out: folder for the pictures that come back.
 
     Raises:
-        TrialError: the yaml has no such tool, or text for a tool with several arguments.
+        TrialError: an image that cannot be read, a yaml without such a tool, or text for a tool with several arguments.
         ToolConfigError: settings that the tool cannot run with.
     """
+    logging.getLogger(isolation.__name__).setLevel(logging.ERROR)  # that it isolates is told to runs, not to a person
+    pictures = [_picture(path) for path in images]
+    if out:
+        check_apart(out, images)
     with doing(f"starting {name}"), redirect_stdout(StringIO()):  # verl's tools print their schema
         tool = _in_yaml(name, config) if config else served(_own(name))
-    results = asyncio.run(_all(tool, [_arguments(tool, text) for text in given], images))
+    results = asyncio.run(_all(tool, [_arguments(tool, text) for text in given], pictures))
     for number, result in enumerate(results, 1):
         for place, image in enumerate(result.images, 1):
             if out:
@@ -67,11 +73,18 @@ def _say(result: CallResult, out: Path | None) -> None:
         say(f"[{len(result.images)} pictures{f', in {out}' if out else '; --out FOLDER keeps them'}]", "magenta")
 
 
-async def _all(tool: ServedTool, calls: Sequence[Any], images: Sequence[Path]) -> list[CallResult]:
+async def _all(tool: ServedTool, calls: Sequence[Any], pictures: Sequence[SentImage]) -> list[CallResult]:
     conversation = Conversation()
-    conversation.add(0, [SentImage.of(Image.open(path)) for path in images])
+    conversation.add(0, pictures)
     with doing(f"{tool.name} works"):
         return [await tool.run(conversation, arguments, {}) for arguments in calls]
+
+
+def _picture(path: Path) -> SentImage:
+    try:
+        return SentImage.of(read_image(path.read_bytes()))
+    except ImageRefused as error:
+        raise TrialError(f"--image {path}: {error}") from None
 
 
 def _in_yaml(name: str, config: Path) -> ServedTool:
@@ -98,7 +111,7 @@ def _arguments(tool: ServedTool, text: str) -> Any:
         found = json.loads(text)
     except ValueError as error:
         if text.lstrip().startswith("{"):
-            raise TrialError(f"{text!r} is no JSON: {error}") from None
+            raise TrialError(f"{text!r} is not valid JSON: {error}") from None
         found = None
     if isinstance(found, dict):
         return found

@@ -10,24 +10,32 @@ from typing import NamedTuple
 from omegaconf import DictConfig, Node, OmegaConf
 
 from verl_hdpo.runs.migration.keys import change_of
+from verl_hdpo.runs.override import key_and_value
+from verl_hdpo.settings.algorithms import ALGORITHMS
 
 ENGINES = ("megatron", "veomni", "torchtitan")
 """Options of verl's ``model_engine`` beside ``dp``, which is FSDP's."""
 
 
-class Unknown(NamedTuple):
-    """An override whose key the config does not have.
+OWN_GROUPS = (*(f"algorithm.{name}" for name in ALGORITHMS), "reward.reward_kwargs")
+"""Groups of this package's settings, which verl's config does not list."""
+
+
+class OverrideProblem(NamedTuple):
+    """Why an override has no place in the config.
 
     Attributes:
+        override: as it was given; empty where the fault lies elsewhere.
         found: what is wrong.
         advice: what to do.
-        meant: the override to go on with in its place; empty to go on without.
+        meant: an override to go on with in its place; empty to go on without, None where there is no going on.
         beside: an override to go on with as well; empty for none.
     """
 
+    override: str
     found: str
     advice: str
-    meant: str
+    meant: str | None = None
     beside: str = ""
 
 
@@ -42,34 +50,40 @@ class UnknownKeys:
     def __init__(self, stock: DictConfig, other_engine: Callable[[str], DictConfig | None]):
         self._stock, self._known, self._other_engine = stock, list(keys_of(stock)), other_engine
 
-    def told(self, override: str) -> Unknown:
+    def told(self, override: str) -> OverrideProblem:
         """What to say of ``key=value``."""
-        key, _, value = override.partition("=")
+        key, value = key_and_value(override)
         release = f"verl {metadata.version('verl')}"
         if change := change_of(key):
             meant = f"{change.moved}={value}" if change.moved else ""
-            return Unknown(f"{key}: not in {release}: {change.why}", change.advice, meant)
+            return OverrideProblem(override, f"{key}: not in {release}: {change.why}", change.advice, meant)
         if engine := self._engine_with(key):
             found = f"{key}: {release} has this setting for its {engine} engine only"
             choice = f"model_engine={engine}"
-            return Unknown(found, f"set {choice}, or --config-name=ppo_{engine}_trainer", override, choice)
+            return OverrideProblem(
+                override, found, f"set {choice}, or --config-name=ppo_{engine}_trainer", override, choice
+            )
         if self._is_open(key):
-            return Unknown(
+            return OverrideProblem(
+                override,
                 f"{key}: verl's config does not list this setting, and passes it on",
                 f"write +{override}",
                 f"+{override}",
             )
         found = f"{key}: {release} has no such setting"
         if close := self._alike(key):
-            return Unknown(found, f"did you mean {close}?", f"{close}={value}")
-        return Unknown(found, f"remove it; +{key}={value} adds it for code of your own that reads it", "")
+            return OverrideProblem(override, found, f"did you mean {close}?", f"{close}={value}")
+        advice = f"remove it; +{key}={value} adds it for code of your own that reads it"
+        return OverrideProblem(override, found, advice, "")
 
     def _engine_with(self, key: str) -> str | None:
         named = [engine for engine in ENGINES if engine in key.split(".")]
         return next((name for name in named if (other := self._other_engine(name)) and key in keys_of(other)), None)
 
     def _is_open(self, key: str) -> bool:
-        """Whether the key stands in a group that verl leaves empty for whatever an engine takes."""
+        """Whether the key stands in a group of ours, or in one that verl leaves empty for whatever an engine takes."""
+        if any(f"{key}.".startswith(f"{group}.") for group in OWN_GROUPS):
+            return True
         group = OmegaConf.select(self._stock, key.rpartition(".")[0], throw_on_resolution_failure=False)
         return isinstance(group, DictConfig) and not group
 

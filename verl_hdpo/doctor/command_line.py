@@ -10,6 +10,7 @@ import yaml
 from verl_hdpo.doctor.estimator_names import KEY, known_names, unknown_estimator
 from verl_hdpo.doctor.files import missing_files
 from verl_hdpo.runs.finding import Finding
+from verl_hdpo.runs.override import key_and_value
 
 
 def at_a_glance(overrides: Sequence[str]) -> Iterator[Finding]:
@@ -25,8 +26,8 @@ def values(overrides: Sequence[str]) -> dict[str, Any]:
     """The values that hydra will read in ``overrides``, as far as that can be told without its grammar."""
     found = {}
     for override in overrides:
-        key, equals, value = override.lstrip("+").partition("=")
-        if not equals or "${" in value or value.rstrip().endswith(")"):
+        key, value = key_and_value(override)
+        if "=" not in override or "${" in value or value.rstrip().endswith(")"):
             continue  # refers to another value, or calls a function of hydra's
         try:
             found[key] = yaml.safe_load(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -10,13 +11,15 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from verl_hdpo.adapters.composed_config import unchanged
 from verl_hdpo.adapters.names import REWARD_MANAGER
-from verl_hdpo.adapters.override_problems import OverrideProblem, compose_telling_all
+from verl_hdpo.adapters.override_problems import compose_telling_all
 from verl_hdpo.adapters.run_settings import group_settings, reward_settings
-from verl_hdpo.adapters.unknown_keys import keys_of
+from verl_hdpo.adapters.unknown_keys import OverrideProblem, keys_of
 from verl_hdpo.doctor.files import Lookup, missing_files
 from verl_hdpo.doctor.sections import CONFIG
+from verl_hdpo.runs.did_you_mean import did_you_mean
 from verl_hdpo.runs.finding import Finding
 from verl_hdpo.runs.migration.keys import UNREAD, change_of
+from verl_hdpo.runs.override import key_of
 from verl_hdpo.settings.algorithms import ALGORITHMS
 from verl_hdpo.settings.group import SettingsError
 
@@ -38,6 +41,7 @@ def composed(
         *_settings(config),
         *_unread(config),
         *_old_keys(config, config_name, overrides),
+        *_misspelt_groups(overrides),
         *missing_files(lookup_in(config)),
     ]
 
@@ -92,9 +96,19 @@ def _unread(config: DictConfig) -> Iterator[Finding]:
                 yield Finding(CONFIG, "FAIL", "config", f"{key}={given}: {change.why}", (change.advice,))
 
 
+def _misspelt_groups(overrides: Sequence[str]) -> Iterator[Finding]:
+    """Groups of this package's that are added under another name: hydra takes them, nothing reads them."""
+    known = {*ALGORITHMS, *unchanged("ppo_trainer", None, None).algorithm}
+    for key in (key_of(override) for override in overrides if override.startswith("+")):
+        above, _, name = ".".join(key.split(".")[:2]).rpartition(".")
+        if above == "algorithm" and name not in known and difflib.get_close_matches(name, ALGORITHMS, n=1, cutoff=0.7):
+            advice = did_you_mean(name, ALGORITHMS)
+            yield Finding(CONFIG, "warn", "config", f"{key}: nothing of verl or verl-hdpo reads it", (advice,))
+
+
 def _old_keys(config: DictConfig, config_name: str, overrides: Sequence[str]) -> Iterator[Finding]:
     """Keys of another verl in a config of the owner's own, or added by ``+``: hydra takes them, nothing reads them."""
-    given = {override.lstrip("+").partition("=")[0] for override in overrides if override.startswith("+")}
+    given = {key_of(override) for override in overrides if override.startswith("+")}
     if config_name.removesuffix(".yaml") not in STOCK_CONFIGS:
         given |= set(keys_of(config)) - {key for name in STOCK_CONFIGS for key in keys_of(unchanged(name, None, None))}
     for key in sorted(given):

@@ -17,8 +17,11 @@ from verl_hdpo.doctor.sections import RUN
 from verl_hdpo.runs.finding import Finding, Mark
 
 ROLLOUT_PACKAGES = {"vllm": "vllm", "sglang": "sglang", "trtllm": "tensorrt_llm"}
-BRIDGES = {False: ("megatron.bridge", "megatron-bridge"), True: ("mbridge", "mbridge")}
-"""``actor.megatron.vanilla_mbridge`` -> the module that verl's engine imports for it, and its distribution."""
+BRIDGES = {
+    False: ("megatron.bridge", "pip install megatron-core megatron-bridge"),
+    True: ("mbridge", "pip install 'verl-hdpo[megatron]'"),
+}
+"""``actor.megatron.vanilla_mbridge`` -> the module that verl's engine imports for it, and what installs that."""
 
 
 def check_engines(config: DictConfig) -> Iterator[Finding]:
@@ -41,7 +44,7 @@ def check_engines(config: DictConfig) -> Iterator[Finding]:
 
     strategy = str(config.actor_rollout_ref.actor.strategy)
     if strategy not in EngineRegistry._engines["language_model"]:
-        yield _unknown_engine(strategy, missing, here)
+        yield _unknown_engine(config, strategy, missing, here)
     elif strategy == "megatron" and (bridge := _missing_bridge(config)):
         yield Finding(RUN, missing, "training engine", f"{bridge[0]}{here}", (bridge[1],))
     else:
@@ -59,7 +62,7 @@ def check_named_modules(config: DictConfig) -> Iterator[Finding]:
         yield Finding(RUN, "FAIL", "modules", problem, ("every worker imports it: it must be found on all nodes",))
 
 
-def _unknown_engine(strategy: str, missing: Mark, here: str) -> Finding:
+def _unknown_engine(config: DictConfig, strategy: str, missing: Mark, here: str) -> Finding:
     setting = f"actor_rollout_ref.actor.strategy={strategy}"
     module = f"verl.workers.engine.{strategy}"
     if importlib.util.find_spec(module) is None:
@@ -70,21 +73,24 @@ def _unknown_engine(strategy: str, missing: Mark, here: str) -> Finding:
         importlib.import_module(module)
     except Exception as error:  # verl only warns of it
         why = in_words(error)
-    extra = "pip install 'verl-hdpo[megatron]'" if strategy == "megatron" else "install what it needs"
-    return Finding(
-        RUN, missing, "training engine", f"{setting} cannot be imported on this machine{here}: {why}", (extra,)
-    )
+    install = BRIDGES[_vanilla(config)][1] if strategy == "megatron" else "install what it needs"
+    found = f"{setting} cannot be imported on this machine{here}: {why}"
+    return Finding(RUN, missing, "training engine", found, (install,))
+
+
+def _vanilla(config: DictConfig) -> bool:
+    return bool(OmegaConf.select(config, "actor_rollout_ref.actor.megatron.vanilla_mbridge", default=False))
 
 
 def _missing_bridge(config: DictConfig) -> tuple[str, str] | None:
-    vanilla = bool(OmegaConf.select(config, "actor_rollout_ref.actor.megatron.vanilla_mbridge", default=False))
-    module, distribution = BRIDGES[vanilla]
+    vanilla = _vanilla(config)
+    module, install = BRIDGES[vanilla]
     if _installed(module):
         return None
     setting = f"actor_rollout_ref.actor.megatron.vanilla_mbridge={str(vanilla).lower()}"
     other = BRIDGES[not vanilla][0]
     instead = f"; or set it to {str(not vanilla).lower()}, for {other}, which is installed" if _installed(other) else ""
-    return f"{setting} needs {module}, which is not installed", f"pip install {distribution}{instead}"
+    return f"{setting} needs {module}, which is not installed", f"{install}{instead}"
 
 
 def _on_other_machines(config: DictConfig) -> bool:

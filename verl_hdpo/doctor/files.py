@@ -46,7 +46,7 @@ CODE_FILES = {
 
 def missing_files(get: Lookup) -> Iterator[Finding]:
     """A finding for each file or folder that does not exist or cannot be what it must be."""
-    for name in DATA_FILES:
+    for name in () if get("data.custom_cls.path") else DATA_FILES:  # what such a class reads is its own matter
         for file in listed(get(name)):
             if not REMOTE.match(file):
                 try:
@@ -66,18 +66,20 @@ def missing_files(get: Lookup) -> Iterator[Finding]:
             yield _missing(name, path, "a folder, or owner/name")
     if get("trainer.resume_mode") == "resume_path" and not Path(str(get(RESUME))).expanduser().exists():
         yield _missing(RESUME, str(get(RESUME)), "the folder global_step_... of a checkpoint")
-    if (path := get(MODEL)) and (problem := model_problem(str(path))):
+    if (path := get(MODEL)) is not None and (problem := model_problem(str(path))):
         yield problem
 
 
 def listed(value: Any) -> list[str]:
     """The files under a key that takes one or several."""
     several = value if isinstance(value, list | tuple) else [value]
-    return [str(file) for file in several if file is not None]
+    return [str(file) for file in several if file not in (None, "")]
 
 
 def model_problem(path: str) -> Finding | None:
     """What is wrong with ``actor_rollout_ref.model.path``, a folder or a name on the hub."""
+    if not path:
+        return Finding(FILES, "FAIL", "model", f"{MODEL} is empty", (f"set {MODEL} to a Hugging Face model",))
     local = Path(path).expanduser()
     if local.is_dir():
         if (local / "config.json").is_file():

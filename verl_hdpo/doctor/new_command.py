@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ from verl_hdpo.runs.did_you_mean import did_you_mean
 from verl_hdpo.runs.migration.estimators import CHANGED, SAME
 from verl_hdpo.runs.migration.keys import ASYNCHRONOUS, KEYS, UNREAD, Change, change_of
 from verl_hdpo.runs.migration.launchers import CONFIGS, LAUNCHER, SEPARATE, Launcher
+from verl_hdpo.runs.migration.values import gone
+from verl_hdpo.runs.override import key_and_value, key_of
 from verl_hdpo.runs.verl_command import VerlConfig
 from verl_hdpo.settings.algorithms import ALGORITHMS
 
@@ -27,7 +30,11 @@ ESTIMATOR = "algorithm.adv_estimator"
 N = "actor_rollout_ref.rollout.n"
 BATCH, MINI = "data.train_batch_size", "actor_rollout_ref.actor.ppo_mini_batch_size"
 SYNC_STEP = "trainer.v1.separate_async.parameter_sync_step"
-SET_ANEW = (ESTIMATOR, DEFAULT_LOOP)
+MICRO_BATCHES = (
+    "actor_rollout_ref.actor.ppo_micro_batch_size",
+    "actor_rollout_ref.rollout.log_prob_micro_batch_size",
+    "actor_rollout_ref.ref.log_prob_micro_batch_size",
+)
 
 
 class Step(NamedTuple):
@@ -58,7 +65,8 @@ class NewCommand:
 
     def lines(self) -> Iterator[str]:
         """The reasons as comments, then the command, as text for a shell."""
-        yield "# Changed:"
+        if self.steps:
+            yield "# Changed:"
         for step in self.steps:
             yield f"#   {step.old or '(nothing)'} -> {step.new or '(nothing)'}"
             yield f"#       {step.why}"
@@ -76,7 +84,7 @@ class NewCommand:
 
     def set(self, key: str, value: object, why: str) -> None:
         """Have ``key`` be ``value``."""
-        old = next((override for override in reversed(self.overrides) if _key(override) == key), "")
+        old = next((override for override in reversed(self.overrides) if key_of(override) == key), "")
         new = f"{key}={value}"
         if old.lstrip("+") != new:
             self.replace(old, new, why)
@@ -104,19 +112,22 @@ def new_command(
     command = NewCommand(config, settings, start)
     for word in (*left_out, *(word for word in overrides if word not in settings)):
         command.left.append(f"{word}: left out: it is no setting (key=value, with special characters quoted)")
+    _without_critic(command)
     if other:
         command.steps.append(Step(launcher, LAUNCHER, other.why))
         _its_config(command)
     for override in list(command.overrides):
         # hydra tells of the others, but not of what is added.
-        change = change_of(_key(override), KEYS if override.startswith("+") else UNREAD | ASYNCHRONOUS)
+        change = change_of(key_of(override), KEYS if override.startswith("+") else UNREAD | ASYNCHRONOUS)
         if change and "=" in override:
             _carry(command, override, change)
     for setting in other.settings if other else ():
-        command.set(*_pair(setting), f"what {launcher.rpartition('.')[2]} did")
+        command.set(*key_and_value(setting), f"what {launcher} did")
     if SEPARATE in command.overrides:
         _batches(command, values(overrides), values(command.overrides))
     _told_by_hydra(command)
+    _values(command)
+    _micro_batches(command, values(command.overrides))
     _for_hdpo(command, values(command.overrides))
     return command
 
@@ -137,7 +148,7 @@ def _its_config(command: NewCommand) -> None:
 
 
 def _carry(command: NewCommand, override: str, change: Change) -> None:
-    value = override.partition("=")[2]
+    value = key_and_value(override)[1]
     if change.moved:
         command.replace(override, f"{change.moved}={value}", change.why)
         return
@@ -177,7 +188,7 @@ def _told_by_hydra(command: NewCommand) -> None:
             continue
         why = problem.found.partition(": ")[2]
         if problem.beside:
-            command.set(*_pair(problem.beside), why)
+            command.set(*key_and_value(problem.beside), why)
             continue
         command.replace(problem.override, problem.meant, why)
         if not problem.meant and problem.advice != "delete it":
@@ -187,6 +198,43 @@ def _told_by_hydra(command: NewCommand) -> None:
     n = values(command.overrides).get(N) if composed is None else composed.actor_rollout_ref.rollout.n
     if not isinstance(n, int) or n < 2:
         command.left.append(f"HDPO compares the rollouts of a prompt: set {N} to 2 or more, e.g. 8")
+
+
+def _values(command: NewCommand) -> None:
+    """Values that verl has no more; what the owner's own module registers is for it to know."""
+    own = "reward.reward_manager.source=importlib" in command.overrides
+    for override in list(command.overrides):
+        key, value = key_and_value(override)
+        change = None if own and key == "reward.reward_manager.name" else gone(key, value.strip("'\""))
+        if change and change.now:
+            command.replace(override, f"{key}={change.now}", change.why)
+        elif change:
+            command.left.append(f"{override}: {change.why}; {change.advice}")
+
+
+def _micro_batches(command: NewCommand, given: dict[str, Any]) -> None:
+    """Sizes for all GPUs together, which verl's workers read no more."""
+    gpus = [given.get(f"trainer.{name}", default) for name, default in (("nnodes", 1), ("n_gpus_per_node", 8))]
+    for key in MICRO_BATCHES:
+        size, override = given.get(key), f"{key}={given.get(key)}"
+        if not isinstance(size, int) or override not in command.overrides:
+            continue
+        if f"{key}_per_gpu" in given:
+            command.replace(override, "", f"{key}_per_gpu is set, and verl reads that alone")
+        elif all(isinstance(number, int) and number > 0 for number in gpus):
+            share = max(1, size // math.prod(gpus))
+            why = f"verl reads the share of one GPU alone, of {math.prod(gpus)}"
+            command.replace(override, f"{key}_per_gpu={share}", why)
+        else:
+            command.left.append(f"{override}: verl reads {key}_per_gpu alone: set it to the share of one GPU")
+
+
+def _without_critic(command: NewCommand) -> None:
+    """No estimator of this package has a critic; ``critic_warmup`` would only put off the actor's updates."""
+    groups = ("critic.", "trainer.critic_warmup")
+    if unused := [override for override in command.overrides if key_of(override).startswith(groups)]:
+        command.overrides = [override for override in command.overrides if override not in unused]
+        command.steps.append(Step(" ".join(unused), "", "HDPO has no critic"))
 
 
 def _for_hdpo(command: NewCommand, given: dict[str, Any]) -> None:
@@ -219,12 +267,3 @@ def _for_hdpo(command: NewCommand, given: dict[str, Any]) -> None:
             f"your reward function return it"
         )
     command.left.append("check the result: verl-hdpo doctor -- followed by this command")
-
-
-def _key(override: str) -> str:
-    return override.lstrip("+~").partition("=")[0]
-
-
-def _pair(override: str) -> tuple[str, str]:
-    key, _, value = override.partition("=")
-    return key, value

@@ -8,6 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from verl_hdpo.adapters.algorithm_check import filters_groups
 from verl_hdpo.adapters.names import REWARD_MANAGER
 from verl_hdpo.adapters.run_settings import RunSettings
 from verl_hdpo.doctor.answers import FORMS, right_text, wrong_text
@@ -86,9 +87,7 @@ def _judged(run: RunSettings, shown: str, tried: list[Tried], wrong: Tried, empt
 
 
 def _filter_metric(config: DictConfig, tried: list[Tried]) -> Iterator[Verdict]:
-    filter_groups = config.algorithm.get("filter_groups") or {}
-    metric = filter_groups.get("metric")
-    if not filter_groups.get("enable") or metric == "reward":
+    if not filters_groups(config) or (metric := config.algorithm.filter_groups.get("metric")) == "reward":
         return
     if lacking := [answer for answer in tried if metric not in (answer.info or {})]:
         keys = ", ".join(sorted(lacking[0].info or {}))

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import copy
-import inspect
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import redirect_stdout
 from io import StringIO
+from typing import NamedTuple
 
-from hydra.errors import InstantiationException
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue
-from verl.trainer import main_ppo
+from omegaconf import DictConfig
 from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY, POLICY_LOSS_REGISTRY
 from verl.trainer.ppo.v1 import get_trainer_cls
 from verl.utils.tracking import Tracking
 
 from verl_hdpo.adapters.check import no_tool_calls, problems, unused_groups, warnings
-from verl_hdpo.adapters.problem import ROLLOUT, AgentLoops, Problem
+from verl_hdpo.adapters.problem import AgentLoops, Problem
 from verl_hdpo.adapters.run_settings import HDPO, RunSettings, answer_weight
 from verl_hdpo.adapters.user_code import in_words
 from verl_hdpo.compare.pricing.algorithm import price_of
@@ -27,27 +23,39 @@ from verl_hdpo.doctor.config import lookup_in
 from verl_hdpo.doctor.estimator_names import unknown_estimator
 from verl_hdpo.doctor.files import listed
 from verl_hdpo.doctor.logged import logged
+from verl_hdpo.doctor.refusals import refusals
 from verl_hdpo.doctor.sections import RUN
+from verl_hdpo.doctor.worker_checks import worker_problems, worker_warnings
 from verl_hdpo.runs.finding import Finding, Mark
 from verl_hdpo.runs.verl_command import STEPS
-
-NO_VLLM = "vllm version None"
-"""In what verl raises where vLLM is missing (verl/third_party/vllm/__init__.py)."""
 
 TYPICAL = ((0.5, 0.5), (0.8, 0.1), (0.8, 0.9), (0.95, 0.5))
 """Share right with a call, and share of rollouts with one, for which doctor tells the price."""
 
-MICRO_BATCH = "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu"
-CHANGE = "verl refuses this config: change what it names"
-
-_REFUSED = re.compile(
-    r"Error in call to target .*?:\n\w+\(['\"](?P<reason>.*)['\"]\)\nfull_key: (?P<key>\S+)", re.DOTALL
-)
-
 HDPO_OWN = ("w_acc", "w_tool", "combine", "tool_loss_norm", "tool_tokens")
 
 
-def check_run_config(config: DictConfig, run: RunSettings | None, loops: AgentLoops) -> Iterator[Finding]:
+class OwnChecks(NamedTuple):
+    """What this package's own checks say of a run: what it cannot have, what is odd, why it calls no tool."""
+
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+    no_tool_calls: tuple[Problem, ...] = ()
+
+    @property
+    def loops(self) -> set[str]:
+        """The agent loops that they are about."""
+        return {problem.loop for several in self for problem in several}
+
+
+def own_checks(config: DictConfig, run: RunSettings | None, loops: AgentLoops) -> OwnChecks:
+    """Nothing of a run that asks for nothing of this package."""
+    if run is None:
+        return OwnChecks()
+    return OwnChecks(*(tuple(check(config, run, loops)) for check in (problems, warnings, no_tool_calls)))
+
+
+def check_run_config(config: DictConfig, run: RunSettings | None, own: OwnChecks) -> Iterator[Finding]:
     """verl's own checks and all of this package's: neither hides the other's."""
     if steps := config.trainer.get("total_training_steps"):
         yield Finding(RUN, "ok", STEPS, str(steps))
@@ -56,13 +64,14 @@ def check_run_config(config: DictConfig, run: RunSettings | None, loops: AgentLo
         yield price_of_run(run, config.actor_rollout_ref.rollout.n, answer_weight(config))
     # A critic is refused by this package's checks, and then its settings are of no interest.
     critic = algorithm.mark != "FAIL" and (run is None or run.algorithm is None)
-    found = list(_verls_checks(config, critic))
+    found = list(refusals(config, critic))
+    found += _told("FAIL", "verl's workers", worker_problems(config))
+    found += _told("warn", "verl's workers", worker_warnings(config))
     found += _named_parts(config)
-    if run is not None:
-        found += _told("FAIL", "config", problems(config, run, loops))
-        # Nothing is left to learn: that is not what someone means who chose an algorithm of this package.
-        found += _told("FAIL" if run.algorithm else "warn", "tool calls", no_tool_calls(config, run, loops))
-        found += _told("warn", "config", warnings(config, run, loops))
+    found += _told("FAIL", "config", own.problems)
+    # Nothing is left to learn: that is not what someone means who chose an algorithm of this package.
+    found += _told("FAIL" if run and run.algorithm else "warn", "tool calls", own.no_tool_calls)
+    found += _told("warn", "config", own.warnings)
     if algorithm.mark != "FAIL":
         found += _told("warn", "config", unused_groups(config, run))
     if not any(finding.mark == "FAIL" for finding in found):
@@ -119,45 +128,8 @@ def price_of_run(run: RunSettings, size: int, weight: float) -> Finding:
     return Finding(RUN, "ok", "price of a call", f"points of accuracy that a call must gain: {', '.join(told)}")
 
 
-def _told(mark: Mark, subject: str, found: Iterator[Problem]) -> list[Finding]:
+def _told(mark: Mark, subject: str, found: Iterable[Problem]) -> list[Finding]:
     return [Finding(RUN, mark, subject, problem.found, (problem.advice,)) for problem in found]
-
-
-def _verls_checks(config: DictConfig, critic: bool) -> Iterator[Finding]:
-    """The first steps of verl/trainer/main_ppo.py's ``main``, without this package's part of ``validate_config``."""
-    validate = inspect.unwrap(main_ppo.validate_config)
-    try:
-        with redirect_stdout(StringIO()):
-            main_ppo.auto_set_device(config)
-            validate(
-                config=config,
-                use_reference_policy=main_ppo.need_reference_policy(config),
-                use_critic=critic and main_ppo.need_critic(config),
-            )
-    except MissingMandatoryValue as error:
-        key = error.full_key or str(error).rpartition(" ")[2]
-        if key == f"{ROLLOUT}.name":
-            return  # told among the engines
-        yield Finding(RUN, "FAIL", "verl's checks", f"{key} is not set, and verl has no default for it", ("set it",))
-    except TypeError as error:
-        unset = config.actor_rollout_ref.actor.strategy == "megatron" and OmegaConf.select(config, MICRO_BATCH) is None
-        told = f"{MICRO_BATCH} is not set, and verl counts with it on Megatron" if unset else in_words(error)
-        yield Finding(RUN, "FAIL", "verl's checks", told, (f"set {MICRO_BATCH}" if unset else CHANGE,))
-    except Exception as error:
-        if NO_VLLM in str(error):
-            found = "verl looks into vLLM for the LoRA rank, and no package vllm is installed on this machine"
-            yield Finding(
-                RUN, "FAIL", "verl's checks", found, ("install vLLM here too: verl refuses to start without it",)
-            )
-            return
-        yield Finding(RUN, "FAIL", "verl's checks", _plainly(error), (CHANGE,))
-
-
-def _plainly(error: Exception) -> str:
-    """What verl raised; where one of its config classes refused its group of settings, that group and the reason."""
-    if isinstance(error, InstantiationException) and (told := _REFUSED.fullmatch(str(error))):
-        return f"{told['key']}: {told['reason']}"
-    return in_words(error)
 
 
 def _trainer(config: DictConfig) -> Iterator[Finding]:

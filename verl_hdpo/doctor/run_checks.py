@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from omegaconf import DictConfig
 
-from verl_hdpo.adapters.check import no_tool_calls, problems, warnings
 from verl_hdpo.adapters.run_settings import run_settings
 from verl_hdpo.adapters.user_code import in_words
 from verl_hdpo.doctor.agent_loops import check_agent_loops, loops_in_use
@@ -17,7 +16,7 @@ from verl_hdpo.doctor.processor import check_processor
 from verl_hdpo.doctor.progress import doing
 from verl_hdpo.doctor.prompt import check_prompt
 from verl_hdpo.doctor.reward import check_reward, judged_by_rules
-from verl_hdpo.doctor.run import check_run_config
+from verl_hdpo.doctor.run import check_run_config, own_checks
 from verl_hdpo.doctor.sections import DATA, RUN
 from verl_hdpo.doctor.tokenizer import check_tokenizer
 from verl_hdpo.doctor.tools import check_tools, tools_of
@@ -30,14 +29,11 @@ def check_composed_run(config: DictConfig) -> Iterator[Finding]:
     if has_own_class(config):
         yield from own_data(config, data)
     run, loops = run_settings(config), loops_in_use(config, data)
-    refused = set()
-    if run is not None:
-        told = (*problems(config, run, loops), *warnings(config, run, loops), *no_tool_calls(config, run, loops))
-        refused = {problem.loop for problem in told}
+    own = own_checks(config, run, loops)
     by_rules = judged_by_rules(config)
     steps = {
-        "validating the config": lambda: check_run_config(config, run, loops),
-        "looking at the agent loops": lambda: check_agent_loops(config, data, refused),
+        "validating the config": lambda: check_run_config(config, run, own),
+        "looking at the agent loops": lambda: check_agent_loops(config, data, own.loops),
         "looking for the engines": lambda: check_engines(config),
         "importing what the config names": lambda: check_named_modules(config),
         "looking at the tools": lambda: check_tools(config, loops.names, data),

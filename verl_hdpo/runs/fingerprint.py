@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from verl_hdpo.runs.override import key_and_value
+
 DEFAULT_CONFIG = "ppo_trainer"
 """verl's own, which one in a folder of the user's may go before."""
 
@@ -38,7 +40,7 @@ def of_inputs(arguments: Sequence[str]) -> dict[str, Any]:
     for folder in filter(None, map(options.get, ("--config-path", "--config-dir"))):
         found |= _of_config(Path(folder), options.get("--config-name", DEFAULT_CONFIG))
     for override in overrides:
-        key, _, value = override.lstrip("+~").partition("=")
+        key, value = key_and_value(override)
         for name in value.strip("[]").split(","):
             path = Path(name.strip("'\" ")).expanduser()
             if path.is_file() or (path.is_dir() and key.endswith("path")):
