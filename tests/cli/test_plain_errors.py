@@ -43,7 +43,7 @@ def told(tmp_path):
 def test_rows_of_image_results_that_cannot_be_read(told, tmp_path, rows):
     (tmp_path / "results.jsonl").write_text(RESULTS[rows] + "\n", errors="surrogateescape")
     line = told("images", "build", tmp_path / "results.jsonl", "--out", tmp_path / "out")
-    assert "results.jsonl, line 1: " in line
+    assert "results.jsonl, line 1" in line
 
 
 @pytest.mark.parametrize(

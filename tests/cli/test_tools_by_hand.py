@@ -69,6 +69,8 @@ def test_a_tool_of_one_s_own_with_pictures(draws, tmp_path):
     ("words", "told"),
     [
         (["pyton", "1"], "no tool of this package is called pyton; did you mean python?"),
+        (["other", "1"], "text_search. Your own: a tool yaml"),
+        (["calculator", "1", "--image", "tools.yaml"], "--image tools.yaml: not an image in one of the formats"),
         (["mcp", "1"], "mcp needs settings: give a tool yaml with --config"),
         (["other", "1", "--config", "tools.yaml"], "tools.yaml has no tool other; known: draws"),
         (["draws", "4", "--config", "tools.yaml"], "draws takes width, height: give a JSON object, found '4'"),
@@ -77,6 +79,12 @@ def test_a_tool_of_one_s_own_with_pictures(draws, tmp_path):
 def test_what_cannot_be_called_is_told(draws, words, told):
     done = call(*words)
     assert done.exit_code == 2 and told in done.output, done.output
+
+
+@pytest.mark.slow
+def test_a_sandbox_that_isolates_is_no_warning(caplog):
+    assert call("python", "print(6 * 7)").stdout == "42\n"
+    assert not caplog.records
 
 
 @pytest.fixture(scope="module")
@@ -109,4 +117,6 @@ def test_a_search_shows_the_best_with_scores(capitals):
 
 def test_a_folder_without_an_index_is_told(tmp_path):
     done = search(tmp_path, "x")
-    assert done.exit_code == 2 and str(tmp_path) in done.output
+    assert done.exit_code == 2 and f"{tmp_path} is not an index" in done.output
+    done = search(tmp_path / "nowhere", "x")
+    assert done.exit_code == 2 and "nowhere does not exist; build it with verl-hdpo index build" in done.output

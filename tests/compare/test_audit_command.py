@@ -80,16 +80,38 @@ def test_records_of_eval_are_not_trained_on(tmp_path):
         (("rows.jsonl", "--columns", "prompt=question"), "answer, reward missing"),
         (("rows.jsonl", "--columns", "prompt"), "'prompt' is not meaning=column"),
         (("rows.jsonl", "--columns", COLUMNS.replace("=n", "=tools")), "line 1 has no column tools"),
-        (("bad.parquet",), "bad.parquet is not valid Parquet"),
+        (("bad.parquet",), "bad.parquet cannot be read as Parquet"),
         (("bad.jsonl",), "line 1 is not valid JSON"),
-        (("rows.jsonl", "--columns", COLUMNS, "--algos", "hdpa"), "hdpa is no algorithm of this package"),
+        (("rows.jsonl", "--columns", COLUMNS, "--algos", "hdpa"), "hdpa is not an algorithm of this package"),
         (("rows.jsonl", "--columns", COLUMNS, "--algos", "ikea"), "ikea cannot be replayed"),
+        (("rows.jsonl", "--columns", COLUMNS, "--algos", ""), "--algos: name at least one algorithm"),
+        (
+            ("rows.jsonl", "--columns", COLUMNS.replace("=score", "=text")),
+            "text (reward) has no number in 2 rows",
+        ),
+        (
+            ("rows.jsonl", "--columns", COLUMNS.replace("=n", "=text")),
+            "text (calls) has no number in 2 rows, e.g. '4'",
+        ),
+        (("rows.jsonl", "--columns", COLUMNS.replace("=n", "=minus")), "line 1, column minus: calls must be a whole"),
+        (("rows.jsonl", "--columns", COLUMNS.replace("=n", "=huge")), "line 1, column huge: calls must be a whole"),
+        (("rows.jsonl", "--columns", COLUMNS.replace("=n", "=half")), "line 1, column half: calls must be a whole"),
+        (
+            ("rows.jsonl", "--columns", COLUMNS.replace("prompt", "promt")),
+            "'promt' is an unknown meaning",
+        ),
+        (("table.csv",), "table.csv is not a dump: a dump is .jsonl or .parquet"),
+        (("late.jsonl",), "late.jsonl, line 2 is not valid JSON"),
+        (("list.jsonl",), "list.jsonl, line 1: must hold one JSON object per line, found list"),
         (("trl.jsonl",), "which column tells what is right? Found a, b"),
     ],
 )
 def test_bad_input_is_one_line_and_2(words, why, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    lines_of(tmp_path / "rows.jsonl")
+    lines_of(tmp_path / "rows.jsonl", [row | {"minus": -5, "huge": 1e300, "half": 0.5} for row in ROWS])
+    (tmp_path / "table.csv").write_text("a,b\n")
+    (tmp_path / "late.jsonl").write_text('{"a": 1}\n{\n{}\n')
+    (tmp_path / "list.jsonl").write_text("[1]\n")
     lines_of(tmp_path / "trl.jsonl", [{"step": 1, "prompt": "p", "completion": "c", "a": 1, "b": 0, "advantage": 0}])
     (tmp_path / "bad.parquet").write_bytes(b"no table")
     (tmp_path / "bad.jsonl").write_text("{\n")

@@ -155,7 +155,7 @@ def test_two_at_work_in_one_folder_are_refused(run_compare, tmp_path):
     with FileLock(tmp_path / "out" / "lock"):
         done = run_compare("--algos", "grpo", "--seeds", "1", "--", "a.b=1")
     assert done.exit_code == 1
-    assert f"another verl-hdpo compare is at work in {tmp_path / 'out'}" in done.output
+    assert f"another verl-hdpo compare is running in {tmp_path / 'out'}" in done.output
 
 
 def test_a_validation_of_a_resumed_run_is_not_its_end(tmp_path):

@@ -86,12 +86,12 @@ def test_a_run_s_rollouts(tmp_path):
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (("--algos", "hdpa"), "hdpa is no algorithm of this package; did you mean hdpo?"),
+        (("--algos", "hdpa"), "hdpa is not an algorithm of this package; did you mean hdpo?"),
         (("--algos", "hdpo,hdpo"), "hdpo is named twice"),
         (("--algos", "priced[price=-1]"), "algorithm.priced.price must be a finite number >= 0, found -1"),
         (("--algos", "hdpo[w_tol=1]"), "hdpo has no setting w_tol"),
-        (("--algos", "hdpo", "--use", "1"), "1.0 is not in the range 0<x<1"),
-        (("--algos", "hdpo", "-n", "1"), "1 is not in the range"),
+        (("--algos", "hdpo", "--use", "1"), "must be a number between 0 and 1"),
+        (("--algos", "hdpo", "-n", "1"), "must be a whole number from 2 to 1024"),
         (("--algos", "hdpo", "--run", "nowhere.jsonl"), "nowhere.jsonl"),
     ],
 )
@@ -105,7 +105,7 @@ def test_what_cannot_be_priced_is_told_in_a_line(words, why):
     ("text", "why"),
     [
         ("x\n", "line 1 is not valid JSON"),
-        ("[1]", "holds list, not an object"),
+        ("[1]", "must hold one JSON object per line, found list"),
         ('{"step": 1, "data": {"actor/pg_loss": 1}}', "has no hdpo/ metrics of a training step"),
         ('{"step": 1, "input": "a", "outputs": 1}', "run.jsonl is of no known format"),
         ("", "run.jsonl is empty"),

@@ -80,6 +80,6 @@ def test_the_two_channels_are_weighed():
 
 
 def test_an_algorithm_of_verl_s_is_refused():
-    with pytest.raises(VariantError, match="rloo is no algorithm of this package; known: grpo, gdpo, hdpo"):
+    with pytest.raises(VariantError, match="rloo is not an algorithm of this package; known: grpo, gdpo, hdpo"):
         own_variants("rloo")
     assert parse_variants("gdpo")[0].label == "tool_gdpo"

@@ -182,7 +182,7 @@ def test_a_closed_model_is_asked_as_a_chat_and_marked(run_eval, bfcl, tmp_path, 
         )  # fmt: skip
     assert done.exit_code == 0, done.output
     assert "theirs (own template)" in done.output and "does not take max_tokens, seed, temperature" in done.output
-    assert set(server.keys) == {"Bearer none"} and set(closed.keys) == {"Bearer secret"}
+    assert set(server.keys) == {"Bearer no-key-was-given"} and set(closed.keys) == {"Bearer secret"}
     bench = found(tmp_path, "bfcl")
     theirs = bench["models"]["theirs"]
     assert theirs["own_template"] and theirs["refused_fields"] == ["max_tokens", "seed", "temperature"]

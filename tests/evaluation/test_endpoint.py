@@ -82,7 +82,7 @@ def test_a_key_goes_to_the_server_and_into_no_log(server, monkeypatch, caplog):
     with caplog.at_level(logging.DEBUG):
         complete(server, api_key="given-secret")
         complete(server)
-    assert server.keys == ["Bearer given-secret", "Bearer none"]
+    assert server.keys == ["Bearer given-secret", "Bearer no-key-was-given"]
     assert "given-secret" not in caplog.text and "of-the-environment" not in caplog.text
     server.failures = [401]
     with pytest.raises(EndpointError) as told:

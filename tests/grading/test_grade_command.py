@@ -39,9 +39,9 @@ def test_the_same_lines_come_back_in_order_with_verdict_and_source(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"gold": "1", "answer": "1"}\n{"gold"', "line 2: is not valid JSON"),
+        ('{"gold": "1", "answer": "1"}\n{"gold"', "line 2 is not valid JSON"),
         ('{"gold": "1"}\n', "line 1: must be an object with 'gold' and 'answer'"),
-        ("[]\n", "line 1: must be an object"),
+        ("[]\n", "line 1: must hold one JSON object per line, found list"),
         ('{"gold": "1", "answer": "1", "right": "yes"}\n', "line 1: 'right' must be true or false, found 'yes'"),
         ('{"gold": "", "answer": "1"}\n', "in.jsonl, line 1: "),
     ],
@@ -72,6 +72,13 @@ def test_settings_are_those_of_a_run(tmp_path):
     assert (done.exit_code, "did you mean reward.reward_kwargs.check?" in done.output) == (2, True)
 
 
-def test_a_file_without_answers_is_an_empty_table(tmp_path):
+def test_a_file_without_answers_is_refused(tmp_path):
     done = run(tmp_path, "")
-    assert done.exit_code == 0 and "0 answers" in done.output
+    assert done.exit_code == 2 and "in.jsonl has no answers" in done.output
+
+
+@pytest.mark.parametrize(("content", "told"), [(b"\xff\n", "is not UTF-8 text"), (b"a: [", "is not valid YAML")])
+def test_settings_that_cannot_be_read_are_named(tmp_path, content, told):
+    (tmp_path / "settings.yaml").write_bytes(content)
+    done = run(tmp_path, '{"gold": "1", "answer": "1"}\n', "--settings", str(tmp_path / "settings.yaml"))
+    assert done.exit_code == 2 and f"settings.yaml {told}" in done.output

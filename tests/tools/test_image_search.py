@@ -173,12 +173,12 @@ def test_what_is_no_file_of_results_says_how_to_make_one(tmp_path):
     ("line", "says"),
     [
         ("{", "line 2"),
-        ('{"results": []}', "line 2: KeyError: 'key'"),
+        ('{"results": []}', "line 2 has no 'key'; found: results"),
         ('{"key": 3, "results": []}', "a key is a text, found 3"),
         ('{"key": "first", "results": []}', "duplicate key 'first'"),
-        ('{"key": "k", "results": [{"url": "u"}]}', "KeyError: 'title'"),
-        ('{"key": "k", "results": [{"title": "t", "image": "none.png"}]}', "there is no image"),
-        ('{"query_image": "none.png", "results": []}', "line 2: ValueError: there is no image"),
+        ('{"key": "k", "results": [{"url": "u"}]}', "line 2 has no 'title'; found: url"),
+        ('{"key": "k", "results": [{"title": "t", "image": "none.png"}]}', "none.png does not exist"),
+        ('{"query_image": "none.png", "results": []}', "line 2: ValueError: the image .* does not exist"),
     ],
 )
 def test_a_bad_line_is_named_and_nothing_is_left(folder, line, says):

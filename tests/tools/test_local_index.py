@@ -174,7 +174,12 @@ def test_a_named_column_that_no_row_has_is_told(tmp_path, name, columns, told):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [('{"text": "a"}\n{"text": ', "line 2: no JSON"), ("[1]\n", "row 1: must be an object"), ('{"a": 1}\n', "--text")],
+    [
+        ('{"text": "a"}\n{"text": ', "line 2 is not valid JSON"),
+        ("[1]\n", "line 1: must hold one JSON object per line"),
+        ("", "no passages"),
+        ('{"a": 1}\n', "--text"),
+    ],
 )
 def test_a_bad_row_is_named(tmp_path, content, message):
     (tmp_path / "c.jsonl").write_text(content)

@@ -103,7 +103,7 @@ def test_the_requests_are_those_that_the_services_document():
         (Answer({}, 500), TransientError, "answered 500"),
         (Answer({}, 503, {"Retry-After": "7"}), TransientError, "answered 503"),
         (Answer({}, 429), TransientError, "answered 429"),
-        (Answer(b"<html>busy</html>"), TransientError, "sent no JSON: <html>busy"),
+        (Answer(b"<html>busy</html>"), TransientError, "sent what is not valid JSON: <html>busy"),
         (Answer([1, 2]), TransientError, "of another shape"),
         (Answer("text"), TransientError, "of another shape"),
         (Answer(None), TransientError, "RemoteProtocolError"),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from verl_hdpo.cli.own_algorithms import own_algorithms
+from verl_hdpo.cli.algorithms import own_algorithms
 from verl_hdpo.cli.plain_errors import BadInput
 from verl_hdpo.runs.log_to import log_to_option
 

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from verl_hdpo.cli.address import ADDRESS
+from verl_hdpo.cli.algorithms import known_algorithms
+from verl_hdpo.cli.numbers import ABOVE_0, Whole
 from verl_hdpo.compare.seeds import Seeds
 from verl_hdpo.runs.log_to import log_to_option
 from verl_hdpo.runs.verl_command import VerlCommand, cpu_option, needs_extra, verl_options
@@ -27,15 +30,22 @@ def take_file(ctx: click.Context, parameter: click.Parameter, path: Path | None)
 @click.command(cls=VerlCommand, short_help="Train with several algorithms; report how they differ.")
 @click.option("--config", "file", is_eager=True, callback=take_file, type=FILE,
               help="YAML with these options by name, and overrides; what is also given here wins.")  # fmt: skip
-@click.option("--algos", required=True, metavar="LIST", help="Algorithms, with knobs in brackets.")
+@click.option("--algos", required=True, metavar="LIST", callback=known_algorithms,
+              help="Algorithms, with knobs in brackets.")  # fmt: skip
 @click.option("--seeds", type=Seeds(), default="3", show_default=True, help="How many (3: seeds 1, 2, 3), or a list.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("outputs/compare"),
               show_default=True, help="Folder of runs and report; given again, it goes on.")  # fmt: skip
 @click.option("--title", default="Comparison of algorithms", show_default=True, help="Heading of the report.")
 @cpu_option("Train")
-@click.option("--stall-timeout", default=900.0, show_default=True, help="CPU: seconds without a step that end a run.")
-@click.option("--ray-jobs", metavar="URL", help="Run as Ray jobs, on the cluster with this dashboard.")
-@click.option("--at-once", type=click.IntRange(1), default=1, show_default=True, help="Ray jobs that go on at a time.")
+@click.option(
+    "--stall-timeout",
+    type=ABOVE_0,
+    default=900.0,
+    show_default=True,
+    help="CPU: seconds without a step that end a run.",
+)
+@click.option("--ray-jobs", type=ADDRESS, metavar="URL", help="Run as Ray jobs, on the cluster with this dashboard.")
+@click.option("--at-once", type=Whole(1), default=1, show_default=True, help="Ray jobs that go on at a time.")
 @log_to_option
 @click.option("--json", "as_json", is_flag=True, help="Print what summary.csv holds as JSON; progress goes to stderr.")
 @click.option("--dry-run", is_flag=True, help="Check the configs and print the commands.")

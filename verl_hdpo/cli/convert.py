@@ -53,7 +53,8 @@ def rl(sources: tuple[Path, ...], out: Path, split: str, bad_rows: Any, system: 
         from verl_hdpo.evaluation.datasets.convert import convert
         from verl_hdpo.evaluation.datasets.rl_rows import RlForm
         from verl_hdpo.runs.terminal import say_each
-    made = RlForm(system=system.read_text().strip() if system else "", **form)
+        from verl_hdpo.runs.user_text import read_text
+    made = RlForm(system=read_text(system).strip() if system else "", **form)
     say_each(f"converting to {out}", convert(sources, out, made, bad_rows, split))
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from verl_hdpo.cli.address import ADDRESS
+from verl_hdpo.cli.numbers import ABOVE_0, Whole
 from verl_hdpo.runs.verl_command import needs_extra
 
 
@@ -14,14 +16,18 @@ from verl_hdpo.runs.verl_command import needs_extra
 @click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="parquet to write.")
 @click.option("--reexecute", is_flag=True, help="Run the code of trajectories again, in the sandbox.")
-@click.option("--timeout", default=30.0, show_default=True, help="Seconds for one run of code.")
-@click.option("--solver", metavar="URL", help="OpenAI-compatible server of a model that answers without tools.")
+@click.option("--timeout", type=ABOVE_0, default=30.0, show_default=True, help="Seconds for one run of code.")
+@click.option(
+    "--solver", type=ADDRESS, metavar="URL", help="OpenAI-compatible server of a model that answers without tools."
+)
 @click.option("--solver-model", help="Its name there.")
-@click.option("--tries", type=click.IntRange(1), default=8, show_default=True, help="Answers to each question.")
-@click.option("--judge", metavar="URL", help="OpenAI-compatible server of a model that judges trajectories.")
+@click.option("--tries", type=Whole(1), default=8, show_default=True, help="Answers to each question.")
+@click.option(
+    "--judge", type=ADDRESS, metavar="URL", help="OpenAI-compatible server of a model that judges trajectories."
+)
 @click.option("--judge-model", help="Its name there.")
 @click.option("--api-key-env", help="Environment variable with the servers' key.")
-@click.option("--concurrency", type=click.IntRange(1), default=8, show_default=True, help="Rows at a time.")
+@click.option("--concurrency", type=Whole(1), default=8, show_default=True, help="Rows at a time.")
 def curate(
     source: Path, out: Path, reexecute: bool, timeout: float, solver: str | None, solver_model: str | None, tries: int,
     judge: str | None, judge_model: str | None, api_key_env: str | None, concurrency: int,

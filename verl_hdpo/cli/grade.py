@@ -24,16 +24,17 @@ def grade(file: Path, out: Path, settings: Path | None, as_json: bool) -> None:
     gold: the reference, as in reward_model.ground_truth. answer: what the model gave. Optional: question, for a judge;
     right and kind, for the table of agreement.
     """
-    import yaml
-
     with needs_extra("judge"):
         from verl_hdpo.grading.grader import Grader
         from verl_hdpo.grading.labelled import grade as graded_rows
         from verl_hdpo.grading.labelled import print_summary, read_pairs, summary, write
+        from verl_hdpo.runs.outputs import check_apart
         from verl_hdpo.runs.terminal import show_json
+        from verl_hdpo.runs.user_text import read_yaml
         from verl_hdpo.settings.reward import RewardSettings
 
-    found = yaml.safe_load(settings.read_text()) if settings else None
+    check_apart(out, [file, *([settings] if settings else ())])
+    found = read_yaml(settings) if settings else None
     grader = Grader.from_settings(RewardSettings.read(found, "reward.reward_kwargs"))
     rows = graded_rows(read_pairs(file), grader, str(file))
     write(rows, out)

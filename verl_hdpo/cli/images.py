@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from verl_hdpo.cli.numbers import Whole
 from verl_hdpo.runs.verl_command import needs_extra
 
 
@@ -17,7 +18,7 @@ def images() -> None:
 @images.command(short_help="Pack results and their pictures into one file.")
 @click.argument("results", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write; must not exist.")
-@click.option("--max-side", default=448, show_default=True, help="Longer side of a picture, in pixels.")
+@click.option("--max-side", type=Whole(1), default=448, show_default=True, help="Longer side of a picture, in pixels.")
 def build(results: Path, out: Path, max_side: int) -> None:
     """Pack RESULTS, a jsonl file, and the pictures that it names into one file.
 

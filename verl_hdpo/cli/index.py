@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from verl_hdpo.cli.numbers import Whole
 from verl_hdpo.runs.verl_command import needs_extra
 
 
@@ -23,9 +24,7 @@ def index() -> None:
 @click.option("--text", default="text", show_default=True, help="Column of the passage's text.")
 @click.option("--title", default="title", show_default=True, help="Column of its title.")
 @click.option("--source", default="id", show_default=True, help="Column of its id or URL.")
-@click.option(
-    "--threads", type=click.IntRange(0), default=0, help="Threads of the indexer; 0: one per core, at most 8."
-)
+@click.option("--threads", type=Whole(0), default=0, help="Threads of the indexer; 0: one per core, at most 8.")
 def build(corpus: tuple[Path, ...], out: Path, language: str, text: str, title: str, source: str, threads: int) -> None:
     """Index the passages of CORPUS: .jsonl, .jsonl.gz or .parquet files, one passage per row.
 
@@ -34,8 +33,10 @@ def build(corpus: tuple[Path, ...], out: Path, language: str, text: str, title: 
     with needs_extra("tools"):
         from verl_hdpo.tools.search.corpus import Columns, passages
         from verl_hdpo.tools.search.index_build import build as build_index
+    from verl_hdpo.runs.outputs import check_apart
     from verl_hdpo.runs.terminal import progress, say
 
+    check_apart(out, corpus)
     with progress("reading", sum(file.stat().st_size for file in corpus)) as advance:
         rows = passages(corpus, Columns(text, title, source), advance)
         manifest, mended = build_index(rows, out, None if language == "none" else language, threads)
@@ -48,7 +49,7 @@ def build(corpus: tuple[Path, ...], out: Path, language: str, text: str, title: 
 @index.command(short_help="Print the passages that a query finds, best first.")
 @click.argument("query")
 @click.option("--index", "folder", required=True, type=click.Path(path_type=Path), help="Folder that build wrote.")
-@click.option("--topk", type=click.IntRange(1, 1000), default=3, show_default=True, help="Passages to show.")
+@click.option("--topk", type=Whole(1, 1000), default=3, show_default=True, help="Passages to show.")
 @click.option("--json", "as_json", is_flag=True, help="Print score, title, text and source of each as JSON.")
 def search(query: str, folder: Path, topk: int, as_json: bool) -> None:
     """Print the passages that QUERY finds, best first, with their BM25 scores.

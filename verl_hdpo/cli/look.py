@@ -7,18 +7,20 @@ from typing import Any
 
 import click
 
+from verl_hdpo.cli.numbers import Whole
+
 KINDS = ("called-right", "needless", "missed", "correct", "wrong", "unknown", "lost")
 
 
 @click.command(short_help="Read the rollouts of a run or an evaluation.")
 @click.argument("where", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), default=Path("look.html"), show_default=True,
+@click.option("--out", type=click.Path(path_type=Path), show_default="look.html; with --export look.FORM.jsonl",
               help="The page to write; with --export, the file.")  # fmt: skip
 @click.option("--steps", default="", metavar="FIRST:LAST", help="Only these training steps: 12, 10:20, 10: or :20.")
 @click.option("--tty", is_flag=True, help="Show them in this terminal, and write nothing.")
 @click.option("--only", "kind", type=click.Choice(KINDS),
               help="With --tty, --json or --export: only rollouts of this kind.")  # fmt: skip
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="With --tty: groups to show.")
+@click.option("--limit", type=Whole(1), show_default="20", help="With --tty: groups to show.")
 @click.option("--export", "form", type=click.Choice(["atif", "otel"]),
               help="Write lines of ATIF trajectories, or OpenTelemetry GenAI spans, in place of the page.")  # fmt: skip
 @click.option("--columns", default="", metavar="MEANING=COLUMN,...",
@@ -32,7 +34,7 @@ def look(where: Path, **given: Any) -> None:
         verl-hdpo look outputs/eval --tty --only needless
 
     DIR holds what trainer.rollout_data_dir and trainer.validation_data_dir were given, or the --out of verl-hdpo eval.
-    A run that is still at work can be looked at too.
+    A run that is still running can be looked at too.
     """
     from verl_hdpo.evaluation.look.show import Wanted, show
 

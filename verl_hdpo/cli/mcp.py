@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from verl_hdpo.cli.address import ADDRESS
 from verl_hdpo.runs.verl_command import needs_extra
 
 
@@ -13,7 +14,7 @@ def mcp() -> None:
 
 
 @mcp.command(short_help="Print a tool yaml with every tool of a server.")
-@click.option("--url", help="Endpoint of a running server.")
+@click.option("--url", type=ADDRESS, metavar="URL", help="Endpoint of a running server.")
 @click.option("--header-env", "headers", multiple=True, metavar="HEADER=NAME",
               help="Header to send to --url, and the environment variable with its value.")  # fmt: skip
 @click.option("--pass-env", "passed", multiple=True, metavar="NAME", help="Environment variable for COMMAND.")

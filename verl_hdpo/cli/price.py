@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
-from verl_hdpo.cli.own_algorithms import own_algorithms
+from verl_hdpo.cli.algorithms import own_algorithms
+from verl_hdpo.cli.numbers import Number, Whole
 
-SHARE = click.FloatRange(0, 1)
-INNER = click.FloatRange(0, 1, min_open=True, max_open=True)
+SHARE = Number(0, 1)
+INNER = Number(0, 1, min_open=True, max_open=True)
 
 
 @click.command(short_help="The accuracy that a call must gain to be taught, by algorithm.")
@@ -18,7 +19,7 @@ INNER = click.FloatRange(0, 1, min_open=True, max_open=True)
 @click.option("--right", type=SHARE, default=0.8, show_default=True, help="Share right with a call.")
 @click.option("--use", "uses", type=INNER, multiple=True, metavar="U...",
               help="Shares of rollouts with a call.  [default: 0.5 0.95]")  # fmt: skip
-@click.option("-n", "size", type=click.IntRange(2, 1024), default=16, show_default=True, help="Rollouts a prompt.")
+@click.option("-n", "size", type=Whole(2, 1024), default=16, show_default=True, help="Rollouts a prompt.")
 @click.option("--run", type=click.Path(exists=True, path_type=Path),
               help="Read right and use of a run: its metrics (verl's file logger) or rollout dump.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: algo, and prices in points, one per --use.")

@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from verl_hdpo.adapters.tool_names import check_own
-from verl_hdpo.runs.terminal import doing
 from verl_hdpo.runs.verl_command import needs_extra
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -39,6 +38,8 @@ def call(ctx: click.Context, **given: Any) -> None:
     """
     if not given["config"]:
         check_own(given["name"])
+    from verl_hdpo.runs.terminal import doing
+
     with needs_extra("tools"), doing("importing torch and verl"):
         from verl_hdpo.adapters.tool_trial import try_calls
     ctx.exit(not try_calls(**given))

@@ -112,7 +112,7 @@ class Comparison:
             show_json([{"label": run.label, "state": run.state, "command": command} for run, command in rows])
             return
         if self.cpu:
-            say("On the CPU verl_hdpo.runs.cpu_run.run_verl runs each with the settings that it takes there.")
+            say("With `cpu: true`, do not paste these commands: compare adds CPU settings.")
         for run, command in zip(runs, commands, strict=True):
             say(f"\n# {run.label} ({run.state})")
             say(shlex.join(command))
@@ -127,7 +127,7 @@ def _alone_in(out: Path) -> Iterator[None]:
             yield
     except Timeout:
         raise click.ClickException(
-            f"another verl-hdpo compare is at work in {out}; give another --out, or end it"
+            f"another verl-hdpo compare is running in {out}; give another --out, or stop it"
         ) from None
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import click
-import yaml
 from pydantic import Field
 
+from verl_hdpo.runs.user_text import NotTextError, read_yaml
 from verl_hdpo.settings.group import Flag, SettingsError, StrictSettings, Wanted
 
 Texts = Annotated[list[str], Wanted("a list of texts, as on the command line")]
@@ -43,13 +43,10 @@ def read(path: Path) -> ComparisonFile:
     """The file.
 
     Raises:
-        SettingsError: it is not valid YAML, or holds an unknown key or a bad value.
+        NotTextError: it is not valid YAML.
+        SettingsError: it holds an unknown key or a bad value.
     """
-    try:
-        found = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} is not valid YAML: {error}") from None
-    return ComparisonFile.read(found, path.name)
+    return ComparisonFile.read(read_yaml(path), path.name)
 
 
 def take(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> ComparisonFile:
@@ -60,7 +57,7 @@ def take(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> C
     """
     try:
         found = read(path) if path else ComparisonFile()
-    except SettingsError as error:
+    except (NotTextError, SettingsError) as error:
         raise click.BadParameter(str(error), ctx, parameter) from None
     ctx.default_map = {**(ctx.default_map or {}), **found.options}
     return found

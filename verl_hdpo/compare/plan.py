@@ -15,6 +15,7 @@ import yaml
 
 from verl_hdpo.compare.variant import Variant
 from verl_hdpo.runs.fingerprint import of_inputs
+from verl_hdpo.runs.override import key_and_value
 from verl_hdpo.runs.quoted import quoted
 
 State = Literal["new", "unfinished", "finished"]
@@ -208,8 +209,8 @@ def _arguments(
 
 def _check(overrides: Sequence[str]) -> None:
     for override in overrides:
-        key, equals, value = override.lstrip("+~").partition("=")
-        if not equals and not override.startswith("~"):
+        key, value = key_and_value(override)
+        if "=" not in override and not override.startswith("~"):
             raise PlanError(f"{override!r} is not an override of verl's config; write key=value")
         if key == "algorithm.adv_estimator":
             raise PlanError(f"{override}: the algorithms are those of --algos")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from verl_hdpo.runs.did_you_mean import did_you_mean
@@ -41,7 +42,7 @@ class Variant:
         """``name`` or ``name[key=value,...]``.
 
         Raises:
-            VariantError: another form, a knob that is no setting of the algorithm, or one given twice.
+            VariantError: another form, a knob that is not a setting of the algorithm, or one given twice.
         """
         match = _VARIANT.fullmatch(text.strip())
         if match is None:
@@ -104,7 +105,21 @@ def own_variants(text: str) -> list[Variant]:
     for variant in variants:
         if variant.algorithm not in (GRPO, *ALGORITHMS):
             advice = did_you_mean(variant.algorithm, [GRPO, "gdpo", *ALGORITHMS])
-            raise VariantError(f"{variant.label} is no algorithm of this package; {advice}")
+            raise VariantError(f"{variant.label} is not an algorithm of this package; {advice}")
+    return variants
+
+
+def known_variants(text: str, known: Collection[str] | None) -> list[Variant]:
+    """:func:`parse_variants` of algorithms that are among ``known``; None: it is not known which there are.
+
+    Raises:
+        VariantError: another one.
+    """
+    variants = parse_variants(text)
+    for variant in variants:
+        if known is not None and variant.algorithm not in known:
+            advice = did_you_mean(variant.algorithm, sorted(known))
+            raise VariantError(f"{variant.label} is an unknown algorithm; {advice}")
     return variants
 
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import openai
 
+from verl_hdpo.runs.openai_client import openai_client, v1
+
 ATTEMPTS = 6
 ANSWER_SECONDS = 3600.0
 """A hang: a busy server may take long for one answer, and gets no faster by being asked again."""
@@ -27,8 +29,6 @@ EXTRAS = {
 """Fields beyond OpenAI's; a server that refuses them is asked without."""
 WITH_IMAGES = "/inference/v1/generate"
 """vLLM's way for tokens and images in one prompt; ``/v1/completions`` takes no images, and chats take no tokens."""
-NO_KEY = "none"
-"""Sent where there is no key, lest the client takes the environment's ``OPENAI_API_KEY``."""
 
 FAILURES = (openai.OpenAIError, AttributeError, IndexError, TypeError, ValueError)
 """What asking raises: the client's errors, and those of reading an answer of another kind."""
@@ -63,13 +63,11 @@ class Endpoint:
     """
 
     def __init__(self, url: str, model: str | None = None, api_key: str | None = None):
-        self.url = url.rstrip("/").removesuffix("/v1") + "/v1"
+        self.url = v1(url)
         self.model = model
         self._takes_extras = True
         timeout = openai.Timeout(ANSWER_SECONDS, connect=60.0)
-        self._client = openai.AsyncOpenAI(
-            base_url=self.url, api_key=api_key or NO_KEY, timeout=timeout, max_retries=ATTEMPTS - 1
-        )
+        self._client = openai_client(self.url, api_key, timeout=timeout, max_retries=ATTEMPTS - 1)
 
     async def connect(self) -> str:
         """Find the server and its model; returns the model's name.

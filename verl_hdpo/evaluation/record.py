@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 
 Arm = Literal["free", "without", "forced", "counterfactual"]
 ARMS: tuple[Arm, ...] = get_args(Arm)
-"""``free``: tools at hand, as in training. ``without``: none can be called. ``forced``: it begins with a call.
+"""``free``: with tools, as in training. ``without``: none can be called. ``forced``: it begins with a call.
 ``counterfactual``: as ``free`` up to the last answers of its tools, in whose place others stand."""
 DEFAULT_ARMS: tuple[Arm, ...] = ("free", "without", "forced")
 

@@ -13,6 +13,7 @@ import click
 from verl_hdpo.evaluation.model import Model
 from verl_hdpo.evaluation.record import ARMS, DEFAULT_ARMS, Arm
 from verl_hdpo.runs.fingerprint import fingerprint, of_inputs
+from verl_hdpo.runs.outputs import check_apart
 from verl_hdpo.runs.verl_command import VerlConfig
 
 
@@ -74,6 +75,7 @@ class Request:
 
         Raises:
             click.UsageError: options that do not fit together, or two models of one label.
+            OutputError: as for :func:`check_apart`.
         """
         for option, values in (
             ("--endpoint", self.endpoints),
@@ -104,7 +106,14 @@ class Request:
         labels = [model.label for model in models]
         if twice := next((label for label in labels if labels.count(label) > 1), None):
             raise click.UsageError(f"two models are called {twice}; name them: --model LABEL=PATH")
+        self._check_out(models)
         return models
+
+    def _check_out(self, models: Sequence[Model]) -> None:
+        """Raises ``OutputError`` where ``out`` could change a checkpoint or the data."""
+        named = [text.partition("=")[2] for text in self.benchmarks]
+        named += [*self.data, *(model.path for model in models)]
+        check_apart(self.out, [Path(text).expanduser() for text in named if text])
 
     def made_by(self, model: Model) -> dict[str, Any]:
         """What the answers of ``model`` to a benchmark depend on, the questions aside."""

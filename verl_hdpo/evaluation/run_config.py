@@ -9,6 +9,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from verl_hdpo.adapters.composed_config import compose
 from verl_hdpo.adapters.override_problems import compose_telling_all
+from verl_hdpo.runs.override import key_of
 from verl_hdpo.runs.rows import check_rows
 from verl_hdpo.runs.verl_command import VerlConfig
 
@@ -36,7 +37,7 @@ def run_config(base: VerlConfig, overrides: Sequence[str]) -> DictConfig:
         _, problems = compose_telling_all(base.config_name, base.config_path, base.config_dir, overrides)
         told = "\n".join(f"  - {problem.found}; {problem.advice}" for problem in problems)
         raise EvaluationError(f"the overrides do not fit verl's config:\n{told}") from None
-    named = {override.lstrip("+").partition("=")[0] for override in overrides}
+    named = set(map(key_of, overrides))
     for setting, (stock, ours) in DEFAULTS.items():
         if setting not in named and OmegaConf.select(config, setting) == stock:
             OmegaConf.update(config, setting, ours)

@@ -15,6 +15,7 @@ from verl_hdpo.grading.grader import Grader
 from verl_hdpo.grading.question import Question
 from verl_hdpo.grading.references import UnusableReference
 from verl_hdpo.outcomes.outcome import Outcome
+from verl_hdpo.runs.json_files import json_objects
 from verl_hdpo.runs.terminal import progress, say, show_table
 
 VERDICTS = ("correct", "wrong", "unknown")
@@ -54,19 +55,18 @@ def read_pairs(file: Path) -> list[dict[str, Any]]:
     """The lines of ``file``: an object each with ``gold``, ``answer``, and perhaps ``question``, ``right``, ``kind``.
 
     Raises:
-        LabelledError: a line that is not such an object.
+        LabelledError: no line, or one that is not such an object.
     """
     rows = []
-    for number, line in enumerate(file.read_text().splitlines(), 1):
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise LabelledError(f"{file}, line {number}: is not valid JSON: {error}") from None
-        if not isinstance(row, dict) or not isinstance(row.get("answer"), str) or "gold" not in row:
-            raise LabelledError(f"{file}, line {number}: must be an object with 'gold' and 'answer', found {line[:80]}")
+    for number, row in json_objects(file, LabelledError):
+        if not isinstance(row.get("answer"), str) or "gold" not in row:
+            found = json.dumps(row, ensure_ascii=False)[:80]
+            raise LabelledError(f"{file}, line {number}: must be an object with 'gold' and 'answer', found {found}")
         if not isinstance(row.get("right"), bool | None):
             raise LabelledError(f"{file}, line {number}: 'right' must be true or false, found {row['right']!r}")
         rows.append(row)
+    if not rows:
+        raise LabelledError(f"{file} has no answers; give a file with a line of JSON for each")
     return rows
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from verl_hdpo.runs.json_files import Wrong, json_lines, json_value
+from verl_hdpo.runs.parquet_rows import parquet_rows
 from verl_hdpo.runs.row_images import row_image_problems
 
 SUFFIXES = (".parquet", ".json", ".jsonl")
-BATCH_ROWS = 256
-"""Rows of a parquet file in memory at a time: they may hold images."""
 
 
 class RowsError(ValueError):
@@ -80,13 +80,8 @@ def read_rows(file: str | Path, without: Collection[str] = ()) -> Iterator[tuple
     Raises:
         RowsError: the file does not exist, has another format, or is broken.
     """
-    path = check_file(file)
-    try:
-        yield from enumerate(_parquet(path, without) if path.suffix == ".parquet" else _json(path))
-    except RowsError:
-        raise
-    except (OSError, ValueError) as error:  # pyarrow's and json's errors are ValueErrors
-        raise RowsError(f"{file} cannot be read: {error}", "write the file again") from error
+    path, wrong = check_file(file), partial(RowsError, advice="write the file again")
+    yield from enumerate(_parquet(path, wrong, without) if path.suffix == ".parquet" else _json(path, wrong))
 
 
 def check_together(files: Iterable[str | Path]) -> None:
@@ -161,28 +156,11 @@ class Schema:
         return ", ".join(sorted(self._columns ^ set(row)))
 
 
-def _parquet(path: Path, without: Collection[str]) -> Iterator[dict[str, Any]]:
-    import pyarrow.parquet
-
-    with pyarrow.parquet.ParquetFile(path) as file:
-        columns = file.schema_arrow.names
-        unread = dict.fromkeys(column for column in columns if column in without)
-        read = [column for column in columns if column not in unread]
-        for batch in file.iter_batches(BATCH_ROWS, columns=read):
-            yield from ({**row, **unread} for row in batch.to_pylist())
+def _parquet(path: Path, wrong: Wrong, without: Collection[str]) -> Iterator[Any]:
+    return parquet_rows(path, wrong, lambda column: column not in without)
 
 
-def _json(path: Path) -> Iterator[Any]:
-    # Lines end at \n alone: a string may hold U+2028, at which str.splitlines would break it.
-    with path.open(encoding="utf-8", newline="\n") as file:
-        lines = ((number, line) for number, line in enumerate(file, 1) if line.strip())
-        for row, (number, line) in enumerate(lines):
-            if row == 0 and line.lstrip().startswith("["):
-                break
-            try:
-                yield json.loads(line)
-            except json.JSONDecodeError as error:
-                raise RowsError(f"{path}, line {number} is not valid JSON: {error}", "write the line again") from error
-        else:
-            return
-    yield from json.loads(path.read_text(encoding="utf-8"))
+def _json(path: Path, wrong: Wrong) -> Iterator[Any]:
+    with path.open("rb") as file:
+        is_list = next((line for line in file if line.strip()), b"").lstrip().startswith(b"[")
+    yield from json_value(path, wrong) if is_list else (line.row for line in json_lines(path, wrong))

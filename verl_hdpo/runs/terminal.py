@@ -89,7 +89,7 @@ def show_table(
 def json_text(value: Any) -> str:
     """``value`` as JSON, dataclasses as objects; what is not finite is null."""
     text = json.dumps(value, default=lambda one: asdict(one) if hasattr(one, "__dataclass_fields__") else str(one))
-    return json.dumps(json.loads(text, parse_constant=lambda constant: None), indent=2) + "\n"  # NaN is no JSON
+    return json.dumps(json.loads(text, parse_constant=lambda constant: None), indent=2) + "\n"  # NaN is not valid JSON
 
 
 def show_code(lines: Iterable[str], language: str) -> None:

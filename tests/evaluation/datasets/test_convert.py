@@ -283,12 +283,12 @@ def test_an_empty_file_is_told(converted, tmp_path, bad_rows):
     ("row", "found"),
     [
         ({"images": []}, "has no chat under 'messages'"),
-        ({"messages": "[{"}, "is text that is no JSON"),
+        ({"messages": "[{"}, "is text that is not valid JSON"),
         ({"messages": []}, "is empty"),
         ({"messages": [{"role": "user", "content": "?"}]}, "ends with a turn of user"),
         (trajectory(TEXT), "has 1 images and <image> 2 times"),
         (trajectory(messages=[{"role": "assistant", "content": "<video>"}]), "has <video> in a text"),
-        (trajectory(TEXT, TEXT, tools="["), "tools that are no JSON"),
+        (trajectory(TEXT, TEXT, tools="["), "tools that are not valid JSON"),
     ],
 )
 def test_what_is_no_trajectory_is_told(converted, row, found):

@@ -159,6 +159,15 @@ def test_whether_a_server_is_there_is_asked_once_and_only_if_it_is_needed(curate
     assert curated(ROWS, *options)[0] == 0, "all is known, and the server is not needed"
 
 
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [(trajectory(), "has code to run; leave out --reexecute"), ({"output": "4"}, "has code to run")],
+)
+def test_rows_that_a_check_does_not_concern_are_told(curated, row, told):
+    code, output, kept, _ = curated([row], "--reexecute")
+    assert (code, kept) == (2, []) and "no row of" in output and told in output
+
+
 def test_an_empty_file_is_told(curated, tmp_path):
     table = pyarrow.Table.from_pylist(ROWS).slice(0, 0)
     pyarrow.parquet.write_table(table, tmp_path / "none.parquet")

@@ -58,6 +58,10 @@ def test_exports(dump, tmp_path, form, key):
         (["--only", "lost"], "--only goes with --tty, --json or --export"),
         (["--tty", "--export", "atif"], "give one of them"),
         (["--out", "."], "is a folder; name a file in it"),
+        (["--out", "run/1.jsonl"], "run/1.jsonl lies in the input folder"),
+        (["--steps", "20:10"], "the first step is after the last; write 10:20"),
+        (["--limit", "3"], "--limit only goes with --tty"),
+        (["--json", "--out", "x.html"], "--out does not go with --json"),
     ],
 )
 def test_a_wrong_input_gets_one_line(dump, tmp_path, monkeypatch, arguments, told):
@@ -67,6 +71,21 @@ def test_a_wrong_input_gets_one_line(dump, tmp_path, monkeypatch, arguments, tol
     assert told in done.output
     assert "Traceback" not in done.output
     assert not (tmp_path / "look.html").exists()
+
+
+def test_a_dump_is_not_written_over(dump, tmp_path):
+    before = (dump / "1.jsonl").read_bytes()
+    (tmp_path / "link.jsonl").symlink_to(dump / "1.jsonl")
+    for out in (dump / "1.jsonl", tmp_path / "link.jsonl"):
+        done = look(dump / "1.jsonl", "--out", out)
+        assert done.exit_code == 2 and f"--out {out} is an input of this command" in done.output
+    assert (dump / "1.jsonl").read_bytes() == before
+
+
+def test_an_export_does_not_take_the_name_of_the_page(dump, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert look(dump).exit_code == look(dump, "--export", "atif").exit_code == 0
+    assert "<html" in (tmp_path / "look.html").read_text() and (tmp_path / "look.atif.jsonl").exists()
 
 
 def test_files_that_are_no_rollouts_are_named(dump, tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from verl_hdpo.evaluation.benchmarks.question import SILENT, Question, json_lines, tool_of
+from verl_hdpo.evaluation.benchmarks.question import SILENT, Question, json_rows, tool_of
 
 SHOULD_CALL = {"irrelevance": False, "live_irrelevance": False, "live_relevance": True, "chatable": False}
 """Part -> whether its rows should call a tool. The rows of ``chatable`` come with none."""
@@ -15,7 +15,7 @@ def read(files: Mapping[str, Path], seed: int) -> list[Question]:
     """The rows of all parts."""
     found: list[Question] = []
     for part, should_call in SHOULD_CALL.items():
-        for row in json_lines(files[part]):
+        for row in json_rows(files[part]):
             asked = row["question"]
             found.append(
                 Question(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from verl_hdpo.evaluation.benchmarks.question import SILENT, BenchmarkError, Question, tool_of
+from verl_hdpo.runs.json_files import json_value
 
 SHOULD_CALL = {"positive": True, "negative": False}
 OFFERED = 5
@@ -29,7 +29,7 @@ def read_words(files: Mapping[str, Path], seed: int) -> list[Question]:
 
 def read_tools(files: Mapping[str, Path], seed: int) -> list[Question]:
     """The bare requests, each with ``OFFERED`` tools; which others go with a row is the seed's choice."""
-    described = json.loads(files["tools"].read_text())
+    described = json_value(files["tools"], BenchmarkError)
     found = []
     for number, row in enumerate(_rows(files["task"])):
         chance = random.Random(f"{seed}/{number}")
@@ -46,7 +46,7 @@ def read_tools(files: Mapping[str, Path], seed: int) -> list[Question]:
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    rows = json.loads(path.read_text())
+    rows = json_value(path, BenchmarkError)
     if other := next((row["label"] for row in rows if row["label"] not in SHOULD_CALL), None):
         raise BenchmarkError(f"{path}: unknown label {other!r}; known: {', '.join(SHOULD_CALL)}")
     return rows

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from verl_hdpo.runs.json_files import json_objects
+
 Decision: TypeAlias = Literal["call", "ask", "refuse", "answer"]
 """What an answer does: call a tool, ask the user, say that it cannot be done, or answer."""
 
@@ -87,23 +89,13 @@ def _schema(schema: Any) -> Any:
     return found
 
 
-def json_lines(path: Path) -> list[dict[str, Any]]:
+def json_rows(path: Path) -> list[dict[str, Any]]:
     """The objects in a file with one on each line.
 
     Raises:
-        BenchmarkError: a line that is none.
+        BenchmarkError: a line that is not an object.
     """
-    rows = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
-        if line.strip():
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise BenchmarkError(f"{path}, line {number}, is not valid JSON: {error}") from None
-            if not isinstance(row, dict):
-                raise BenchmarkError(f"{path}, line {number}: must be a JSON object, found {type(row).__name__}")
-            rows.append(row)
-    return rows
+    return [line.row for line in json_objects(path, BenchmarkError)]
 
 
 def first_of_each(questions: Iterable[Question], limit: int) -> list[Question]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from verl_hdpo.evaluation.benchmarks.question import BenchmarkError
+from verl_hdpo.runs.user_text import read_text
 
 KNOWN = {
     "none": "",
@@ -42,7 +43,7 @@ class Template:
         path = Path(given)
         if not path.is_file():
             raise BenchmarkError(f"--templates: {given} is neither {', '.join(KNOWN)} nor a text file")
-        return cls(path.stem, path.read_text().strip())
+        return cls(path.stem, read_text(path).strip())
 
     def messages(self, asked: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """``asked`` under this system message; one that is there already follows it."""

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from verl_hdpo.evaluation.benchmarks.question import BenchmarkError, Decision, Question, json_lines, tool_of
+from verl_hdpo.evaluation.benchmarks.question import BenchmarkError, Decision, Question, json_rows, tool_of
 
 DECISIONS: dict[str, Decision] = {
     "tool_call": "call",
@@ -20,7 +20,7 @@ DECISIONS: dict[str, Decision] = {
 def read(files: Mapping[str, Path], seed: int) -> list[Question]:
     """The rows, with the right decision as their part; those without tools are a part of their own."""
     found: list[Question] = []
-    for row in json_lines(files["test"]):
+    for row in json_rows(files["test"]):
         decision = _decision(row["correct_answer"], files["test"])
         found.append(
             Question(
@@ -40,7 +40,7 @@ def labelled_texts(files: Mapping[str, Path]) -> list[tuple[str, Decision]]:
     path = files["test"]
     return [
         (text, _decision(name, path))
-        for row in json_lines(path)
+        for row in json_rows(path)
         for name, text in row["answers"].items()
         if name != "tool_call" and text
     ]

@@ -14,6 +14,7 @@ from verl_hdpo.evaluation.datasets.mended import mended
 from verl_hdpo.evaluation.datasets.parquet_parts import ParquetParts
 from verl_hdpo.evaluation.datasets.records import Record, records_of
 from verl_hdpo.runs.missing_columns import missing_columns
+from verl_hdpo.runs.outputs import check_apart
 from verl_hdpo.runs.problem_rows import ProblemRows
 
 BadRows = Literal["refuse", "skip"]
@@ -53,10 +54,13 @@ def convert(sources: Sequence[Path], out: Path, form: Form, bad_rows: BadRows, s
     Raises:
         BadRowsError: no rows; a named column that no row has; bad rows and ``refuse``; no good row; columns that do
             not go together.
+        OutputError: a file to write is one that is read.
         RowsError: a source that cannot be read.
     """
     found, told, bad, odd = ProblemRows(), bad_rows_file(out), 0, False
     columns: dict[str, None] = {}
+    for written in (out, told):
+        check_apart(written, sources)
     told.unlink(missing_ok=True)
     with ParquetParts(out) as parts:
         for record in (record for source in sources for record in records_of(source, split)):

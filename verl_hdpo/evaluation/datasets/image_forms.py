@@ -63,7 +63,7 @@ def _of_text(text: str, folder: Path) -> dict[str, bytes] | RowProblem:
             return {"bytes": path.read_bytes()}
         except OSError:
             pass  # too long for a name, or not there
-    return _decoded(text) or RowProblem("FAIL", f"is missing: there is no file {text!r:.60}", "correct the path")
+    return _decoded(text) or RowProblem("FAIL", f"is missing: the file {text!r:.60} does not exist", "correct the path")
 
 
 def _decoded(text: str) -> dict[str, bytes] | None:

@@ -16,7 +16,7 @@ ROLES = {
 
 
 class NotMessages(ValueError):
-    """What is there is no chat; the message says what it is."""
+    """What is there is not a chat; the message says what it is."""
 
 
 def read_messages(found: Any) -> tuple[list[dict[str, Any]], list[Any]]:
@@ -29,7 +29,7 @@ def read_messages(found: Any) -> tuple[list[dict[str, Any]], list[Any]]:
         try:
             found = json.loads(found)
         except ValueError:
-            raise NotMessages(f"is text that is no JSON: {found[:40]!r}") from None
+            raise NotMessages(f"is text that is not valid JSON: {found[:40]!r}") from None
     if not isinstance(found, list | tuple) or not found:
         raise NotMessages(f"is {'empty' if found == [] else type(found).__name__}")
     images: list[Any] = []

@@ -57,6 +57,8 @@ class SftForm:
 
 def _problems(messages: list[dict[str, Any]]) -> Iterator[RowProblem]:
     roles = [message["role"] for message in messages]
+    if "user" not in roles:
+        yield RowProblem("FAIL", "has no user turn", "write the question as a turn of user, or leave the row out")
     if roles[-1] != "assistant":
         advice = "give the model's last turn, or leave the row out"
         yield RowProblem("FAIL", f"ends with a turn of {roles[-1]}, of which nothing is learned", advice)
@@ -80,9 +82,9 @@ def _tools(tools: Any) -> list[dict[str, Any]]:
         try:
             tools = json.loads(tools)
         except ValueError:
-            raise NotMessages(f"goes with tools that are no JSON: {tools[:40]!r}") from None
+            raise NotMessages(f"goes with tools that are not valid JSON: {tools[:40]!r}") from None
     if not tools:
         return []
     if not isinstance(tools, list | tuple) or not all(isinstance(tool, Mapping) for tool in tools):
-        raise NotMessages("goes with tools that are no list of schemas")
+        raise NotMessages("goes with tools that are not a list of schemas")
     return [dict(tool) for tool in tools]

@@ -1,4 +1,4 @@
-"""``finite``: a number of a row; what is NaN, infinite or no number is None."""
+"""``finite``: a number of a row; what is NaN, infinite or not a number is None."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from verl_hdpo.outcomes.numbers import as_number
 
 
 def finite(value: Any) -> float | None:
-    """``value`` as a finite float, else None. A text is no number."""
+    """``value`` as a finite float, else None. A text is not a number."""
     found = as_number(value)
     return found if found is not None and math.isfinite(found) else None

@@ -6,20 +6,23 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from verl_hdpo.evaluation.dumps.call_count import call_count
 from verl_hdpo.evaluation.dumps.correctness import outcome_of
 from verl_hdpo.evaluation.dumps.dialogue import prompt_turns, response_turns
 from verl_hdpo.evaluation.dumps.finite import finite
-from verl_hdpo.evaluation.dumps.lines import RolloutsError
+from verl_hdpo.evaluation.dumps.lines import RolloutsError, rows
 from verl_hdpo.evaluation.dumps.messages import spoken
 from verl_hdpo.evaluation.dumps.rollout import Rollout
-from verl_hdpo.evaluation.dumps.tables import rows
 from verl_hdpo.runs.did_you_mean import did_you_mean
 
 Columns = Mapping[str, str]
 """What a column means -> its name in the file."""
+Row = Mapping[str, Any]
+"""What a column means -> what a row holds there."""
 
 NEEDED = ("prompt", "answer", "reward")
 MEANINGS = (*NEEDED, "calls", "correct", "reference", "source", "step", "group", "error", "truncated", "advantage")
+NUMBERS = ("reward", "calls", "correct", "step", "advantage")
 
 
 def parse_columns(text: str) -> dict[str, str]:
@@ -34,7 +37,7 @@ def parse_columns(text: str) -> dict[str, str]:
         if not equals or not column:
             raise RolloutsError(f"--columns: {part!r} is not meaning=column; meanings: {', '.join(MEANINGS)}")
         if meaning not in MEANINGS:
-            raise RolloutsError(f"--columns: {meaning!r} is no meaning of a column; {did_you_mean(meaning, MEANINGS)}")
+            raise RolloutsError(f"--columns: {meaning!r} is an unknown meaning; {did_you_mean(meaning, MEANINGS)}")
         if meaning in found:
             raise RolloutsError(f"--columns: {meaning} is given twice")
         found[meaning] = column
@@ -49,9 +52,10 @@ def read(path: Path, name: str, columns: Columns) -> Iterator[Rollout]:
     A row is right if ``correct`` is above 0.5, or the reward where no such column is named.
 
     Raises:
-        RolloutsError: a row without one of the columns.
+        RolloutsError: a row without one of the columns, or a column of numbers that holds none.
     """
     numbers: dict[str, int] = {}
+    unread = {meaning: list[Any]() for meaning in NUMBERS if meaning in columns}
     for line in rows(path):
         row = {meaning: line.row.get(column) for meaning, column in columns.items()}
         if missing := [column for column in columns.values() if column not in line.row]:
@@ -63,17 +67,27 @@ def read(path: Path, name: str, columns: Columns) -> Iterator[Rollout]:
         extras = {key: value for key, value in line.row.items() if key not in columns.values()}
         if "truncated" in row:
             extras["truncated"] = row["truncated"]
-        yield _rollout(row, f"{name}:{line.number}", group, numbers[group], str(path), extras)
+        calls = call_count(row.get("calls"), f"{path}, line {line.number}, column {columns.get('calls')}")
+        for meaning, values in [*unread.items()]:
+            if finite(row[meaning]) is not None:
+                del unread[meaning]
+            elif not row.get("error"):
+                values.append(row[meaning])
+        yield _rollout(row, calls, f"{name}:{line.number}", group, numbers[group], str(path), extras)
+    for meaning, values in unread.items():
+        if values:
+            found = f"column {columns[meaning]} ({meaning}) has no number in {len(values)} rows, e.g. {values[0]!r:.60}"
+            raise RolloutsError(f"{path}: {found}")
 
 
 def _rollout(
-    row: Mapping[str, Any], key: str, group: str, number: int, file: str, extras: Mapping[str, Any]
+    row: Row, calls: int | None, key: str, group: str, number: int, file: str, extras: Mapping[str, Any]
 ) -> Rollout:
     turns = spoken(row["answer"], response_turns)
     verdict = finite(row["correct"] if "correct" in row else row["reward"])
-    step, calls = finite(row.get("step")), finite(row.get("calls"))
+    step = finite(row.get("step"))
     if "calls" not in row:
-        calls = float(sum(len(turn.calls) for turn in turns))
+        calls = sum(len(turn.calls) for turn in turns)
     error = str(row.get("error") or "")
     return Rollout(
         id=key,
@@ -90,7 +104,7 @@ def _rollout(
         reward=finite(row["reward"]),
         verdict="correct" if "correct" in row else "reward",
         lost=error,
-        calls=None if calls is None else int(calls),
+        calls=calls,
         counted="report" if "calls" in row else "text",
         advantage=finite(row.get("advantage")),
         file=file,

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from verl_hdpo.evaluation.dumps import eval_records, named_columns, trl_completions, verifiers_results, verl_dump
-from verl_hdpo.evaluation.dumps.lines import RolloutsError
+from verl_hdpo.evaluation.dumps.lines import JSONL, PARQUET, RolloutsError, rows
 from verl_hdpo.evaluation.dumps.named_columns import Columns
 from verl_hdpo.evaluation.dumps.rollout import Rollout
-from verl_hdpo.evaluation.dumps.tables import PARQUET, rows
 from verl_hdpo.outcomes.sidecar import FOLDER
 
 
@@ -74,6 +73,8 @@ def read_rollouts(
     """
     if not where.exists():
         raise RolloutsError(f"{where} does not exist; name the folder of a run's dump, or of an evaluation")
+    if where.is_file() and where.suffix not in (JSONL, PARQUET):
+        raise RolloutsError(f"{where} is not a dump: a dump is {JSONL} or {PARQUET}")
     root, files = (where.parent, [where]) if where.is_file() else (where, _files(where))
     formats: tuple[Format, ...] = FORMATS
     if columns:
@@ -91,7 +92,7 @@ def read_rollouts(
             passed_over.append(file)
         elif _wanted(first.get((columns or {}).get("step", "step")), steps):
             path = file.relative_to(root)
-            twins = path.with_suffix(".jsonl"), path.with_suffix(PARQUET)
+            twins = path.with_suffix(JSONL), path.with_suffix(PARQUET)
             alone = not all(root.joinpath(twin) in present for twin in twins)
             rollouts += kind.read(file, (path.with_suffix("") if alone else path).as_posix())
     if not rollouts:
@@ -105,12 +106,14 @@ def read_steps(text: str) -> tuple[int | None, int | None]:
     """``12``, ``10:20``, ``10:`` or ``:20``, both ends included.
 
     Raises:
-        RolloutsError: another text.
+        RolloutsError: another text, or a range without steps.
     """
     found = re.fullmatch(r"(\d*)(:?)(\d*)", text)
     if not found or not (found[1] or found[3]) or (not found[2] and found[3]):
         raise RolloutsError(f"--steps {text!r}: give one step, such as 12, or a range, such as 10:20, 10: or :20")
     first, last = (int(part) if part else None for part in (found[1], found[3]))
+    if first is not None and last is not None and first > last:
+        raise RolloutsError(f"--steps {text}: the first step is after the last; write {last}:{first}")
     return (first, last) if found[2] else (first, first)
 
 
@@ -118,7 +121,7 @@ def _files(folder: Path) -> list[Path]:
     found = [
         path
         for path in folder.rglob("*")
-        if path.suffix in (".jsonl", PARQUET) and path.is_file() and path.parent.name != FOLDER
+        if path.suffix in (JSONL, PARQUET) and path.is_file() and path.parent.name != FOLDER
     ]
     return sorted(
         found,
@@ -148,8 +151,10 @@ def _nothing(where: Path, passed_over: list[Path], steps: tuple[int | None, int 
         dumped = "trainer.rollout_data_dir=DIR and trainer.validation_data_dir=DIR"
         return f"{where} {found}; a run dumps its rollouts with {dumped}"
     first = passed_over[0]
-    line = next(rows(first), None)
+    line = next(rows(first))
+    for _ in rows(first):  # a broken line is told before the format
+        pass
     return (
         f"{first} is of no known format; known: {known}. Of others, audit and look take the columns by name: "
-        f"--columns prompt=...,answer=...,reward=...; found: {', '.join(line.row) if line else 'none'}"
+        f"--columns prompt=...,answer=...,reward=...; found: {', '.join(line.row) or 'none'}"
     )

@@ -12,10 +12,9 @@ from typing import Any
 from verl_hdpo.evaluation.dumps.correctness import outcome_of, telling
 from verl_hdpo.evaluation.dumps.dialogue import prompt_turns, response_turns
 from verl_hdpo.evaluation.dumps.finite import finite
-from verl_hdpo.evaluation.dumps.lines import RolloutsError
+from verl_hdpo.evaluation.dumps.lines import RolloutsError, rows
 from verl_hdpo.evaluation.dumps.messages import spoken
 from verl_hdpo.evaluation.dumps.rollout import Rollout
-from verl_hdpo.evaluation.dumps.tables import rows
 
 _OWN = {"step", "mode", "prompt", "completion", "advantage"}
 

@@ -9,12 +9,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from verl_hdpo.evaluation.dumps.call_count import call_count
 from verl_hdpo.evaluation.dumps.correctness import outcome_of, telling
 from verl_hdpo.evaluation.dumps.dialogue import prompt_turns, response_turns
 from verl_hdpo.evaluation.dumps.finite import finite
-from verl_hdpo.evaluation.dumps.lines import Line, json_lines
+from verl_hdpo.evaluation.dumps.lines import json_lines
 from verl_hdpo.evaluation.dumps.messages import spoken
 from verl_hdpo.evaluation.dumps.rollout import Rollout
+from verl_hdpo.runs.json_files import Line
 
 _OWN = {"prompt", "completion", "answer", "reward", "error", "task", "example_id", "id", "metrics", "tool_defs"}
 CALLS = "total_tool_calls"
@@ -47,7 +49,7 @@ def _rollout(path: Path, name: str, line: Line, numbers: dict[str, int]) -> Roll
     judge = telling(key for key, value in told.items() if finite(value) is not None or value is None)
     verdict = finite(told[judge]) if judge else finite(row["reward"])
     error = _error(row.get("error"))
-    reported = finite(told.get(CALLS))
+    reported = call_count(told.get(CALLS), f"{path}, line {line.number}, {CALLS}")
     return Rollout(
         id=f"{name}:{line.number}",
         phase="eval",
@@ -63,7 +65,7 @@ def _rollout(path: Path, name: str, line: Line, numbers: dict[str, int]) -> Roll
         reward=finite(row["reward"]),
         verdict=judge or "reward",
         lost=error,
-        calls=sum(len(turn.calls) for turn in turns) if reported is None else int(reported),
+        calls=sum(len(turn.calls) for turn in turns) if reported is None else reported,
         counted="text" if reported is None else "report",
         file=str(path),
         extras=told,

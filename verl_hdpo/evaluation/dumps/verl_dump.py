@@ -11,11 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from verl_hdpo.evaluation.dumps.call_count import call_count
 from verl_hdpo.evaluation.dumps.dialogue import assistant_turn, message_turns, prompt_turns, response_turns, tool_turns
-from verl_hdpo.evaluation.dumps.lines import Line, json_lines
+from verl_hdpo.evaluation.dumps.finite import finite
+from verl_hdpo.evaluation.dumps.lines import json_lines
 from verl_hdpo.evaluation.dumps.rollout import Call, Counted, Outcome, Rollout, Turn
 from verl_hdpo.outcomes.ledger import ToolLedger
 from verl_hdpo.outcomes.sidecar import CallNote, sidecar_path
+from verl_hdpo.runs.json_files import Line
 
 OWN = {"input", "output", "gts", "score", "step", "uid"}
 """Keys of verl's own in each line."""
@@ -66,7 +69,7 @@ def _rollout(path: Path, name: str, line: Line, notes: Mapping[str, Mapping[str,
     told = {**{key: value for key, value in row.items() if key not in OWN}, **(note.get("reported") or {})}
     turns = _turns(row, note)
     ledger = ToolLedger.from_dict(note["ledger"]) if note.get("ledger") else None
-    calls, counted = _calls(turns, note, told)
+    calls, counted = _calls(turns, note, told, f"{path}, line {line.number}, tool_calls")
     outcome, verdict = _outcome(row, note, told)
     is_validation = "reward" in row
     return Rollout(
@@ -146,13 +149,12 @@ def _logged(log: Sequence[CallNote], turn: int) -> tuple[Call, ...]:
 
 
 def _calls(
-    turns: tuple[Turn, ...], note: Mapping[str, Any], told: Mapping[str, Any]
+    turns: tuple[Turn, ...], note: Mapping[str, Any], told: Mapping[str, Any], where: str
 ) -> tuple[int | None, Counted | None]:
     if note.get("calls") is not None:
         return int(note["calls"]), "ledger" if note.get("ledger") else "report"
-    reported = _number(told.get("tool_calls"))
-    if reported is not None:
-        return int(reported), "report"
+    if (reported := call_count(told.get("tool_calls"), where)) is not None:
+        return reported, "report"
     return sum(len(turn.calls) for turn in turns), "text"
 
 
@@ -173,12 +175,12 @@ def _outcome(row: Mapping[str, Any], note: Mapping[str, Any], told: Mapping[str,
 
 
 def _number(value: Any) -> float | None:
-    """``value`` as a finite or infinite float; None for NaN and what is no number."""
+    """``value`` as a finite or infinite float; None for NaN and what is not a number."""
     if isinstance(value, bool | int | float) and value == value:
         return float(value)
     return None
 
 
 def _whole(value: Any) -> int | None:
-    number = _number(value)
+    number = finite(value)
     return None if number is None else int(number)

@@ -14,7 +14,11 @@ from verl_hdpo.evaluation.look.export import FORMS, write_export
 from verl_hdpo.evaluation.look.page import write_page
 from verl_hdpo.evaluation.look.page_data import rows_of
 from verl_hdpo.evaluation.look.terminal import print_groups
+from verl_hdpo.runs.outputs import check_apart
 from verl_hdpo.runs.terminal import doing, say, show_json
+
+GROUPS = 20
+"""That the terminal shows, unless told otherwise."""
 
 
 class LookError(ValueError):
@@ -25,11 +29,11 @@ class LookError(ValueError):
 class Wanted:
     """The command's options, as its ``--help`` explains them."""
 
-    out: Path
+    out: Path | None = None
     steps: str = ""
     tty: bool = False
     kind: str | None = None
-    limit: int = 20
+    limit: int | None = None
     form: str | None = None
     as_json: bool = False
     columns: str = ""
@@ -40,6 +44,7 @@ def show(where: Path, wanted: Wanted) -> None:
 
     Raises:
         RolloutsError: nothing to read at ``where``.
+        OutputError: the file to write is one that is read.
         LookError: options that do not fit together, or no rollout of that kind.
     """
     ways = [
@@ -49,8 +54,15 @@ def show(where: Path, wanted: Wanted) -> None:
         raise LookError("--only goes with --tty, --json or --export; the page has a button for each kind")
     if len(ways) > 1:
         raise LookError(f"{' and '.join(ways)}: give one of them")
-    if ways in ([], ["--export"]) and wanted.out.is_dir():
-        raise LookError(f"--out {wanted.out} is a folder; name a file in it")
+    if wanted.limit and not wanted.tty:
+        raise LookError("--limit only goes with --tty; all other forms hold every rollout")
+    if wanted.out and (wanted.tty or wanted.as_json):
+        raise LookError(f"--out does not go with {ways[0]}, which writes no file")
+    out = wanted.out or Path(f"look.{wanted.form}.jsonl" if wanted.form else "look.html")
+    if not (wanted.tty or wanted.as_json):
+        if out.is_dir():
+            raise LookError(f"--out {out} is a folder; name a file in it")
+        check_apart(out, [where])
     steps = read_steps(wanted.steps) if wanted.steps else (None, None)
     with doing(f"reading {where}"):
         reading = read_rollouts(where, steps, parse_columns(wanted.columns) if wanted.columns else None)
@@ -65,17 +77,17 @@ def show(where: Path, wanted: Wanted) -> None:
         show_json([row for one, row in rows if one.id in ours])
         return
     if wanted.tty:
-        print_groups(rollouts, chosen(rollouts, wanted.kind), wanted.limit)
+        print_groups(rollouts, chosen(rollouts, wanted.kind), wanted.limit or GROUPS)
         return
-    wanted.out.parent.mkdir(parents=True, exist_ok=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
     if wanted.form:
         rollouts = chosen(rollouts, wanted.kind)
-        count = write_export(rollouts, wanted.out, FORMS[wanted.form])
-        say(f"{wanted.out}: {count} lines of {wanted.form}")
+        count = write_export(rollouts, out, FORMS[wanted.form])
+        say(f"{out}: {count} lines of {wanted.form}")
         return
-    with doing(f"writing {wanted.out}"):
-        size = write_page(rollouts, wanted.out, f"Rollouts of {where}")
-    say(f"{wanted.out}: {len(rollouts)} rollouts, {size / 1e6:.1f} MB; open it in a browser")
+    with doing(f"writing {out}"):
+        size = write_page(rollouts, out, f"Rollouts of {where}")
+    say(f"{out}: {len(rollouts)} rollouts, {size / 1e6:.1f} MB; open it in a browser")
 
 
 def chosen(rollouts: Sequence[Rollout], kind: str | None) -> list[Rollout]:

@@ -14,6 +14,7 @@ from urllib3.util import Retry
 
 from verl_hdpo.grading.judge.breaker import Breaker
 from verl_hdpo.grading.judge.reply import SCHEMA
+from verl_hdpo.runs.openai_client import NO_KEY, openai_client, v1
 from verl_hdpo.runs.root_cause import root_cause
 from verl_hdpo.settings.group import SettingsError
 from verl_hdpo.settings.judge import JudgeSettings
@@ -21,8 +22,6 @@ from verl_hdpo.settings.judge import JudgeSettings
 DEFAULT_REQUEST = {"temperature": 0, "max_tokens": 512}
 RESPONSE_FORMAT = {"type": "json_schema", "json_schema": {"name": "verdict", "strict": True, "schema": SCHEMA}}
 BUSY = "judge_busy"
-NO_KEY = "no-key-was-given"
-"""What the client sends where a server asks for no key."""
 TOLD_CHARS = 300
 
 
@@ -77,7 +76,7 @@ class Endpoint:
     def __init__(
         self, url: str, model: str, key: str = NO_KEY, request: Mapping[str, Any] | None = None, proxies: bool = True
     ) -> None:
-        self.url = url.rstrip("/").removesuffix("/v1") + "/v1"
+        self.url = v1(url)
         self.breaker = Breaker()
         self.in_flight = 0
         self._key = key
@@ -87,9 +86,7 @@ class Endpoint:
         # On aiohttp it takes half the processor time. Retries are the pool's, which asks elsewhere; and its timeouts
         # would look like broken connections, which it takes for timeouts.
         http_client = openai.DefaultAioHttpClient(timeout=None, trust_env=proxies)
-        self._client = openai.AsyncOpenAI(
-            base_url=self.url, api_key=key, max_retries=0, timeout=None, http_client=http_client
-        )
+        self._client = openai_client(self.url, key, max_retries=0, timeout=None, http_client=http_client)
 
     def __repr__(self) -> str:
         return f"Endpoint({self.url})"

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from verl_hdpo.runs.json_files import json_objects
+from verl_hdpo.runs.outputs import check_apart
 from verl_hdpo.tools.images.image_file import ImageRefused, read_image
 from verl_hdpo.tools.images.sample_key import image_key
 from verl_hdpo.tools.images.store import FORMAT
@@ -50,8 +52,10 @@ def build(results: Path, out: Path, max_side: int, progress: Callable[[int], Non
 
     Raises:
         FileExistsError: ``out`` is there already.
+        OutputError: ``out`` is one of the inputs.
         ResultsError: a line that is not as above, or a duplicate key.
     """
+    check_apart(out, [results])
     if out.exists():
         raise FileExistsError(f"{out} is there already; remove it or choose another name")
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -77,27 +81,33 @@ def _write(results: Path, connection: sqlite3.Connection, max_side: int, progres
     )
     connection.execute("INSERT INTO info VALUES (?)", (FORMAT,))
     report = Report()
-    with results.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
-                sample = json.loads(line)
-                found = [_stored(one, results.parent, max_side, connection, report) for one in sample["results"]]
-                key = _key(sample, results.parent)
-                connection.execute("INSERT INTO samples VALUES (?, ?)", (key, json.dumps(found, ensure_ascii=False)))
-            except sqlite3.IntegrityError:
-                raise ResultsError(f"{results}, line {number}: duplicate key {key!r}") from None
-            except (ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError) as error:
-                raise ResultsError(f"{results}, line {number}: {type(error).__name__}: {error}") from None
-            report.samples += 1
-            progress(len(line))
+    for number, sample in json_objects(results, ResultsError, progress=progress):
+        where = f"{results}, line {number}"
+        try:
+            found = [_stored(one, results.parent, max_side, connection, report) for one in _of(sample, "results")]
+            key = _key(sample, results.parent)
+            connection.execute("INSERT INTO samples VALUES (?, ?)", (key, json.dumps(found, ensure_ascii=False)))
+        except sqlite3.IntegrityError:
+            raise ResultsError(f"{where}: duplicate key {key!r}") from None
+        except LookupError as error:
+            raise ResultsError(f"{where} {error.args[0]}") from None
+        except (ValueError, TypeError, AttributeError, OSError, RecursionError) as error:
+            raise ResultsError(f"{where}: {type(error).__name__}: {error}") from None
+        report.samples += 1
     connection.commit()
     return report
+
+
+def _of(row: dict[str, Any], name: str) -> Any:
+    if name not in row:
+        raise LookupError(f"has no {name!r}; found: {', '.join(row) or 'nothing'}")
+    return row[name]
 
 
 def _key(sample: dict[str, Any], folder: Path) -> str:
     if "query_image" in sample:
         return image_key(_existing(folder / sample["query_image"]).read_bytes())
-    key = sample["key"]
+    key = _of(sample, "key")
     if not isinstance(key, str) or not key:
         raise ValueError(f"a key is a text, found {key!r}")
     return valid_text(key)
@@ -114,13 +124,13 @@ def _stored(
         else:
             number = connection.execute("INSERT INTO images (data) VALUES (?)", (data,)).lastrowid
             report.images += 1
-    title, url = (valid_text(str(text)) for text in (result["title"], result.get("url", "")))
+    title, url = (valid_text(str(text)) for text in (_of(result, "title"), result.get("url", "")))
     return {"title": title, "url": url, "image": number}
 
 
 def _existing(file: Path) -> Path:
     if not file.is_file():
-        raise ValueError(f"there is no image {file}")
+        raise ValueError(f"the image {file} does not exist")
     return file
 
 

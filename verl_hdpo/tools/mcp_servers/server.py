@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -61,11 +62,18 @@ class Server(Settings):
         """Check once, when a tool is made, what does not depend on the server.
 
         Raises:
-            ToolConfigError: an environment variable that is to be passed is not set.
+            ToolConfigError: an environment variable that is to be passed is not set, or the command does not exist.
         """
+        if self.command is not None and not self._program():
+            raise ToolConfigError(f"mcp: cannot start {self.command}: no such file, or it cannot be executed")
         for name in (*self.pass_env, *self.headers_env.values()):
             if not os.environ.get(name):
                 raise ToolConfigError(f"mcp: the environment variable {name} is not set")
+
+    def _program(self) -> str | None:
+        """The command's file; one with a slash is found from ``cwd``."""
+        command = str(self.command)
+        return shutil.which(str((self.cwd or Path()) / command) if "/" in command else command)
 
     def client(self) -> Client:
         """A client that connects when it is entered."""

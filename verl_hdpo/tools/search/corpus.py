@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
-import json
-import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from verl_hdpo.runs.json_files import json_objects
 from verl_hdpo.runs.missing_columns import missing_columns
+from verl_hdpo.runs.parquet_rows import parquet_rows
 from verl_hdpo.tools.search.passage import Passage
-
-PARQUET_ROWS = 4096
 
 
 class CorpusError(ValueError):
@@ -52,64 +49,28 @@ def passages(
         progress: called with the bytes of ``files`` read since the last call.
 
     Raises:
-        CorpusError: another kind of file, a broken one, a row that is no object, or one without text; a named
-            column that no row has.
+        CorpusError: another kind of file, a broken one, no row, a row that is not an object, or one without
+            text; a named column that no row has.
     """
     seen: dict[str, None] = {}
+    wanted = {columns.text, columns.title, columns.source, "contents"}
     for file in files:
         if file.suffix == ".parquet":
-            rows = _parquet_rows(file, columns, seen, progress)
+            rows: Iterator[Any] = parquet_rows(file, CorpusError, wanted.__contains__, progress)
         elif file.name.endswith((".jsonl", ".jsonl.gz")):
-            rows = _jsonl_rows(file, progress)
+            rows = (line.row for line in json_objects(file, CorpusError, progress=progress))
         else:
             raise CorpusError(f"{file}: a corpus is .jsonl, .jsonl.gz or .parquet")
         for number, row in enumerate(rows, 1):
             yield _passage(row, columns, file, number)
             seen |= dict.fromkeys(row)
+    if not seen:
+        raise CorpusError(f"{', '.join(map(str, files))}: no passages; give a file with rows")
     if missing := [*missing_columns(columns.named, seen)]:
         raise CorpusError("\n".join(missing))
 
 
-def _jsonl_rows(file: Path, progress: Callable[[int], None]) -> Iterator[Any]:
-    with file.open("rb") as raw:
-        lines = gzip.GzipFile(fileobj=raw) if file.suffix == ".gz" else raw
-        read = number = 0
-        try:
-            for line in lines:
-                number += 1
-                if raw.tell() - read > 1 << 20:
-                    progress(raw.tell() - read)
-                    read = raw.tell()
-                yield json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise CorpusError(f"{file}, line {number}: no JSON: {error}") from None
-        except (EOFError, OSError, zlib.error) as error:
-            raise CorpusError(f"{file}, after line {number}: cannot be read: {error}") from None
-        progress(raw.tell() - read)
-
-
-def _parquet_rows(
-    file: Path, columns: Columns, seen: dict[str, None], progress: Callable[[int], None]
-) -> Iterator[Any]:
-    import pyarrow.parquet
-
-    try:
-        with pyarrow.parquet.ParquetFile(file) as table:
-            wanted = {columns.text, columns.title, columns.source, "contents"}
-            seen |= dict.fromkeys(table.schema_arrow.names)
-            present = [name for name in table.schema_arrow.names if name in wanted]
-            total, size, read = max(1, table.metadata.num_rows), file.stat().st_size, 0
-            for batch in table.iter_batches(PARQUET_ROWS, columns=present):
-                yield from batch.to_pylist()
-                read += batch.num_rows
-                progress(size * read // total - size * (read - batch.num_rows) // total)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise CorpusError(f"{file}: cannot be read: {error}") from None
-
-
-def _passage(row: Any, columns: Columns, file: Path, number: int) -> Passage:
-    if not isinstance(row, dict):
-        raise CorpusError(f"{file}, row {number}: must be an object, found {type(row).__name__}")
+def _passage(row: Mapping[str, Any], columns: Columns, file: Path, number: int) -> Passage:
     title, text = row.get(columns.title), row.get(columns.text)
     if text is None and "contents" in row:
         title, _, text = str(row["contents"]).partition("\n")

@@ -59,8 +59,8 @@ class Manifest:
                 return cls(**found)
             problem = f"has format {found['format']}, this version reads {FORMAT}"
         except (OSError, ValueError, KeyError, TypeError) as error:
-            problem = f"is no index ({type(error).__name__}: {error})"
-        raise ToolConfigError(f"{folder} {problem}; build it with: verl-hdpo index build CORPUS --out {folder}")
+            problem = f"is not an index ({type(error).__name__}: {error})" if folder.exists() else "does not exist"
+        raise ToolConfigError(f"{folder} {problem}; build it with verl-hdpo index build CORPUS --out {folder}")
 
 
 def analyzer(language: str | None) -> tantivy.TextAnalyzer:

@@ -50,6 +50,6 @@ class RateLimit:
     def _stored(self) -> float:
         try:
             found = self._cache.get(self._key, 0.0)
-        except (ValueError, RecursionError):  # no JSON
+        except (ValueError, RecursionError):  # not valid JSON
             return 0.0
         return found if isinstance(found, float) and found <= time.time() + FARTHEST_SECONDS else 0.0

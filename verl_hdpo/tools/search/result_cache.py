@@ -32,12 +32,12 @@ class ResultCache:
         self._kept = KeptValues(folder, MAX_BYTES, "searches")
 
     def get(self, provider: str, query: str, topk: int) -> list[Passage] | None:
-        """None when there is no entry, or one that is no list of passages."""
+        """None when there is no entry, or one that is not a list of passages."""
         found = self._kept.get(_key(provider, query, topk))
         try:
             return None if found is None else [Passage(*map(str, fields)) for fields in found]
         except TypeError as error:
-            logger.warning("an entry of the cache of searches is no list of passages: %r", error)
+            logger.warning("an entry of the cache of searches is not a list of passages: %r", error)
             return None
 
     def put(self, provider: str, query: str, topk: int, passages: Sequence[Passage]) -> None:

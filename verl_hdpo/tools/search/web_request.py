@@ -35,7 +35,7 @@ async def request_json(method: str, url: str, **request: Any) -> Any:
         request: further arguments of ``httpx.AsyncClient.stream``.
 
     Raises:
-        TransientError: no connection, too slow, 429, 5xx, or a body that is no JSON.
+        TransientError: no connection, too slow, 429, 5xx, or a body that is not valid JSON.
         ProviderError: any other status: the key or the request is refused.
     """
     try:
@@ -46,7 +46,7 @@ async def request_json(method: str, url: str, **request: Any) -> Any:
                 if len(body) > MAX_BYTES:
                     raise TransientError(f"{url} sent more than {MAX_BYTES} bytes")
     except httpx.InvalidURL as error:
-        raise ProviderError(f"{url} is no URL: {error}") from None
+        raise ProviderError(f"{url} is not a URL: {error}") from None
     except httpx.HTTPError as error:
         raise TransientError(f"{url}: {type(error).__name__}: {error}") from None
     status = response.status_code
@@ -55,10 +55,10 @@ async def request_json(method: str, url: str, **request: Any) -> Any:
     if not response.is_success:
         raise ProviderError(f"{url} answered {status}: {_excerpt(body)}")
     try:
-        # A byte that is no character must not keep the rest of an answer from the model, now and on every later try.
+        # A byte that is not a character must not keep the rest of an answer from the model, now and on every later try.
         return json.loads(body.decode(json.detect_encoding(body), "replace"))
     except (ValueError, RecursionError):
-        raise TransientError(f"{url} sent no JSON: {_excerpt(body)}") from None
+        raise TransientError(f"{url} sent what is not valid JSON: {_excerpt(body)}") from None
 
 
 def _excerpt(body: bytes) -> str:

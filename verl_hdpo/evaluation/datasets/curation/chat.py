@@ -9,11 +9,11 @@ from typing import Any
 import openai
 
 from verl_hdpo.runs.data_url import data_url
+from verl_hdpo.runs.openai_client import openai_client, v1
 from verl_hdpo.runs.root_cause import root_cause
 from verl_hdpo.runs.row_images import PLACEHOLDER
 
 ATTEMPTS = 6
-NO_KEY = "none"
 NO_SERVER = ("ConnectError", "UnsupportedProtocol")
 """Errors of httpx, or of httpx2 as later releases of the client use it."""
 
@@ -35,8 +35,8 @@ class Chat:
     """
 
     def __init__(self, url: str, model: str, key: str | None = None):
-        self.url, self.model = url.rstrip("/").removesuffix("/v1") + "/v1", model
-        self._client = openai.AsyncOpenAI(base_url=self.url, api_key=key or NO_KEY, max_retries=ATTEMPTS - 1)
+        self.url, self.model = v1(url), model
+        self._client = openai_client(self.url, key, max_retries=ATTEMPTS - 1)
         self._reached: asyncio.Task[None] | None = None
 
     async def ask(self, messages: Sequence[Mapping[str, Any]], **fields: Any) -> str:

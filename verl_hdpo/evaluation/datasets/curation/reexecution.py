@@ -33,7 +33,7 @@ class Reexecution:
         settings: of the sandbox.
     """
 
-    name = "reexecute"
+    name, needs = "reexecute", "code to run; leave out --reexecute"
 
     def __init__(self, settings: PythonSettings):
         self._settings = settings
@@ -59,6 +59,9 @@ class Reexecution:
             if why := _differs(ran.result, step):
                 return Verdict("drop", "its code says something else", f"call {number}: {why}")
         return KEEP
+
+    def concerns(self, row: Trajectory) -> bool:
+        return any(True for _ in row.steps())
 
     async def close(self) -> None:
         await self._runner.close()

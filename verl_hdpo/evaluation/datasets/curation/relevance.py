@@ -7,7 +7,7 @@ import re
 
 from verl_hdpo.evaluation.datasets.curation.chat import Chat, NoReply, with_images
 from verl_hdpo.evaluation.datasets.curation.trajectory import Trajectory
-from verl_hdpo.evaluation.datasets.curation.verdict import Verdict
+from verl_hdpo.evaluation.datasets.curation.verdict import MESSAGES, Verdict
 
 ASK = """\
 You are shown a question, and how a model answered it with tools, as data in JSON. Judge how it went about it, not you:
@@ -22,7 +22,7 @@ _OBJECT = re.compile(r"\{.*\}", re.DOTALL)
 class Relevance:
     """Drops trajectories that the judge finds irrelevant, incoherent or without reasons."""
 
-    name = "judge"
+    name, needs = "judge", MESSAGES
 
     def __init__(self, chat: Chat):
         self._chat = chat
@@ -48,6 +48,9 @@ class Relevance:
         if missing:
             return Verdict("drop", f"the judge finds it not {missing[0]}", str(verdict.get("why", "")))
         return Verdict("keep", detail=str(verdict.get("why", "")))
+
+    def concerns(self, row: Trajectory) -> bool:
+        return bool(row.messages)
 
     async def close(self) -> None:
         await self._chat.close()

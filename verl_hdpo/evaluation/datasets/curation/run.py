@@ -14,6 +14,7 @@ from typing import Any
 from verl_hdpo.evaluation.datasets.curation.trajectory import Trajectory
 from verl_hdpo.evaluation.datasets.curation.verdict import Check, Verdict
 from verl_hdpo.evaluation.datasets.parquet_parts import ParquetParts
+from verl_hdpo.runs.outputs import check_apart
 from verl_hdpo.runs.rows import read_rows
 
 SAMPLES = 3
@@ -27,7 +28,7 @@ class Unchecked(RuntimeError):
 
 
 class NothingLeft(ValueError):
-    """There are no rows, or every row was dropped; the message says where the reasons are."""
+    """There are no rows, none that a check concerns, or every row was dropped; the message says why."""
 
 
 Key = tuple[int, str]
@@ -68,16 +69,23 @@ def curate(source: Path, out: Path, checks: Sequence[Check], concurrency: int) -
 
     Raises:
         Unchecked, NothingLeft: no parquet was written, only ledger and report.
+        OutputError: a file to write is one that is read.
         Unreachable: no server is at an address.
         RowsError: the file cannot be read.
     """
-    out.parent.mkdir(parents=True, exist_ok=True)
     ledger, report = Ledger(out.with_suffix(".verdicts.jsonl"), checks), out.with_suffix(".report.md")
-    count = 0
+    for written in (out, ledger.path, report):
+        check_apart(written, [source])
+    out.parent.mkdir(parents=True, exist_ok=True)
+    count, idle = 0, {check.name: check for check in checks}
     for count, (number, row) in enumerate(read_rows(source), 1):  # noqa: B007 - and counts
         ledger.know(number, _fingerprint(row))
+        trajectory = Trajectory.of(row)
+        idle = {name: check for name, check in idle.items() if not check.concerns(trajectory)}
     if not count:
         raise NothingLeft(f"{source} is empty; no parquet was written")
+    for check in idle.values():
+        raise NothingLeft(f"no row of {source} has {check.needs}")
     ledger.read()
     asyncio.run(_check(source, checks, ledger, concurrency))
     unknown = [verdict for verdict in ledger.verdicts.values() if verdict.says == "unknown"]

@@ -6,7 +6,7 @@ import asyncio
 
 from verl_hdpo.evaluation.datasets.curation.chat import Chat, NoReply, with_images
 from verl_hdpo.evaluation.datasets.curation.trajectory import Trajectory
-from verl_hdpo.evaluation.datasets.curation.verdict import Verdict
+from verl_hdpo.evaluation.datasets.curation.verdict import MESSAGES, Verdict
 from verl_hdpo.grading.extract import extract_answer
 from verl_hdpo.grading.question import Question
 from verl_hdpo.grading.rules import RuleChecker
@@ -21,7 +21,7 @@ class Solving:
         tries: answers to each question, at temperature 1.
     """
 
-    name = "solve"
+    name, needs = "solve", MESSAGES
 
     def __init__(self, chat: Chat, tries: int):
         self._chat, self._tries = chat, tries
@@ -40,6 +40,9 @@ class Solving:
         if right == self._tries:
             return Verdict("drop", f"solved {right} of {self._tries} times without tools")
         return Verdict("keep", detail=f"{right} of {self._tries}")
+
+    def concerns(self, row: Trajectory) -> bool:
+        return bool(row.messages)
 
     async def close(self) -> None:
         await self._chat.close()

@@ -18,6 +18,8 @@ class Verdict:
 
 
 KEEP = Verdict("keep")
+MESSAGES = "messages or a prompt; make them with verl-hdpo convert"
+"""What a check needs that reads the row's chat."""
 
 
 class Check(Protocol):
@@ -25,12 +27,18 @@ class Check(Protocol):
 
     Attributes:
         name: in report and ledger.
+        needs: what a row must have for it, and what to do where no row has it.
         made_of: all that its verdicts depend on besides the row.
     """
 
     name: str
+    needs: str
     made_of: str
 
     async def __call__(self, row: Trajectory) -> Verdict: ...
+
+    def concerns(self, row: Trajectory) -> bool:
+        """Whether the row has what it needs."""
+        ...
 
     async def close(self) -> None: ...
