@@ -16,6 +16,7 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
 LINK = re.compile(r"(\]\()([^)\s:#]+)(#[^)\s]*)?(\))")
+IMAGE = re.compile(r"(<img\b[^>]*\bsrc=\")([^\":]+)(\")")
 FENCE = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 LANGUAGES = {".py": "python", ".sh": "bash", ".yaml": "yaml", ".yml": "yaml", ".toml": "toml", ".cff": "yaml"}
 
@@ -44,12 +45,18 @@ def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
         uri = site_uri(resolved(path, link[2]))
         return f"{link[1]}{posixpath.relpath(uri, folder or '.')}{link[3] or ''}{link[4]}"
 
-    return LINK.sub(rewritten, markdown)
+    def rewritten_image(image: re.Match[str]) -> str:
+        # mkdocs leaves HTML as it is, so this one is relative to the address of the page, not to its source.
+        uri = site_uri(resolved(path, image[2]))
+        return f"{image[1]}{posixpath.relpath(uri, page.file.url or '.')}{image[3]}"
+
+    return IMAGE.sub(rewritten_image, LINK.sub(rewritten, markdown))
 
 
 def targets(path: str) -> Iterator[str]:
     """Files and folders of the repository that the page links to."""
-    for link in LINK.finditer(FENCE.sub("", (ROOT / path).read_text())):
+    text = FENCE.sub("", (ROOT / path).read_text())
+    for link in [*LINK.finditer(text), *IMAGE.finditer(text)]:
         yield resolved(path, link[2])
 
 

@@ -226,3 +226,38 @@ class TestAudit:
         named = re.search(r"look\.html#r=([\w:]+)", (TUTORIALS / "audit.md").read_text())[1]
         cut = next(one for one in json.loads(run([*page, "--json"]).output) if one["id"] == named)
         assert (cut["outcome"], cut["question"]) == ("wrong", "What is 4831 * 977?")
+
+
+class TestYourOwnTool:
+    PAGE = TUTORIALS / "your_own_tool.md"
+
+    @pytest.fixture(autouse=True)
+    def files(self, tmp_path, monkeypatch):
+        """The tutorial's three files, under the names that it gives them."""
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.syspath_prepend(tmp_path)
+        texts, (source,), (config, _) = (code(self.PAGE.name, name) for name in ("text", "python", "yaml"))
+        for name, text in (("handbook.txt", texts[0]), ("handbook.py", source), ("tools.yaml", config)):
+            assert f"`{name}`" in self.PAGE.read_text()
+            Path(name).write_text(text)
+        yield
+        sys.modules.pop("handbook", None)
+
+    def test_its_calls_answer_as_quoted(self):
+        found, refused, gone = commands("your_own_tool.md", "tools call")
+        _, answer, mistake, outage = code("your_own_tool.md", "text")
+        assert (done := run(found)).exit_code == 0 and done.stdout.strip() == answer.strip()
+        assert (done := run(refused)).exit_code == 1 and done.stdout == mistake
+        Path("handbook.txt").rename("gone.txt")
+        assert (done := run(gone)).exit_code == 1 and done.stdout == outage
+
+    def test_its_variant_is_a_second_tool(self):
+        config, more = code("your_own_tool.md", "yaml")
+        Path("tools.yaml").write_text(config + more)
+        Path("rules.txt").write_text("No dogs.\nNotice the door.\n")
+        done = run(["tools", "call", "rules", "Notice", "--config", "tools.yaml"])
+        assert done.exit_code == 0 and done.stdout.strip() == "Notice the door."
+
+    def test_its_tool_is_that_of_the_reference(self):
+        page = (ROOT / "docs" / "tools" / "your_own_tool.md").read_text()
+        assert all(block in page for block in (*code(self.PAGE.name, "python"), code(self.PAGE.name, "yaml")[0]))

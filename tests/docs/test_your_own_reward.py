@@ -7,7 +7,9 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from composed import composed
 from pages import ROOT
+from verl.trainer.ppo.reward import get_custom_reward_fn
 
 from verl_hdpo.outcomes.result import outcome_of_result
 
@@ -63,3 +65,11 @@ def test_a_judge_that_breaks_makes_the_outcome_unknown(judge, answer, known, acc
 def test_a_judge_that_is_not_there_makes_the_outcome_unknown():
     result = asyncio.run(function(JUDGED)("mine", "4", "4", judge_url="http://127.0.0.1:1/"))
     assert not outcome_of_result(result).known
+
+
+def test_its_argument_reaches_the_function_as_the_page_says(tmp_path, judge):
+    (override,) = re.findall(r"^ *(\+reward\S+judge_url=)\S+", PAGE.read_text(), re.MULTILINE)
+    (tmp_path / "my_reward.py").write_text(JUDGED)
+    config = composed(f"reward.custom_reward_function.path={tmp_path / 'my_reward.py'}", f"{override}{judge}")
+    found = get_custom_reward_fn(config)
+    assert outcome_of_result(asyncio.run(found("mine", "4", "4"))).acc == 1

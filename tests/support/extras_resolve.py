@@ -19,8 +19,9 @@ import click
 ROOT = Path(__file__).parents[2]
 PYTHONS = ("3.10", "3.11", "3.12")
 SETS = (
-    "cpu", "gpu", "megatron", "tools", "judge", "report",
-    "cpu,tools,judge,report,docs,dev", "gpu,megatron,tools,judge,report",
+    "cpu", "gpu", "megatron", "tools", "judge", "report", "log", "bench",
+    "cpu,tools,judge,report,docs,dev", "cpu,tools,judge,report,log,bench,docs,dev",
+    "gpu,megatron,tools,judge,report,log",
 )  # fmt: skip
 PLATFORM = "x86_64-manylinux_2_28"
 
@@ -56,7 +57,7 @@ def main(pythons: tuple[str, ...], sets: tuple[str, ...]) -> None:
             began = time.monotonic()
             count, why = resolved(extras, python)
             verdict = f"{count} packages" if count else "no solution"
-            click.echo(f"{extras:36} {python:5} {verdict}, {time.monotonic() - began:.0f} s")
+            click.echo(f"{extras:44} {python:5} {verdict}, {time.monotonic() - began:.0f} s")
             if not count:
                 failed.append(f"\n{extras} on Python {python}:\n{why}")
     click.echo("".join(failed), err=True)
