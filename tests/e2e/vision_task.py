@@ -15,7 +15,7 @@ STEPS = 250
 def build(folder: Path) -> None:
     sys.path.insert(0, str(EXAMPLE))
     import vision_cold_start
-    from run import build_cold_start
+    from run import build_cold_start  # which finds the first quickstart's modules, for the next
 
     @dataclass(frozen=True)
     class Repeated(vision_cold_start.Dialogue):
