@@ -13,9 +13,9 @@ STEPS = 250
 
 
 def build(folder: Path) -> None:
-    sys.path.insert(0, str(EXAMPLE))
+    sys.path[:0] = [str(EXAMPLE), str(EXAMPLE.parent / "quickstart")]
     import vision_cold_start
-    from run import build_cold_start  # which finds the first quickstart's modules, for the next
+    from run import build_cold_start
 
     @dataclass(frozen=True)
     class Repeated(vision_cold_start.Dialogue):

@@ -430,8 +430,11 @@ def test_rows_that_cannot_be_evaluated(run_eval, no_hydra, data, rows, message):
     [
         (["--arms", "without"], "must have free"),
         (["--arms", "free,other"], "--arms: other"),
-        (["--model", "a", "--model", "b", "--endpoint", "x"], "give one for each"),
-        (["--model", "x/a", "--model", "y/a", "--endpoint", "x", "--endpoint", "y"], "two models are called a"),
+        (["--model", "a", "--model", "b", "--endpoint", "http://x"], "give one for each"),
+        (
+            ["--model", "x/a", "--model", "y/a", "--endpoint", "http://x", "--endpoint", "http://y"],
+            "two models are called a",
+        ),
     ],
 )
 def test_a_command_line_that_makes_no_sense(run_eval, arguments, message):

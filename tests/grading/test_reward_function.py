@@ -39,7 +39,14 @@ def scores(found):
 
 
 def children():
-    return {p for p in psutil.Process().children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE}
+    return {p for p in psutil.Process().children(recursive=True) if _runs(p)}
+
+
+def _runs(process):
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it ended since it was listed
+        return False
 
 
 def test_calls_that_compute_at_the_same_time_are_all_known(ask):
