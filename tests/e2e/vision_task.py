@@ -17,8 +17,10 @@ def build(folder: Path) -> None:
     import vision_cold_start
     from run import build_cold_start
 
+    Dialogue = vision_cold_start.Dialogue
+
     @dataclass(frozen=True)
-    class Repeated(vision_cold_start.Dialogue):
+    class Repeated(Dialogue):
         """The same call several times, each with its image, before the answer."""
 
         @property
@@ -33,7 +35,7 @@ def build(folder: Path) -> None:
 
         @property
         def messages(self):
-            user, *turns, final = vision_cold_start.Dialogue(self.picture, self.way).messages
+            user, *turns, final = Dialogue(self.picture, self.way).messages
             return [user, *turns * self.calls, final]
 
         def _call(self, call, response):
