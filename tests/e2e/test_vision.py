@@ -26,7 +26,11 @@ def pictures(tmp_path_factory):
     return task
 
 
-@pytest.mark.parametrize("mode", [["trainer.v1.trainer_mode=sync"], SEPARATE_ASYNC], ids=["sync", "separate_async"])
+@pytest.mark.parametrize(
+    "mode",
+    [["trainer.v1.trainer_mode=sync"], [*SEPARATE_ASYNC, "actor_rollout_ref.actor.ppo_mini_batch_size=4"]],
+    ids=["sync", "separate_async"],
+)
 def test_images_of_user_and_tools_are_the_same_to_vllm_and_trainer(train, pictures, mode):
     """vLLM expands each image's placeholder itself; the trainer is given features and placeholders by verl's loop.
 

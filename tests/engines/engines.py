@@ -14,13 +14,14 @@ from engine_server import LIMIT
 from layouts import LAYOUTS, Outcome
 
 HERE = Path(__file__).parent
+SUPPORT = HERE.parent / "support"
 MEGATRON = Path(sys.prefix) / "megatron"
 """Where ``make install`` puts Megatron, out of the way of every process that does not ask for it."""
 
 
 def python_path(*folders: Path) -> str:
     """``PYTHONPATH`` of a process that imports from this folder, and from those."""
-    return os.pathsep.join(filter(None, [str(HERE), *map(str, folders), os.environ.get("PYTHONPATH")]))
+    return os.pathsep.join(filter(None, [*map(str, (HERE, SUPPORT, *folders)), os.environ.get("PYTHONPATH")]))
 
 
 class Engines:

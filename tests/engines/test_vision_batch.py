@@ -26,7 +26,7 @@ differ by the same 6e-6 to 8e-6."""
 
 
 def environment(**variables):
-    path = image_environment(HERE)
+    path = image_environment(HERE, HERE.parent / "support")
     return {**os.environ, **ENVIRONMENT, **path, "TORCH_COMPILE_DISABLE": "1", **variables}
 
 
