@@ -27,36 +27,12 @@ ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "tests" / "support"))
 from fleet.processes import ServerProcesses  # noqa: E402
 
-from verl_hdpo.settings.tool import ToolSettings  # noqa: E402
-from verl_hdpo.tools.base import Answer, Call, Tool  # noqa: E402
-from verl_hdpo.tools.schema import Signature  # noqa: E402
 from verl_hdpo.tools.server import TOKEN_ENV  # noqa: E402
 from verl_hdpo.tools.server.client import ToolClient  # noqa: E402
 from verl_hdpo.tools.server.fleet_size import Load, fleet  # noqa: E402
 from verl_hdpo.tools.server.settings import ClientSettings  # noqa: E402
 
 OUT = ROOT / "outputs" / "bench" / "server_waits.json"
-
-
-class FixedSettings(ToolSettings):
-    """``config`` of the tool: the seconds that every call takes."""
-
-    seconds: float = 0.5
-
-
-class FixedTool(Tool):
-    """Takes equally long for every call."""
-
-    kind = "fixed"
-    settings_class = FixedSettings
-    signature = Signature.of_texts("fixed", "Wait.")
-
-    def prepare(self, settings: FixedSettings) -> None:
-        self._seconds = settings.seconds
-
-    async def answer(self, arguments: Any, call: Call) -> Answer:
-        await asyncio.sleep(self._seconds)
-        return Answer("done")
 
 
 class _Trajectory:
@@ -69,11 +45,11 @@ def _metric(text: str, name: str) -> float:
 
 async def measure(places: int, call_seconds: float, utilisation: float, seconds: float, seed: int) -> dict[str, Any]:
     token = os.environ[TOKEN_ENV] = "a-token-for-one-server-under-load"  # nosec B105
-    os.environ["PYTHONPATH"] = str(Path(__file__).parent)
     chance, rate = random.Random(seed), utilisation * places / call_seconds
     with tempfile.TemporaryDirectory(prefix="bench-waits-") as folder:
         config = Path(folder) / "tools.yaml"
-        tool = {"class_name": "server_waits.FixedTool", "config": {"type": "native", "seconds": call_seconds}}
+        settings = {"type": "native", "seconds": call_seconds, "exponential": False}
+        tool = {"class_name": "fleet.counter_tool.CounterTool", "config": settings}
         config.write_text(yaml.safe_dump({"tools": [tool], "server": {"max_running": places}}))
         server = ServerProcesses(1, config, token, Path(folder))
         try:
@@ -82,7 +58,7 @@ async def measure(places: int, call_seconds: float, utilisation: float, seconds:
             calls, began, when = [], loop.time(), 0.0
             while (when := when + chance.expovariate(rate)) < seconds:
                 await asyncio.sleep(began + when - loop.time())
-                calls.append(asyncio.ensure_future(client.call(_Trajectory(), "fixed", {}, {})))
+                calls.append(asyncio.ensure_future(client.call(_Trajectory(), "counter", {}, {})))
             took = loop.time() - began
             await asyncio.gather(*calls)
             headers = {"Authorization": f"Bearer {token}"}

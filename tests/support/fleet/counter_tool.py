@@ -16,10 +16,12 @@ class CounterSettings(ToolSettings):
     """``config`` of the tool.
 
     Attributes:
-        seconds: that a call takes on average; exponential.
+        seconds: that a call takes on average.
+        exponential: whether its time is drawn; else all take equally long.
     """
 
     seconds: float = 0.5
+    exponential: bool = True
 
 
 class CounterTool(Tool):
@@ -30,10 +32,11 @@ class CounterTool(Tool):
     signature = Signature.of_texts("counter", "Count.")
 
     def prepare(self, settings: CounterSettings) -> None:
-        self._seconds = settings.seconds
+        self._settings = settings
         self._counts: weakref.WeakKeyDictionary[object, int] = weakref.WeakKeyDictionary()
 
     async def answer(self, arguments: Any, call: Call) -> Answer:
-        await asyncio.sleep(random.expovariate(1 / self._seconds))
+        seconds = self._settings.seconds
+        await asyncio.sleep(random.expovariate(1 / seconds) if self._settings.exponential else seconds)
         count = self._counts[call.trajectory] = self._counts.get(call.trajectory, 0) + 1
         return Answer(str(count))

@@ -79,10 +79,8 @@ def gone(key: str, value: str) -> Gone | None:
     values = VALUES.get(key)
     if values is None or value in values.known:
         return None
-    if known := values.gone.get(value):
-        return known
-    return (
-        Gone(f"verl has no {values.what} {value}", advice=f"use one of {', '.join(values.known)}")
-        if (values.known)
-        else None
-    )
+    if found := values.gone.get(value):
+        return found
+    if not values.known:
+        return None
+    return Gone(f"verl has no {values.what} {value}", advice=f"use one of {', '.join(values.known)}")
