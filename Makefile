@@ -6,6 +6,8 @@ ALGO ?= hdpo
 SEED ?= 1
 WORKERS := 2
 QUICK := not e2e and not engines and not gpu and not nightly
+# Each process would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help install quickstart quickstart-vision test test-fast test-quick test-engines test-e2e test-nightly test-gpu bench lint lint-workflows security dist docs \
 	clean
@@ -19,6 +21,8 @@ install: $(VENV)/installed ## make .venv with stock verl, vLLM for the CPU and t
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -c 'import sys; assert (3, 10) <= sys.version_info < (3, 13), "Python 3.10 to 3.12 needed (make PYTHON=python3.11)"'
 	$(PYTHON) -m venv $(VENV)
+	# The pip of Python 3.11 may take a quarter of an hour to find versions that fit together; a newer one takes seconds.
+	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -e '.[cpu,tools,judge,report,docs,dev]'
 	# A torchvision built for CUDA breaks every transformers model import beside a torch for the CPU.
 	$(BIN)/python -c 'import torchvision' 2>/dev/null || $(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
@@ -40,9 +44,8 @@ test: install ## the tests that need no GPU, with real training runs; 16 GiB of 
 	$(MAKE) --jobs 2 --keep-going --output-sync=target test-e2e test-quick test-engines
 
 test-fast: QUICK += and not slow
-test-fast: WORKERS := 3
 test-fast: CASES := --ends
-test-fast: test-quick ## each test with two cases at most, no killed workers, no large property tests
+test-fast: test-quick ## each test with two cases at most; no servers, no killed workers, no large property tests
 
 test-quick: install
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile -m '$(QUICK)' $(CASES)

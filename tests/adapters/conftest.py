@@ -1,5 +1,6 @@
 """A real TransferQueue, on Ray, for the tests of a process."""
 
+import atexit
 import shutil
 import tempfile
 
@@ -9,15 +10,16 @@ import transfer_queue as tq
 from tenacity import retry, stop_after_attempt
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def transfer_queue():
+    """The one of the test files before, where it still runs: a test of Ray itself may have ended it."""
+    if ray.is_initialized():
+        return
     directory = tempfile.mkdtemp(prefix="vh")  # Ray's sockets need a short path
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
     _start_ray(directory)
+    tq.close()  # of a Ray that was ended
     tq.init()
-    yield
-    tq.close()
-    ray.shutdown()
-    shutil.rmtree(directory, ignore_errors=True)
 
 
 @retry(stop=stop_after_attempt(3), reraise=True)

@@ -26,7 +26,7 @@ from verl_hdpo.outcomes.batch import Outcomes
 from verl_hdpo.outcomes.ledger import LEDGER_KEY, MODEL_SPANS_KEY, ToolLedger
 from verl_hdpo.settings.outcomes import OutcomeSettings
 
-pytestmark = pytest.mark.usefixtures("transfer_queue")
+pytestmark = [pytest.mark.usefixtures("transfer_queue"), pytest.mark.slow]
 COLOCATED = [
     "algorithm.adv_estimator=grpo",
     "reward.reward_manager.name=hdpo",

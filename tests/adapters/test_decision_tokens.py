@@ -19,7 +19,7 @@ from verl_hdpo.algorithm.qualifying import HOMOGENEOUS_LOSSES
 from verl_hdpo.outcomes.decision_spans import DECISION_SPANS_KEY
 from verl_hdpo.outcomes.outcome import OutcomeError
 
-pytestmark = pytest.mark.usefixtures("transfer_queue")
+pytestmark = [pytest.mark.usefixtures("transfer_queue"), pytest.mark.slow]
 TOOLS = [function_tool(echo)]
 DECISION = "+algorithm.hdpo.tool_tokens=decision"
 

@@ -30,7 +30,7 @@ from verl_hdpo.algorithm.estimators import ESTIMATORS
 from verl_hdpo.outcomes.decision_spans import DECISION_SPANS_KEY
 from verl_hdpo.outcomes.ledger import LOST_KEY
 
-pytestmark = pytest.mark.usefixtures("transfer_queue")
+pytestmark = [pytest.mark.usefixtures("transfer_queue"), pytest.mark.slow]
 
 UNKNOWN = [*MIXED, Row("a", 4, acc=0.0, known=0.0, calls=7, score=-50.0), Row("b", 2, calls=1, length=7)]
 SPOILT = [*MIXED, Row("a", 4, acc=0.0, calls=2, score=float("nan")), Row("b", 2, calls=1)]

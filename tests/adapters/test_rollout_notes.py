@@ -20,7 +20,7 @@ from verl_hdpo.adapters.call_log import CALL_LOG_KEY, CallLog
 from verl_hdpo.adapters.thumbnail import SIDE, thumbnail
 from verl_hdpo.evaluation.dumps.reader import read_rollouts
 
-pytestmark = pytest.mark.usefixtures("transfer_queue")
+pytestmark = [pytest.mark.usefixtures("transfer_queue"), pytest.mark.slow]
 PROMPT = [
     {
         "role": "user",

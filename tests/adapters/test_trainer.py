@@ -22,7 +22,7 @@ from verl_hdpo.outcomes.ledger import LEDGER_KEY, ToolLedger, ToolTally
 from verl_hdpo.outcomes.outcome import OutcomeError
 from verl_hdpo.outcomes.watch import TooManyUnknown
 
-pytestmark = pytest.mark.usefixtures("transfer_queue")
+pytestmark = [pytest.mark.usefixtures("transfer_queue"), pytest.mark.slow]
 RIVALS = [name for name in ESTIMATORS if name != "hdpo"]
 
 

@@ -19,6 +19,8 @@ from verl_hdpo.compare.report import write_report
 from verl_hdpo.compare.variant import VariantError, parse_variants
 from verl_hdpo.runs.finding import Finding
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def run_compare(tmp_path, monkeypatch):

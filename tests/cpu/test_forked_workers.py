@@ -37,6 +37,7 @@ if os.environ.get("DRAW_ANOTHER"):
 def cluster(tmp_path, request) -> Iterator[None]:
     (tmp_path / "imported_once.py").write_text(IMPORTED)
     temp_dir = tempfile.mkdtemp(prefix="vh")  # Ray's sockets need a short path
+    ray.shutdown()  # test files before this one share a Ray
     ray.init(
         num_cpus=8,
         include_dashboard=False,

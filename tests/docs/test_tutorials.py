@@ -21,6 +21,8 @@ from verl_hdpo.adapters.override_problems import compose_telling_all
 from verl_hdpo.cli.main import main
 from verl_hdpo.compare.verdict import verdicts
 
+pytestmark = pytest.mark.slow
+
 TUTORIALS = ROOT / "docs" / "tutorials"
 QUICKSTART = ROOT / "examples" / "quickstart"
 START = Path("outputs/quickstart/cold-start-seed1")

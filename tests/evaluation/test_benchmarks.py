@@ -19,6 +19,8 @@ from verl_hdpo.evaluation.benchmarks.decisions import in_words, yes_or_no
 from verl_hdpo.evaluation.benchmarks.question import tool_of
 from verl_hdpo.evaluation.dumps.reader import read_rollouts
 
+pytestmark = pytest.mark.slow
+
 CALL = '<tool_call>\n{"name": "city_weather", "arguments": {"city": "x"}}\n</tool_call>'
 SAMPLED = "actor_rollout_ref.rollout.val_kwargs.temperature=1.0"
 

@@ -18,6 +18,8 @@ from verl_hdpo.evaluation.counterfactual import exchange_for
 from verl_hdpo.evaluation.dumps.reader import read_rollouts
 from verl_hdpo.evaluation.record import Record
 
+pytestmark = pytest.mark.slow
+
 SUMS = [(70, 81), (12, 34), (500, 9), (2, 2)]
 RESPONSES = re.compile(r"<tool_response>\n(.+)\n</tool_response>")
 

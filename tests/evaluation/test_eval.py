@@ -20,6 +20,8 @@ from verl_hdpo.evaluation.model import Model
 from verl_hdpo.evaluation.served_model import serve_arguments
 from verl_hdpo.runs.verl_command import VerlConfig
 
+pytestmark = pytest.mark.slow
+
 SAMPLED = "actor_rollout_ref.rollout.val_kwargs.temperature=1.0"
 QUESTIONS = {"known": (2, 2), "needed": (70, 81), "missed": (30, 51)}
 

@@ -11,6 +11,8 @@ import pytest
 from verl_hdpo.grading.reward_function import FunctionFile, RewardFunction, RewardFunctionError
 from verl_hdpo.outcomes.outcome import Outcome, OutcomeError
 
+pytestmark = pytest.mark.slow
+
 ROW = {"data_source": "sums", "solution_str": "4", "ground_truth": "4"}
 
 

@@ -17,6 +17,8 @@ from verl_hdpo.tools.server.needs import Needs
 from verl_hdpo.tools.server.sessions import ServedTool
 from verl_hdpo.tools.server.settings import ClientSettings, ServerSettings
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "a-token-for-one-server-under-load"
 PLACES, SECONDS, CALLS = 8, 0.5, 4000
 

@@ -14,6 +14,8 @@ from verl_hdpo.runs import cpu_run
 from verl_hdpo.runs.cpu_run import STALLED, run_verl
 from verl_hdpo.runs.tree_clock import had
 
+pytestmark = pytest.mark.slow
+
 TRAINER = """
 import json, os, time
 

@@ -4,7 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from verl_hdpo.runs.process_tree import ProcessTree
+
+pytestmark = pytest.mark.slow
 
 STUBBORN = """
 import signal, time

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from verl_hdpo.cli.main import main
 from verl_hdpo.tools.server.fleet_size import Load, erlang_c, fleet, smallest_fleet
 
+pytestmark = pytest.mark.slow
+
 
 def test_with_one_place_a_call_waits_as_often_as_the_place_is_taken():
     assert erlang_c(1, 0.3) == pytest.approx(0.3)

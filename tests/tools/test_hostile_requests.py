@@ -26,6 +26,8 @@ from verl_hdpo.tools.server.kept_answers import KeptAnswers
 from verl_hdpo.tools.server.needs import Needs
 from verl_hdpo.tools.server.token import token_from_file
 
+pytestmark = pytest.mark.slow
+
 
 async def echo(arguments):
     return arguments

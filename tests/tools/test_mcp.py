@@ -26,6 +26,8 @@ from verl_hdpo.tools.mcp import MCPTool
 from verl_hdpo.tools.mcp_servers.server import Server
 from verl_hdpo.tools.schema import Signature
 
+pytestmark = pytest.mark.slow
+
 SERVER = str(Path(__file__).with_name("demo_mcp_server.py"))
 STDIO = {"command": sys.executable, "args": [SERVER]}
 

@@ -14,6 +14,8 @@ from verl_hdpo.tools.failures import BadCall, ToolUnavailable
 from verl_hdpo.tools.mcp import MCPTool
 from verl_hdpo.tools.mcp_servers import connection
 
+pytestmark = pytest.mark.slow
+
 SERVER = str(Path(__file__).with_name("odd_mcp_server.py"))
 
 

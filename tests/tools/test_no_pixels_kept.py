@@ -26,6 +26,8 @@ from verl_hdpo.tools.schema import Signature
 from verl_hdpo.tools.server import TOKEN_ENV
 from verl_hdpo.tools.server.needs import Needs
 
+pytestmark = pytest.mark.slow
+
 SIDE = 61
 """Of every image here, and of no other."""
 

@@ -27,6 +27,8 @@ from verl_hdpo.tools.python import PythonTool
 from verl_hdpo.tools.sandbox import isolation
 from verl_hdpo.tools.sandbox.isolation import SandboxRefused
 
+pytestmark = pytest.mark.slow
+
 LOOPS = pytest.mark.parametrize("cls", [HDPOToolAgentLoop, ToolAgentLoop], ids=["hdpo_tool_agent", "tool_agent"])
 MODULES = ["PIL.Image"]
 

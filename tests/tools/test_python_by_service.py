@@ -18,6 +18,8 @@ from verl_hdpo.tools.failures import ToolUnavailable
 from verl_hdpo.tools.io_loop import wait_on_io_loop
 from verl_hdpo.tools.python import PythonTool
 
+pytestmark = pytest.mark.slow
+
 
 def run_code(asked):
     """``POST /run_code`` as SandboxFusion answers it (sandbox/server/sandbox_api.py and sandbox/runners/base.py)."""

@@ -30,6 +30,8 @@ from verl_hdpo.settings.tool import ToolConfigError
 from verl_hdpo.tools.failures import BadCall, ToolUnavailable
 from verl_hdpo.tools.server import TOKEN_ENV
 
+pytestmark = pytest.mark.slow
+
 LOOPS = pytest.mark.parametrize("cls", [HDPOToolAgentLoop, ToolAgentLoop], ids=["hdpo_tool_agent", "tool_agent"])
 TOOLS = """
 tools:

@@ -21,6 +21,8 @@ from verl_hdpo.tools.search.result_cache import ResultCache
 from verl_hdpo.tools.search.retrieval_server import RetrievalServer
 from verl_hdpo.tools.search.searcher import Searcher
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch):

@@ -25,6 +25,8 @@ from verl_hdpo.tools.server.needs import Needs
 from verl_hdpo.tools.server.placement import by_preference
 from verl_hdpo.tools.server.settings import ClientSettings
 
+pytestmark = pytest.mark.slow
+
 SECONDS = HANG_SECONDS
 
 

@@ -18,6 +18,8 @@ from verl_hdpo.outcomes.outcome import Outcome
 from verl_hdpo.settings.group import SettingsError
 from verl_hdpo.settings.judge import JudgeSettings
 
+pytestmark = pytest.mark.slow
+
 KEY = "k3y-that-must-not-leak"
 QUESTION = ("answer", ["reference"], "question")
 

@@ -15,6 +15,8 @@ from local_service import Answer, serving
 
 from verl_hdpo.outcomes.outcome import Outcome
 
+pytestmark = pytest.mark.slow
+
 LATER = {"Retry-After": email.utils.formatdate(2**31, usegmt=True)}
 ERROR = {"error": {"message": "no", "type": "none", "code": None}}
 FAULTS = {

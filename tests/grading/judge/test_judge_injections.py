@@ -12,6 +12,8 @@ from verl_hdpo.grading.judge.quote import quote
 from verl_hdpo.grading.judge.template import Template
 from verl_hdpo.outcomes.outcome import Outcome
 
+pytestmark = pytest.mark.slow
+
 QUESTION, REFERENCE = "What is 6 * 7?", "42"
 
 

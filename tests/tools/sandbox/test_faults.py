@@ -23,6 +23,8 @@ from verl_hdpo.tools.failures import ToolUnavailable
 from verl_hdpo.tools.sandbox import zygote_client
 from verl_hdpo.tools.sandbox.zygote_client import ZygoteClient
 
+pytestmark = pytest.mark.slow
+
 STUBBORN = (
     "import signal\nfor n in (1, 2, 3, 15): signal.signal(n, signal.SIG_IGN)\nopen('file', 'w')\nwhile True: pass"
 )

@@ -9,6 +9,8 @@ from pools import SMALL, open_pool, wait
 from verl_hdpo.tools.failures import ToolUnavailable
 from verl_hdpo.tools.sandbox.trajectories import TrajectorySessions
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def small():

@@ -13,6 +13,8 @@ from pools import SMALL, open_pool, wait
 from verl_hdpo.tools.failures import ToolUnavailable
 from verl_hdpo.tools.sandbox import session as session_module
 
+pytestmark = pytest.mark.slow
+
 
 def test_variables_and_imports_stay(session):
     assert wait(session.run("import math\nx = 41", 30)).value == ""

@@ -17,6 +17,8 @@ from verl_hdpo.tools.sandbox import lockdown
 from verl_hdpo.tools.sandbox.limits import Limits
 from verl_hdpo.tools.sandbox.session_process import Usage, own_seconds
 
+pytestmark = pytest.mark.slow
+
 CPU = min(os.sched_getaffinity(0))
 BURN = "import time\nend = time.process_time() + {}\nwhile time.process_time() < end: pass\n"
 
