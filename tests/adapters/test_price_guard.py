@@ -14,7 +14,13 @@ from verl_hdpo.adapters.price_guard import FILE, PriceGuard
 
 pytestmark = [pytest.mark.usefixtures("transfer_queue"), pytest.mark.slow]
 ANY = ("data.train_batch_size=2", "+algorithm.hdpo.max_unknown_rate=1", "+algorithm.hdpo.max_lost_rate=1")
-GUARDED = (*ANY, "+algorithm.priced.price=0.4", "+algorithm.priced.guard=true", "+algorithm.priced.guard_window=1")
+GUARDED = (
+    *ANY,
+    "+algorithm.priced.price=0.4",
+    "+algorithm.priced.guard=true",
+    "+algorithm.priced.guard_window=1",
+    "+algorithm.priced.guard_margin=0.1",  # over what is at stake in so few answers
+)
 
 
 def batch(right, source="s"):

@@ -27,13 +27,23 @@ def batch(chance, use, right, direct, prompts=6, size=16, spread=0.1, known=1.0)
     return groups
 
 
-def factors(batches, guard=None):
+def prices(batches, guard=None, asked=1.0):
     guard = guard or Guard(MARGIN, WINDOW)
     found = []
     for groups in batches:
         guard.observe({"s": groups})
-        found.append(guard.factor("s"))
+        found.append(guard.price("s", asked))
     return found
+
+
+def tripped(batches):
+    """Whether accuracy ever was taken to have fallen."""
+    guard = Guard(MARGIN, WINDOW)
+    for groups in batches:
+        guard.observe({"s": groups})
+        if guard.state()["s"]["mu"]:
+            return True
+    return False
 
 
 def exact(accuracy, calls=True):
@@ -44,90 +54,95 @@ def exact(accuracy, calls=True):
 def test_by_hand_where_accuracy_falls():
     """Level .8 over four batches at no price, and a rise over four. Then .6 brings n to .7: short by .1, mu = 4."""
     guard = Guard(MARGIN, WINDOW)
-    assert factors([exact(0.8)] * 8, guard) == [0, 0, 0, 0, 0.25, 0.5, 0.75, 1]
-    assert factors([exact(0.6)], guard) == [pytest.approx(1 / (1 + RATE * 0.1))]
+    assert prices([exact(0.8)] * 8, guard) == [0, 0, 0, 0, 0.25, 0.5, 0.75, 1]
+    assert prices([exact(0.6)], guard) == [pytest.approx(1 / (1 + RATE * 0.1))]
     # n = .65, short by .15: mu = 4 + 6
-    assert factors([exact(0.6)], guard) == [pytest.approx(1 / 11)]
+    assert prices([exact(0.6)], guard) == [pytest.approx(1 / 11)]
     # n = .75, short by .05: mu = 12; then .79, short by .01, less than half of the margin: at rest
-    assert factors([exact(0.85), exact(0.83)], guard) == [
+    assert prices([exact(0.85), exact(0.83)], guard) == [
         pytest.approx(1 / 13), pytest.approx(1 / (1 + 12 * (1 - RELEASE))),
     ]  # fmt: skip
     assert guard.level("s") == pytest.approx(0.8 + 0.03 / 16)
 
 
-def test_by_hand_where_calls_that_gain_are_given_up():
-    """All prompts: 3 of 4 call and are right, the fourth is wrong: g = 1, w = 3/4 a prompt. Then 1 of 4 calls.
-
-    u falls by .5, so that short_u = .5; accuracy stays at .75, since three of those without a call are right.
-    """
-    before = [[(True, True)] * 3 + [(False, False)]] * 400
-    # g of that batch alone would be 1 - 1; its weight is as great, so that g = .9375 (1 ... 8 batches) of the sum
-    after = [[(True, True), (False, True), (False, True), (False, False)]] * 400
-    guard = Guard(MARGIN, WINDOW)
-    factors([before] * 8, guard)
-    (factor,) = factors([after], guard)
-    kept = 15 / 16
-    seen = sum(kept**k for k in range(1, 9))
-    gain = (seen * 1 + (1 - 2 / 3)) / (seen + 1)
-    assert factor == pytest.approx(1 / (1 + RATE * gain * 0.5))
+def mixed(right=3, cost=1.0):
+    """50 prompts: four calls, ``right`` of them right, and four answers without, one of them right; w = 2 a prompt."""
+    return [[(cost, n < right) for n in range(4)] + [(0.0, n < 1) for n in range(4)]] * 50
 
 
-def test_a_planted_fall_lowers_the_price_and_it_comes_back_after():
+def test_by_hand_where_calls_gain():
+    """g = 3/4 - 1/4 and u = 1/2: the price is at most half of g, and per unit of cost."""
+    assert prices([mixed()] * 12) == pytest.approx([0, 0, 0, 0, 0.25, 0.25, 0.25, 0.25, *[0.25] * 4])
+    assert prices([mixed()] * 12, asked=0.1) == pytest.approx([0, 0, 0, 0, 0.025, 0.05, 0.075, 0.1, *[0.1] * 4])
+    assert prices([mixed(cost=5.0)] * 8)[-1] == pytest.approx(0.05)
+
+
+def test_by_hand_what_is_at_stake():
+    """u (g + e / 2), its error e from a weight of 100 a batch, of which a sixteenth is forgotten."""
+    weight = sum((15 / 16) ** k for k in range(12)) * 100
+    stake = 0.5 * (0.5 + 0.25 / math.sqrt(weight))
+    assert prices([mixed()] * 12, Guard(stake - 1e-6, WINDOW))[-1] == pytest.approx(0.25)
+    assert prices([mixed()] * 12, Guard(stake + 1e-6, WINDOW))[-1] == 1
+
+
+def test_calls_that_do_harm_have_the_whole_price():
+    assert prices([mixed(right=0)] * 8)[-1] == 1
+
+
+def test_as_long_as_little_is_known_of_calls_no_price_is_asked():
+    """g = 0 of 2 prompts, and what is at stake is its error."""
+    assert prices([[[(1.0, True), (0.0, True)]] * 2] * 8)[-1] == 0
+
+
+def test_a_fall_that_is_no_call_s_doing_lowers_the_price_and_it_comes_back_after():
     for seed in range(20):
         chance = random.Random(seed)
-        whole = [batch(chance, 0.9, 0.8, 0.5) for _ in range(20)]
-        fall = [batch(chance, 0.9 - 0.1 * step, 0.8, 0.5) for step in range(1, 9)]
-        back = [batch(chance, 0.9, 0.8, 0.5) for _ in range(150)]
-        found = factors(whole + fall + back)
+        whole = [batch(chance, 1, 0.8, 0) for _ in range(20)]
+        fall = [batch(chance, 1, 0.8 - 0.05 * step, 0) for step in range(1, 9)]
+        back = [batch(chance, 1, 0.8, 0) for _ in range(150)]
+        found = prices(whole + fall + back)
         assert min(found[20:30]) < 0.3
         assert found[-1] > 3 * min(found)
 
 
 def test_noise_does_not_trip_it():
     """Two hundred runs of sixty batches of 96 answers, with tool use and accuracy that stay what they are."""
-    tripped = 0
-    for seed in range(200):
-        chance = random.Random(seed)
-        found = factors([batch(chance, 0.6, 0.8, 0.6) for _ in range(60)])
-        tripped += min(found[2 * WINDOW :]) < 1
-    assert tripped <= 6
+    runs = ([batch(chance, 0.6, 0.8, 0.6) for _ in range(60)] for chance in map(random.Random, range(200)))
+    assert sum(map(tripped, runs)) <= 6
 
 
 @pytest.mark.parametrize("known", [0.9, 0.3])
 def test_unknown_outcomes_do_not_trip_it(known):
-    tripped = 0
-    for seed in range(60):
-        chance = random.Random(seed)
-        found = factors([batch(chance, 0.6, 0.8, 0.6, known=known) for _ in range(40)])
-        tripped += min(found[2 * WINDOW :]) < 1
-    assert tripped <= 3
+    runs = ([batch(chance, 0.6, 0.8, 0.6, known=known) for _ in range(40)] for chance in map(random.Random, range(60)))
+    assert sum(map(tripped, runs)) <= 3
 
 
 def test_calls_that_gain_nothing_may_go():
+    """At first what they gain is not known well enough; once it is, the whole price is asked."""
     for seed in range(20):
         chance = random.Random(seed)
-        found = factors([batch(chance, max(0.9 - 0.05 * step, 0.02), 0.8, 0.8) for step in range(40)])
-        assert min(found[2 * WINDOW :]) > 0.25 and sum(x == 1 for x in found[2 * WINDOW :]) > 10
+        found = prices([batch(chance, max(0.9 - 0.05 * step, 0.02), 0.8, 0.8) for step in range(40)])
+        assert sum(x == 1 for x in found) > 10
 
 
 def test_a_batch_without_a_known_outcome_changes_nothing():
     guard = Guard(MARGIN, WINDOW)
-    factors([exact(0.8)] * 9 + [exact(0.5)], guard)
+    prices([exact(0.8)] * 9 + [exact(0.5)], guard)
     before = guard.state()
     guard.observe({"s": [[], []], "t": []})
-    assert guard.state() == before and guard.factor("t") == 0 and guard.level("t") is None
+    assert guard.state() == before and guard.price("t", 1.0) == 0 and guard.level("t") is None
 
 
 def test_perfect_answers_are_not_taken_for_certain():
     """One wrong answer in 32 after batches without a mistake is within chance."""
     guard = Guard(0.0, WINDOW)
-    factors([[[(True, True)] * 16] * 2] * 8, guard)
-    assert factors([[[(True, True)] * 16, [(True, True)] * 15 + [(True, False)]]], guard) == [1]
+    prices([[[(True, True)] * 16] * 2] * 8, guard)
+    assert prices([[[(True, True)] * 16, [(True, True)] * 15 + [(True, False)]]], guard) == [1]
 
 
 def test_rising_accuracy_never_trips_and_raises_the_level():
     guard = Guard(MARGIN, WINDOW)
-    assert set(factors([exact(0.4 + 0.01 * step) for step in range(40)], guard)[2 * WINDOW :]) == {1.0}
+    assert set(prices([exact(0.4 + 0.01 * step) for step in range(40)], guard)[2 * WINDOW :]) == {1.0}
     assert guard.level("s") > 0.6
 
 
@@ -135,7 +150,7 @@ def test_each_source_has_its_own():
     guard = Guard(MARGIN, WINDOW)
     for step in range(14):
         guard.observe({"steady": exact(0.8), "falling": exact(0.8 - 0.05 * step)})
-    assert guard.factor("steady") == 1 and guard.factor("falling") < 0.2
+    assert guard.price("steady", 1.0) == 1 and guard.price("falling", 1.0) < 0.2
 
 
 @pytest.mark.parametrize("stop", [2, 5, 9, 15])
@@ -143,10 +158,10 @@ def test_it_resumes_exactly(stop):
     chance = random.Random(3)
     batches = [batch(chance, 0.9 - 0.05 * max(step - 6, 0), 0.8, 0.4) for step in range(20)]
     whole, first, second = (Guard(MARGIN, WINDOW) for _ in range(3))
-    expected = factors(batches, whole)
-    factors(batches[:stop], first)
+    expected = prices(batches, whole)
+    prices(batches[:stop], first)
     second.restore(json.loads(json.dumps(first.state())))
-    assert factors(batches[stop:], second) == expected[stop:] and second.state() == whole.state()
+    assert prices(batches[stop:], second) == expected[stop:] and second.state() == whole.state()
     assert min(expected[2 * WINDOW :]) < 0.5
 
 
@@ -161,7 +176,7 @@ def trained(seed, price, guarded, steps=60, right=0.8, direct=0.53, rate=3.0):
         rollouts = RolloutScalars(
             correct.float(), torch.arange(5).repeat_interleave(16), torch.ones_like(correct), correct, called.double()
         )
-        asked = price * (guard.factor("s") if guarded else 1.0)
+        asked = guard.price("s", price) if guarded else price
         pushed = priced(rollouts, price=asked).accuracy_B * (called.float() - use)
         logit = min(max(logit + rate * pushed.mean().item(), -6), 6)
     use = 1 / (1 + math.exp(-logit))

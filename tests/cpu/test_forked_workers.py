@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 import ray
+import shared_ray
 
 from verl_hdpo.runs.forked_workers import py_executable
 
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.slow
 IMPORTED = """
 import os
 import ray
+import shared_ray
 
 pid = os.getpid()
 
@@ -37,7 +39,7 @@ if os.environ.get("DRAW_ANOTHER"):
 def cluster(tmp_path, request) -> Iterator[None]:
     (tmp_path / "imported_once.py").write_text(IMPORTED)
     temp_dir = tempfile.mkdtemp(prefix="vh")  # Ray's sockets need a short path
-    ray.shutdown()  # test files before this one share a Ray
+    shared_ray.end()
     ray.init(
         num_cpus=8,
         include_dashboard=False,

@@ -14,6 +14,7 @@ from verl_hdpo.adapters.run_settings import RunSettings
 from verl_hdpo.adapters.scoring import Rollouts
 from verl_hdpo.algorithm.guard import Guard
 from verl_hdpo.settings.algorithms import PricedSettings
+from verl_hdpo.settings.outcomes import OutcomeSettings
 
 logger = logging.getLogger(__name__)
 
@@ -24,34 +25,35 @@ FILE = "hdpo_guard.json"
 class PriceGuard:
     """A :class:`Guard` and the price that it is about."""
 
-    def __init__(self, settings: PricedSettings):
-        self._price = settings.parameters["price"]
+    def __init__(self, settings: PricedSettings, costs: OutcomeSettings):
+        self._price, self._costs = settings.parameters["price"], costs
         self._guard = Guard(settings.guard_margin, settings.guard_window)
 
     @classmethod
     def of(cls, settings: RunSettings | None) -> PriceGuard | None:
         """That of a run; None where it asks for none."""
-        priced = settings.algorithm if settings else None
-        return cls(priced) if isinstance(priced, PricedSettings) and priced.guard else None
+        if settings and isinstance(settings.algorithm, PricedSettings) and settings.algorithm.guard:
+            return cls(settings.algorithm, settings.hdpo)
+        return None
 
     def prices(self, rollouts: Rollouts) -> tuple[Tensor, dict[str, float]]:
         """Take in a batch, and give the price of each of its rollouts, (B,), and what is to be logged."""
         outcomes = rollouts.outcomes
-        prompts: dict[str, dict[int, list[tuple[bool, bool]]]] = {}
+        prompts: dict[str, dict[int, list[tuple[float, bool]]]] = {}
         rows = zip(
             rollouts.sources,
             rollouts.index.group_B.tolist(),
             outcomes.known_B.tolist(),
-            (outcomes.tool_calls_B > 0).tolist(),
+            outcomes.cost(self._costs).tolist(),
             outcomes.correct_B.tolist(),
             strict=True,
         )
-        for source, group, known, called, correct in rows:
+        for source, group, known, cost, correct in rows:
             answers = prompts.setdefault(str(source), {}).setdefault(group, [])
             if known:
-                answers.append((called, correct))
+                answers.append((cost, correct))
         self._guard.observe({source: list(groups.values()) for source, groups in prompts.items()})
-        price = {source: self._price * self._guard.factor(source) for source in prompts}
+        price = {source: self._guard.price(source, self._price) for source in prompts}
         metrics = {f"{source}/price": value for source, value in price.items()}
         for source in prompts:
             if (level := self._guard.level(source)) is not None:

@@ -1,19 +1,21 @@
-"""``Guard``: lowers the price of a call where accuracy falls below its own recent level, until it recovers.
+"""``Guard``: lowers the price of a call where accuracy would fall, or has fallen, below its own recent level.
 
-Per data source, with a_t the accuracy and u_t the share of calls of a batch's rollouts of known outcome:
+Per data source, with a_t the accuracy and u_t the share that calls, of a batch's rollouts of known outcome:
 
     levels    a_l and u_l: means over the first ``window`` batches, in which the price is 0; then slow averages,
               l += (x_t - l) / (4 window), held while the guard is at work
-    accuracy  short_a = a_l - n,  n += (a_t - n) / 2, and its error s from s_t, that of a_t over prompts
-    calls     short_u = g (u_l - u_t), what calls that are no longer made have gained: g the difference between right
-              with a call and right without one within a prompt, averaged over some 4 window batches
-    trips     where short_u > margin + 1.5 e, e its error from those of g and u_t, or short_a > margin + 3 s
-    at work   mu += 40 max(short_u, short_a), a dual ascent, until both are margin / 2 or less
+    gain      g: right with a call less right without one, within prompts, averaged over some 4 window batches;
+              e = 1 / (2 sqrt(weight)), its error
+    cap       while u_l (g + e / 2) > margin, what is lost if all calls go, the price is at most half of what a unit of
+              their cost gains
+    trips     where a_l - n > margin + 3 s; n += (a_t - n) / 2, s the error of n over prompts
+    at work   mu += 40 (a_l - n), a dual ascent, until that is margin / 2 or less
     at rest   mu decays by 2 % a batch
-    price     the one asked for, times 1 / (1 + mu); it rises to that over a second window
+    price     the one asked for, times 1 / (1 + mu), and not over the cap; it rises to that over a second window
 
-Accuracy alone is too noisy to see a fall before the calls are gone: the second measure sees it by the calls, and is
-silent while tool use stays what it is. A fall slower than the levels follow is not seen. Numbers in, numbers out.
+Accuracy alone is too noisy to see a fall before the calls are gone, and calls that are gone come back slowly: the cap
+keeps those that are seen to gain. What else makes accuracy fall trips the controller. A fall slower than the levels
+follow is not seen. Numbers in, numbers out.
 """
 
 from __future__ import annotations
@@ -24,8 +26,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 RATE, RELEASE, WEIGHT_OF_NOW = 40.0, 0.02, 0.5
-Answers = Sequence[tuple[bool, bool]]
-"""The known rollouts of a prompt: whether each called a tool, and whether it is correct."""
+CAP = 0.5
+"""Of what a unit of cost gains."""
+Answers = Sequence[tuple[float, bool]]
+"""The known rollouts of a prompt: what the calls of each cost, 0 without one, and whether it is correct."""
 
 
 @dataclass
@@ -37,6 +41,7 @@ class SourceState:
         accuracy, calls: the levels.
         now, variance: n and s squared.
         contrast, weight: g is their quotient.
+        cost: of the calls in it, weighted as it is.
         mu: of the price.
         at_work: whether it is being lowered.
     """
@@ -48,8 +53,17 @@ class SourceState:
     variance: float = 0.0
     contrast: float = 0.0
     weight: float = 0.0
+    cost: float = 0.0
     mu: float = 0.0
     at_work: bool = False
+
+    @property
+    def at_stake(self) -> float:
+        """u_l (g + e / 2), accuracy lost if all calls go; 0 where no prompt had rollouts of both kinds."""
+        if not self.weight:
+            return 0.0
+        # Each of the two shares of a contrast has a variance of 1/4 at most, so that of g is 1 / (4 weight).
+        return self.calls * (self.contrast / self.weight + 0.25 / math.sqrt(self.weight))
 
 
 class Guard:
@@ -70,12 +84,16 @@ class Guard:
             if any(prompts):
                 self._step(self._sources.setdefault(source, SourceState()), [answers for answers in prompts if answers])
 
-    def factor(self, source: str) -> float:
-        """What the price of a source is multiplied by, in [0, 1]; 0 until its levels are known."""
+    def price(self, source: str, asked: float) -> float:
+        """What a unit of cost must gain there, at most ``asked``; 0 until the levels are known."""
         state = self._sources.get(source)
         if state is None:
             return 0.0
-        return min(max(state.batches / self._window - 1.0, 0.0), 1.0) / (1.0 + state.mu)
+        risen = min(max(state.batches / self._window - 1.0, 0.0), 1.0)
+        price = asked * risen / (1.0 + state.mu)
+        if state.at_stake > self._margin:
+            price = min(price, max(CAP * state.contrast / state.cost, 0.0))
+        return price
 
     def level(self, source: str) -> float | None:
         """The accuracy that a source is held to; None before its first batch."""
@@ -91,12 +109,12 @@ class Guard:
 
     def _step(self, state: SourceState, prompts: Sequence[Answers]) -> None:
         accuracy, variance = _accuracy(prompts)
-        total = sum(map(len, prompts))
-        calls = sum(called for answers in prompts for called, _ in answers) / total
+        calls = sum(cost > 0 for answers in prompts for cost, _ in answers) / sum(map(len, prompts))
         kept = 1 - 1 / (4 * self._window)
-        contrast, weight = _contrast(prompts)
+        contrast, weight, cost = _contrast(prompts)
         state.contrast = kept * state.contrast + contrast
         state.weight = kept * state.weight + weight
+        state.cost = kept * state.cost + cost
         state.batches += 1
         if state.batches <= self._window:
             state.accuracy += (accuracy - state.accuracy) / state.batches
@@ -105,28 +123,17 @@ class Guard:
             return
         state.now += WEIGHT_OF_NOW * (accuracy - state.now)
         state.variance = (1 - WEIGHT_OF_NOW) ** 2 * state.variance + WEIGHT_OF_NOW**2 * variance
-        self._control(state, state.calls - calls, calls * (1 - calls) / total)
+        self._control(state)
         if not state.at_work:
             state.accuracy += (accuracy - state.accuracy) * (1 - kept)
             state.calls += (calls - state.calls) * (1 - kept)
 
-    def _control(self, state: SourceState, fewer_calls: float, calls_variance: float) -> None:
-        """Trip, work or rest; ``fewer_calls`` is u_l - u_t, and ``calls_variance`` that of u_t."""
-        short_a = state.accuracy - state.now
-        gain = state.contrast / state.weight if state.weight else 0.0
-        short_u = gain * fewer_calls
-        if state.at_work:
-            state.at_work = max(short_a, short_u) > self._margin / 2
-        else:
-            # Each of the two shares of a contrast has a variance of 1/4 at most, so that of g is 1 / (4 weight).
-            error_g = 0.5 / math.sqrt(state.weight) if state.weight else 0.0
-            error_u = math.hypot(error_g * fewer_calls, gain * math.sqrt(calls_variance))
-            by_accuracy = short_a > self._margin + 3 * math.sqrt(state.variance)
-            state.at_work = by_accuracy or short_u > self._margin + 1.5 * error_u
-        if state.at_work:
-            state.mu += RATE * max(short_a, short_u)
-        else:
-            state.mu *= 1 - RELEASE
+    def _control(self, state: SourceState) -> None:
+        """Trip, work or rest."""
+        short = state.accuracy - state.now
+        limit = self._margin / 2 if state.at_work else self._margin + 3 * math.sqrt(state.variance)
+        state.at_work = short > limit
+        state.mu = state.mu + RATE * short if state.at_work else state.mu * (1 - RELEASE)
 
 
 def _accuracy(prompts: Sequence[Answers]) -> tuple[float, float]:
@@ -146,16 +153,19 @@ def _accuracy(prompts: Sequence[Answers]) -> tuple[float, float]:
     return mean, variance
 
 
-def _contrast(prompts: Sequence[Answers]) -> tuple[float, float]:
-    """(sum of w d, sum of w) over prompts with both kinds of rollouts: d right with a call less right without one,
+def _contrast(prompts: Sequence[Answers]) -> tuple[float, float, float]:
+    """Sums of w d, w and w k over prompts with both kinds of rollouts.
 
-    w = n1 n0 / (n1 + n0) by their numbers: the risk difference of Mantel and Haenszel.
+    d is right with a call less right without one, k the mean cost of those with one, and w = n1 n0 / (n1 + n0) by
+    their numbers: the risk difference of Mantel and Haenszel.
     """
-    contrast = weight = 0.0
+    contrast = weight = cost = 0.0
     for answers in prompts:
-        with_call, without = ([right for called, right in answers if called == kind] for kind in (True, False))
+        with_call = [(paid, right) for paid, right in answers if paid > 0]
+        without = [right for paid, right in answers if not paid > 0]
         if with_call and without:
             own = len(with_call) * len(without) / len(answers)
-            contrast += own * (sum(with_call) / len(with_call) - sum(without) / len(without))
+            contrast += own * (sum(right for _, right in with_call) / len(with_call) - sum(without) / len(without))
             weight += own
-    return contrast, weight
+            cost += own * sum(paid for paid, _ in with_call) / len(with_call)
+    return contrast, weight, cost

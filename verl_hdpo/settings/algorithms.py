@@ -111,9 +111,11 @@ class PricedSettings(AlgorithmSettings):
     `hdpo`, else 1."""
 
     guard: Flag = False
-    """Per data source, lower the price where accuracy falls below its own recent level, until it recovers."""
-    guard_margin: Share = 0.03
-    """Accuracy that may be lost before the guard acts, beyond what chance explains."""
+    """Per data source, hold the price below what calls are seen to gain, and lower it where accuracy falls below its
+    own recent level, until it recovers."""
+    guard_margin: Share = 0.02
+    """Accuracy that may be lost before the guard acts: by giving up all calls, as far as they are seen to gain, or
+    beyond what chance explains."""
     guard_window: Annotated[int, Field(ge=1), Wanted("an integer >= 1")] = 4
     """Training batches, the first ones, in which the level is measured and no price is asked; four times as many are
     what it then follows accuracy over."""
