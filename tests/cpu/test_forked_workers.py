@@ -22,7 +22,6 @@ pytestmark = pytest.mark.slow
 IMPORTED = """
 import os
 import ray
-import shared_ray
 
 pid = os.getpid()
 
