@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from verl_hdpo.doctor.estimator_names import KEY, known_names, unknown_estimator
+from verl_hdpo.doctor.estimator_names import ESTIMATOR, known_names, unknown_estimator
 from verl_hdpo.doctor.files import missing_files
 from verl_hdpo.runs.finding import Finding
 from verl_hdpo.runs.override import key_and_value
@@ -17,7 +17,7 @@ def at_a_glance(overrides: Sequence[str]) -> Iterator[Finding]:
     """Findings that the checks of the composed config will make as well, in the same words."""
     given = values(overrides)
     yield from missing_files(given.get)
-    if isinstance(name := given.get(KEY), str) and (known := known_names()):
+    if isinstance(name := given.get(ESTIMATOR), str) and (known := known_names()):
         finding = unknown_estimator(name, known)
         yield from [finding] if finding else []
 

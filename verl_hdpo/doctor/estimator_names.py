@@ -12,7 +12,7 @@ from verl_hdpo.runs.finding import Finding
 from verl_hdpo.runs.migration.estimators import CHANGED, SAME
 from verl_hdpo.settings.algorithms import ALGORITHMS
 
-KEY = "algorithm.adv_estimator"
+ESTIMATOR = "algorithm.adv_estimator"
 
 
 def known_names() -> set[str] | None:
@@ -27,4 +27,4 @@ def unknown_estimator(name: str, known: Iterable[str]) -> Finding | None:
     names = sorted(known)
     if name in names:
         return None
-    return Finding(RUN, "FAIL", "algorithm", f"{KEY}={name} is not registered", (did_you_mean(name, names),))
+    return Finding(RUN, "FAIL", "algorithm", f"{ESTIMATOR}={name} is not registered", (did_you_mean(name, names),))
