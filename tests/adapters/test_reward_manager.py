@@ -1,17 +1,15 @@
 """Reward manager ``hdpo``: what the model wrote is judged, what it did not cause is unknown, the schema is fixed."""
 
 import asyncio
-import time
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from judge_servers import MODEL, asked_about, verdict
 from local_service import serving
 from omegaconf import OmegaConf
-from tensordict import TensorDict
+from scored_rollout import KEYS, RIGHT, WRONG, config, ledger_with, rollout, score, unknown
 from tiny import tiny_tokenizer
 from verl import DataProto
 from verl.experimental.reward_loop.reward_loop import RewardLoopWorker
@@ -23,78 +21,11 @@ from verl_hdpo.grading.question import Question
 from verl_hdpo.outcomes.batch import Outcomes
 from verl_hdpo.outcomes.judge_use import JudgeUse
 from verl_hdpo.outcomes.ledger import ToolLedger
-from verl_hdpo.outcomes.outcome import Outcome, OutcomeError
+from verl_hdpo.outcomes.outcome import Outcome
 from verl_hdpo.outcomes.report import ANSWER_KEY, SOURCE_KEY
 from verl_hdpo.outcomes.rewards import hdpo_signal
 from verl_hdpo.settings.algorithms import HDPOSettings
 from verl_hdpo.settings.group import SettingsError
-
-KEYS = [
-    "acc", "format", "outcome_known", "accuracy_reward", "tool_reward", "tool_calls", "tool_used", "hdpo_signal",
-    "tool_executed", "tool_failed", "tool_timed_out", "tool_dropped",
-]  # fmt: skip
-
-
-def config(reward_kwargs=None, hdpo=None, custom_path=None, adv_estimator="grpo"):
-    reward = {"custom_reward_function": {"path": custom_path, "name": "compute_score"}}
-    reward |= {"reward_manager": {"source": "register", "name": "hdpo"}}
-    reward |= {} if reward_kwargs is None else {"reward_kwargs": reward_kwargs}
-    algorithm = {"adv_estimator": adv_estimator} | ({} if hdpo is None else {"hdpo": hdpo})
-    return OmegaConf.create({"reward": reward, "algorithm": algorithm})
-
-
-def ledger_with(**outcomes):
-    ledger = ToolLedger(outcomes.pop("rounds", 1), outcomes.pop("unavailable", 0))
-    for outcome, n in outcomes.items():
-        for _ in range(n):
-            ledger.record("python", outcome)
-    return ledger
-
-
-def rollout(*pieces, ground_truth="4", ledger=None, spans=True, num_turns=None, special_tags=False, **row):
-    """One row as verl's agent loop sends it; ``pieces`` alternate model text and tool text."""
-    tokenizer = tiny_tokenizer(special_tags)
-    ids, model = [], []
-    for i, piece in enumerate(pieces):
-        piece_ids = tokenizer.encode(piece)
-        if i % 2 == 0:
-            model.append([len(ids), len(ids) + len(piece_ids)])
-        ids += piece_ids
-    fields = {"model_spans": model} if spans else {}
-    if ledger is not None:
-        fields["tool_ledger"] = ledger.to_dict()
-    pad = 3  # verl pads on the right where rollouts of different lengths meet
-    responses = torch.tensor([ids + [tokenizer.pad_token_id] * pad])
-    mask = torch.tensor([[1] * (2 + len(ids)) + [0] * pad])
-    values = {
-        "data_source": "sums",
-        "reward_model": {"ground_truth": ground_truth, "style": "rule"},
-        "extra_info": {"index": 7},
-        "raw_prompt": [{"role": "system", "content": "s"}, {"role": "user", "content": "2+2?"}],
-        "__num_turns__": num_turns if num_turns is not None else len(pieces) + 1,
-        "tool_extra_fields": fields,
-        **row,
-    }
-    batch = {"prompts": torch.zeros(1, 2, dtype=torch.long), "responses": responses, "attention_mask": mask}
-    return DataProto(
-        batch=TensorDict(batch, batch_size=1), non_tensor_batch={k: np.array([v]) for k, v in values.items()}
-    )
-
-
-def score(data, compute_score=None, checker=None, special_tags=False, **settings):
-    if compute_score is not None:
-        settings["custom_path"] = "rewards.py"
-        settings["reward_kwargs"] = IN_THREADS | settings.get("reward_kwargs", {})
-
-    async def run():
-        manager = HDPORewardManager(config(**settings), tiny_tokenizer(special_tags), compute_score, checker=checker)
-        return await manager.run_single(data)
-
-    result = asyncio.run(run())
-    info = result["reward_extra_info"]
-    assert isinstance(info.pop(SOURCE_KEY), str) and isinstance(info.pop(ANSWER_KEY), str)
-    assert list(info) == KEYS and all(type(value) is float for value in info.values())
-    return result["reward_score"], info
 
 
 def test_it_reports_the_answer_that_the_check_was_given():
@@ -106,12 +37,6 @@ def test_it_reports_the_answer_that_the_check_was_given():
     assert asyncio.run(seen("four or so")) == "four or so"
     assert asyncio.run(seen("4" * 10_000)) == "4" * 500
     assert asyncio.run(seen("4</answer> or <answer>")) == ""  # cut off: no answer
-
-
-IN_THREADS = {"function_processes": 0}
-"""For functions that are in no file, which processes would load."""
-RIGHT = "<answer>4</answer><|im_end|>"
-WRONG = "<answer>5</answer><|im_end|>"
 
 
 def test_a_correct_rollout_with_tools_in_full():
@@ -205,12 +130,6 @@ def test_only_the_last_output_counts_and_its_length_is_taken_from_verl():
     assert score(data)[1]["acc"] == 1.0
 
 
-def unknown(result):
-    reward, info = result
-    assert info["outcome_known"] == info["acc"] == info["accuracy_reward"] == info["hdpo_signal"] == 0.0
-    return reward == 0.0
-
-
 def test_a_tool_outage_makes_the_outcome_unknown():
     assert unknown(score(rollout("c", "o", RIGHT, ledger=ledger_with(unavailable=1))))
 
@@ -240,107 +159,6 @@ def test_a_checker_gets_answer_ground_truth_and_question_and_is_not_asked_withou
     assert len(seen) == 1
 
 
-def test_a_custom_function_sees_model_text_only_and_the_full_response_apart():
-    seen = {}
-
-    def compute_score(data_source, solution_str, ground_truth, extra_info):
-        seen.update(locals())
-        return 0.5
-
-    data = rollout("call<|im_end|>", "<answer>out</answer>", RIGHT, ledger=ledger_with(executed=1))
-    reward, info = score(data, compute_score)
-    assert seen["solution_str"] == "call\n<answer>4</answer>"
-    assert seen["extra_info"] == {
-        "index": 7, "num_turns": 4, "tool_calls": 1,
-        "full_response": "call<answer>out</answer><answer>4</answer>",
-    }  # fmt: skip
-    assert reward == pytest.approx(0.55) and info["acc"] == 0.5 and info["tool_reward"] == 0.0
-    assert data.non_tensor_batch["extra_info"][0] == {"index": 7}  # verl's own row is left alone
-
-
-@pytest.mark.parametrize(
-    ("result", "answer", "acc"),
-    [
-        (1.0, 1.0, 1.0),
-        (True, 1.0, 1.0),
-        ({"score": 0.3, "acc": True}, 0.3, 1.0),
-        ({"score": np.float32(1.0)}, 1.0, 1.0),
-        ({"score": 1.0, "outcome_known": 1}, 1.0, 1.0),
-    ],
-)
-@pytest.mark.parametrize("is_async", [False, True])
-def test_results_of_a_custom_function(result, answer, acc, is_async):
-    def sync_score(**_):
-        return result
-
-    async def async_score(**_):
-        return result
-
-    reward, info = score(rollout(RIGHT, ledger=ToolLedger()), async_score if is_async else sync_score)
-    assert reward == pytest.approx(0.9 * answer + 0.1) and info["acc"] == acc
-
-
-@pytest.mark.parametrize("result", [None, float("nan"), {"score": None}, {"score": 1.0, "outcome_known": False}])
-def test_a_custom_function_may_say_unknown(result):
-    assert unknown(score(rollout(RIGHT, ledger=ToolLedger()), lambda **_: result))
-
-
-def test_a_custom_function_that_raises_or_hangs_makes_it_unknown(caplog):
-    def raises(**_):
-        raise ConnectionError("judge is down")
-
-    async def hangs(**_):
-        await asyncio.sleep(3600)
-
-    for function in (raises, hangs, lambda **_: time.sleep(3600)):
-        data = rollout(RIGHT, ledger=ToolLedger())
-        assert unknown(score(data, function, reward_kwargs={"function_timeout": 0.2}))
-    assert "judge is down" in caplog.text and "limit 0.2 s" in caplog.text
-
-
-def test_warnings_of_unknown_outcomes_are_rate_limited(caplog):
-    def raises(**_):
-        raise ConnectionError("judge is down")
-
-    async def run():
-        manager = HDPORewardManager(config(IN_THREADS, custom_path="r.py"), tiny_tokenizer(), raises)
-        await asyncio.gather(*(manager.run_single(rollout(RIGHT, ledger=ToolLedger())) for _ in range(5)))
-
-    asyncio.run(run())
-    assert caplog.text.count("outcome(s) unknown") == 1
-
-
-@pytest.mark.parametrize("result", [-1.0, {"score": 2}, {"score": 1, "acc": 7}, {"acc": 1, "score": 1e999}, "4 of 5"])
-def test_a_custom_score_outside_0_to_1_is_refused(result):
-    with pytest.raises(ValueError, match=r"must return a score \(and acc\) in \[0, 1\]"):
-        score(rollout(RIGHT, ledger=ToolLedger()), lambda **_: result)
-
-
-def test_what_cannot_be_scored_ends_the_run_in_place_of_going_missing():
-    async def run(function, data):
-        settings = config(IN_THREADS, custom_path="r.py", adv_estimator="hdpo")
-        return await HDPORewardManager(settings, tiny_tokenizer(), function).run_single(data)
-
-    unjudged = rollout("call", RIGHT, spans=False, num_turns=4)
-    for data, score, why in ((rollout(WRONG), -1.0, "found {'score': -1.0}"), (unjudged, 1.0, "cannot tell")):
-        info = asyncio.run(run(lambda score=score, **_: score, data))["reward_extra_info"]
-        assert list(info) == [*KEYS, SOURCE_KEY, ANSWER_KEY, "reward_error"] and info["outcome_known"] == 0
-        with pytest.raises(OutcomeError, match=why):
-            Outcomes.read([{"reward_extra_info": info}], [2], HDPOSettings())
-
-
-def test_other_keys_of_a_custom_reward_are_ignored_and_named_once(caplog):
-    async def run():
-        result = {"score": 1.0, "judge_seconds": 2}
-        manager = HDPORewardManager(config(IN_THREADS, custom_path="r.py"), tiny_tokenizer(), lambda **_: result)
-        for _ in range(2):
-            info = (await manager.run_single(rollout(RIGHT, ledger=ToolLedger())))["reward_extra_info"]
-            assert list(info) == [*KEYS, SOURCE_KEY, ANSWER_KEY]
-
-    asyncio.run(run())
-    assert caplog.text.count("judge_seconds") == 1
-
-
 @pytest.mark.parametrize(
     ("hdpo", "differs_by_tools", "differs_by_accuracy"),
     [({}, True, True), ({"w_tool": 0.0}, False, True), ({"w_acc": 0.0, "w_tool": 1.0}, True, False)],
@@ -357,14 +175,6 @@ def test_verl_builds_it_by_name_and_its_default_score_table_is_not_used():
     assert get_reward_manager_cls("hdpo") is HDPORewardManager
     manager = load_reward_manager(config(), tiny_tokenizer(), reward_router_address=None, reward_model_tokenizer=None)
     assert manager.custom_score is None
-
-
-def test_verl_loads_a_custom_function_for_it(tmp_path):
-    path = tmp_path / "my_reward.py"
-    path.write_text("async def compute_score(data_source, solution_str, ground_truth, extra_info):\n    return 1.0\n")
-    manager = load_reward_manager(config(custom_path=str(path)), tiny_tokenizer())
-    result = asyncio.run(manager.run_single(rollout(WRONG, ledger=ToolLedger())))
-    assert result["reward_extra_info"]["acc"] == 1.0
 
 
 def test_settings_are_checked_at_construction():

@@ -10,16 +10,14 @@ import benchmark_rows
 import pytest
 from click.testing import CliRunner
 from completions_server import MODEL, serving
-from composed import without_hydra
 from tiny import save_checkpoint_without_weights, tiny_tokenizer
 
 from verl_hdpo.cli.main import main
-from verl_hdpo.evaluation import run_config
 from verl_hdpo.evaluation.benchmarks.decisions import in_words, yes_or_no
 from verl_hdpo.evaluation.benchmarks.question import tool_of
 from verl_hdpo.evaluation.dumps.reader import read_rollouts
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_hydra")]
 
 CALL = '<tool_call>\n{"name": "city_weather", "arguments": {"city": "x"}}\n</tool_call>'
 SAMPLED = "actor_rollout_ref.rollout.val_kwargs.temperature=1.0"
@@ -50,11 +48,6 @@ def model(tmp_path_factory):
 def server():
     with serving(write) as server:
         yield server
-
-
-@pytest.fixture(autouse=True)
-def no_hydra(monkeypatch):
-    monkeypatch.setattr(run_config, "compose", without_hydra)
 
 
 @pytest.fixture

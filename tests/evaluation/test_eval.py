@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 
 import pytest
-from click.testing import CliRunner
 from completions_server import serving
 from composed import without_hydra
-from plus_tool import TOOLS
-from tiny import save_checkpoint_without_weights, tiny_tokenizer
+from scripted_eval import QUESTIONS, row, values, write
+from tiny import tiny_tokenizer
 
-from verl_hdpo.cli.main import main
 from verl_hdpo.evaluation import run_config
 from verl_hdpo.evaluation.dumps.reader import read_rollouts
 from verl_hdpo.evaluation.model import Model
@@ -23,81 +20,6 @@ from verl_hdpo.runs.verl_command import VerlConfig
 pytestmark = pytest.mark.slow
 
 SAMPLED = "actor_rollout_ref.rollout.val_kwargs.temperature=1.0"
-QUESTIONS = {"known": (2, 2), "needed": (70, 81), "missed": (30, 51)}
-
-
-def write(prompt: str, request: dict) -> str:
-    """Knows 2+2 and calls for it all the same; calls for 70+81, which it does not know; guesses at 30+51."""
-    kind, a, b = re.findall(r"(\w+): (\d+)\+(\d+)\?", prompt)[-1]
-    if result := re.search(r"<tool_response>\n(\w+)\n", prompt):
-        return f"<answer>{result[1]}</answer>"
-    call = f'\n{{"name": "plus", "arguments": {{"a": {a}, "b": {b}}}}}\n</tool_call>'
-    if prompt.endswith("<tool_call>"):
-        return call
-    if kind != "missed" and "plus" in prompt and not request.get("logit_bias"):
-        return f"<tool_call>{call}"
-    return f"<answer>{4 if kind == 'known' else 0}</answer>"
-
-
-def row(kind: str, a: int, b: int) -> dict:
-    return {
-        "data_source": kind,
-        "prompt": [{"role": "user", "content": f"{kind}: {a}+{b}?"}],
-        "reward_model": {"style": "rule", "ground_truth": str(a + b)},
-        "extra_info": {"index": a},
-    }
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    path = tmp_path_factory.mktemp("eval")
-    (path / "tools.py").write_text(TOOLS)
-    save_checkpoint_without_weights(path / "model")
-    return path
-
-
-@pytest.fixture
-def data(tmp_path):
-    path = tmp_path / "questions.jsonl"
-    path.write_text("".join(json.dumps(row(kind, *numbers)) + "\n" for kind, numbers in QUESTIONS.items()))
-    return path
-
-
-@pytest.fixture
-def server():
-    with serving(write) as server:
-        yield server
-
-
-@pytest.fixture
-def run_eval(model, data, tmp_path, server):
-    """``run_eval(*arguments)``: the command against the scripted server."""
-
-    def run(*arguments: str, overrides=(), tools="tools.py"):
-        multi_turn = "actor_rollout_ref.rollout.multi_turn"
-        return CliRunner().invoke(
-            main,
-            [
-                "eval", "--out", str(tmp_path / "out"), "--data", str(data),
-                *(arguments if "--model" in arguments else ("--model", str(model / "model"), *arguments)),
-                *(() if "--endpoint" in arguments else ("--endpoint", server.url)),
-                "--", *([f"{multi_turn}.function_tool_path={model / tools}"] if tools else []),
-                f"{multi_turn}.format=hermes", "data.max_prompt_length=600", "data.max_response_length=400",
-                "+actor_rollout_ref.model.override_config.attn_implementation=sdpa", *overrides,
-            ],
-        )  # fmt: skip
-
-    return run
-
-
-@pytest.fixture
-def no_hydra(monkeypatch):
-    monkeypatch.setattr(run_config, "compose", without_hydra)
-
-
-def values(tmp_path, label="model", source="all") -> dict[str, float]:
-    figures = json.loads((tmp_path / "out" / "figures.json").read_text())["models"][label][source]
-    return {name: estimate["value"] for name, estimate in figures.items()}
 
 
 @pytest.mark.parametrize("without", ["prompt", "token"])
@@ -234,38 +156,6 @@ def test_what_was_unknown_is_asked_again(run_eval, no_hydra, server, tmp_path):
     assert len(server.requests) - before == 3, "needed takes two requests, missed one, known none"
 
 
-WRONG_REWARDS = {
-    "a text": ("return 'yes'", "hdpo", "found {'score': 'yes'}"),
-    "a text, and verl's own manager": ("return 'yes'", "naive", "unable to parse string as a number"),
-    "no score, and verl's own manager": ("return {'acc': 1}", "naive", "KeyError: 'score'"),
-    "a mistake": ("return 1 / 0", "naive", "ZeroDivisionError: division by zero (mine.py, line 2)"),
-}
-
-
-@pytest.mark.parametrize("case", WRONG_REWARDS)
-def test_a_reward_function_that_returns_no_reward_is_told(run_eval, no_hydra, tmp_path, case):
-    body, manager, message = WRONG_REWARDS[case]
-    (tmp_path / "mine.py").write_text(f"def compute_score(**kwargs):\n    {body}\n")
-    reward = [f"reward.custom_reward_function.path={tmp_path / 'mine.py'}", f"reward.reward_manager.name={manager}"]
-    done = run_eval("--arms", "free", overrides=reward)
-    assert (done.exit_code, message in done.output) == (2, True), done.output
-    assert "Traceback" not in done.output
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("def compute_score(:", "(mine.py, line 1)"),
-        ("import nothing_there", "No module named 'nothing_there'"),
-        ("x = 1", "compute_score"),
-    ],
-)
-def test_a_reward_file_that_cannot_be_loaded_is_told(run_eval, no_hydra, tmp_path, text, message):
-    (tmp_path / "mine.py").write_text(text)
-    done = run_eval(overrides=[f"reward.custom_reward_function.path={tmp_path / 'mine.py'}"])
-    assert (done.exit_code, message in done.output) == (2, True), done.output
-
-
 def test_an_evaluation_without_one_known_outcome_fails(run_eval, no_hydra, tmp_path):
     (tmp_path / "mine.py").write_text("def compute_score(**kwargs):\n    return None\n")
     done = run_eval("--arms", "free", overrides=[f"reward.custom_reward_function.path={tmp_path / 'mine.py'}"])
@@ -279,12 +169,6 @@ def test_nothing_is_written_before_the_first_rollout(run_eval, no_hydra, tmp_pat
     assert done.exit_code == 1 and "no server at" in done.output
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
     assert run_eval("--arms", "free").exit_code == 0
-
-
-def test_a_folder_that_cannot_be_made_is_told_before_anything_is_loaded(run_eval, no_hydra, data):
-    done = run_eval("--out", str(data / "x"))
-    assert done.exit_code == 2
-    assert f"Error: {data / 'x'}: Not a directory" in done.output
 
 
 @pytest.mark.parametrize(
@@ -301,40 +185,6 @@ def test_a_folder_that_cannot_be_made_is_told_before_anything_is_loaded(run_eval
 def test_a_model_is_named_with_or_without_a_slash_at_its_end(text, label, path):
     model = Model.parse(text)
     assert (model.label, model.path) == (label, path)
-
-
-WRONG = {
-    "no server": ({"arguments": ["--endpoint", "http://127.0.0.1:9"]}, "no server at http://127.0.0.1:9/v1"),
-    "no such model": ({"arguments": ["--served-name", "x"]}, "has no model x; it has scripted"),
-    "no tools": ({"tools": None}, "no tools: name them"),
-    "a tool yaml that is not there": (
-        {"tools": None, "overrides": ["actor_rollout_ref.rollout.multi_turn.tool_config_path=/no/tools.yaml"]},
-        "/no/tools.yaml does not exist",
-    ),
-    "a loop without tools": (
-        {"overrides": ["actor_rollout_ref.rollout.agent.default_agent_loop=single_turn_agent"]},
-        "calls no tools",
-    ),
-    "one of ours that is none": ({"overrides": ["+algorithm.hdpo.w_tols=1"]}, "did you mean"),
-    "a reward model": (
-        {"overrides": ["reward.reward_model.enable=true"]},
-        "no reward model runs beside an evaluation",
-    ),
-    "no model": ({"arguments": ["--model", "x=/no/model"]}, "cannot load the model /no/model"),
-    "no model on the hub": (
-        {"arguments": ["--model", "x=a/b/c"]},
-        "cannot load the model a/b/c: there is no such folder",
-    ),
-    "no data": ({"arguments": ["--data", "/no/x.parquet"]}, "/no/x.parquet does not exist"),
-    "prompts that are all too long": (
-        {"overrides": ["data.filter_overlong_prompts=true", "data.max_prompt_length=1"]},
-        "no question is left; data.filter_overlong_prompts leaves out prompts of more than data.max_prompt_length=1",
-    ),
-    "a template without tools": (
-        {"overrides": ["actor_rollout_ref.model.custom_chat_template='{{messages}}'"]},
-        "no tool in the prompt: the chat template shows none of plus",
-    ),
-}
 
 
 PLUS = """
@@ -385,63 +235,6 @@ def test_the_first_questions_are_asked_whatever_the_model(run_eval, tmp_path, mo
         _, *lines = (tmp_path / "out" / label / "records.jsonl").read_text().splitlines()
         sources = {record["question"]: record["source"] for record in map(json.loads, lines)}
         assert sources == {0: "known", 1: "needed", 2: "known"}
-
-
-def test_greedy_answers_are_not_asked_for_twice(run_eval, no_hydra):
-    done = run_eval("-n", "2")
-    assert done.exit_code == 2, done.output
-    assert "all 2 answers to a question are the same" in done.output
-
-
-def test_a_setting_that_is_none_is_said(run_eval):
-    done = run_eval(overrides=["data.nothing=1", "data.max_prompt_lenght=10"])
-    assert done.exit_code == 2, done.output
-    assert "data.nothing: verl" in done.output and "did you mean data.max_prompt_length?" in done.output
-    assert "Traceback" not in done.output
-
-
-@pytest.mark.parametrize("case", WRONG)
-def test_what_is_wrong_is_said(run_eval, no_hydra, case):
-    change, message = WRONG[case]
-    done = run_eval(*change.get("arguments", []), **{k: v for k, v in change.items() if k != "arguments"})
-    assert done.exit_code == (1 if case in ("no server", "no such model") else 2), done.output
-    assert message in done.output
-    assert "Traceback" not in done.output
-
-
-@pytest.mark.parametrize(
-    ("rows", "message"),
-    [
-        ([{**row("a", 1, 2), "reward_model": {}}], "row 0 has no reward_model.ground_truth"),
-        ([row("a", 1, 2), {**row("a", 1, 2), "split": "x"}], "mixed schemas: "),
-        ([{k: v for k, v in row("a", 1, 2).items() if k != "prompt"}], "has no chat under 'prompt'"),
-        ([{**row("a", 1, 2), "data_source": None}], "no text under 'data_source'"),
-        ([{**row("a", 1, 2), "extra_info": {"tool_selection": ["search"]}}], "row 0 has no tool in its prompt"),
-        ([], "no rows"),
-    ],
-)
-def test_rows_that_cannot_be_evaluated(run_eval, no_hydra, data, rows, message):
-    data.write_text("".join(json.dumps(r) + "\n" for r in rows))
-    done = run_eval()
-    assert done.exit_code == 2, done.output
-    assert message in done.output
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--arms", "without"], "must have free"),
-        (["--arms", "free,other"], "--arms: other"),
-        (["--model", "a", "--model", "b", "--endpoint", "http://x"], "give one for each"),
-        (
-            ["--model", "x/a", "--model", "y/a", "--endpoint", "http://x", "--endpoint", "http://y"],
-            "two models are called a",
-        ),
-    ],
-)
-def test_a_command_line_that_makes_no_sense(run_eval, arguments, message):
-    done = run_eval(*arguments)
-    assert (done.exit_code, message in done.output) == (2, True), done.output
 
 
 @pytest.mark.parametrize(
