@@ -1,6 +1,5 @@
 """The TransferQueue, on Ray, that the test files of a process share; a test of Ray itself ends it first."""
 
-import atexit
 import shutil
 import tempfile
 
@@ -8,20 +7,23 @@ import ray
 import transfer_queue as tq
 from tenacity import retry, stop_after_attempt
 
+_directories: list[str] = []
+
 
 def start() -> None:
     """Where it does not run yet."""
     if not ray.is_initialized():
-        directory = tempfile.mkdtemp(prefix="vh")  # Ray's sockets need a short path
-        atexit.register(shutil.rmtree, directory, ignore_errors=True)
-        _start_ray(directory)
+        _directories.append(tempfile.mkdtemp(prefix="vh"))  # Ray's sockets need a short path
+        _start_ray(_directories[-1])
         tq.init()
 
 
 def end() -> None:
-    if ray.is_initialized():
+    """Where it runs."""
+    if _directories:
         tq.close()
         ray.shutdown()
+        shutil.rmtree(_directories.pop(), ignore_errors=True)
 
 
 @retry(stop=stop_after_attempt(3), reraise=True)
