@@ -92,7 +92,7 @@ def trainer(estimator, mode, **hdpo):
 seen["stock"] = {}
 for mode in modes:
     cls = get_trainer_cls(mode)
-    stock = cls.__mro__[2]
+    stock = cls.__bases__[1]
     stock.__init__ = lambda self, config: made.append(type(self).__module__)
     instance = cls(config=trainer("grpo", mode))
     seen["stock"][mode] = isinstance(instance, stock) and instance.hdpo is None

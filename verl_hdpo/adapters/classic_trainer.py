@@ -9,23 +9,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from contextlib import nullcontext
 from contextvars import ContextVar
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from omegaconf import DictConfig
 from verl import DataProto
 from verl.trainer.ppo.ray_trainer import RayPPOTrainer
 from verl.utils.debug import marked_timer
 
-from verl_hdpo.adapters.advantage_step import AdvantageStep, name_channels
-from verl_hdpo.adapters.check import check_run
+from verl_hdpo.adapters.advantage_step import name_channels
+from verl_hdpo.adapters.host_trainer import HostTrainer
 from verl_hdpo.adapters.padded_batch import PaddedBatch
-from verl_hdpo.adapters.rollout_notes import RolloutNotes
 from verl_hdpo.adapters.validation import validation_metrics
-from verl_hdpo.outcomes.sidecar import sidecar_path, write_notes
 
 _host: ContextVar[ClassicTrainer | None] = ContextVar("hdpo_classic_trainer", default=None)
 """The trainer that is in ``fit``."""
@@ -46,25 +41,18 @@ def through_host(stock: Callable[..., DataProto]) -> Callable[..., DataProto]:
     return compute_advantage
 
 
-class ClassicTrainer(RayPPOTrainer):
-    """What the estimators of this package add to it.
+class ClassicTrainer(HostTrainer, RayPPOTrainer):
+    """What the estimators of this package add to it."""
 
-    ``hdpo`` is None in a run that asks for none of it; every method then is verl's own.
-    """
-
-    def __init__(self, config: DictConfig, *args: Any, **kwargs: Any):
-        settings = check_run(config)
-        self.hdpo = AdvantageStep(settings, config) if settings else None
+    def __init__(self, *args: Any, **kwargs: Any):
         self._begun: dict[str, float] | None = None
         """Metrics of the batch whose outcomes were read, and whose advantages are not computed yet."""
         self._metrics: dict[str, float] = {}
-        self.notes = RolloutNotes(config)
-        super().__init__(config, *args, **kwargs)
+        super().__init__(*args, **kwargs)
 
     def init_workers(self) -> None:
         super().init_workers()
-        if self.hdpo is not None and self.hdpo.scores:
-            self.actor_rollout_wg.set_loss_fn(self.hdpo.loss())
+        self._set_loss()
 
     def fit(self) -> None:
         token = _host.set(self)
@@ -111,15 +99,6 @@ class ClassicTrainer(RayPPOTrainer):
             metrics.update(self._metrics)
         return output
 
-    def _load_checkpoint(self) -> None:
-        super()._load_checkpoint()
-        if self.hdpo is not None:
-            self.hdpo.resumed(self.global_steps)
-
-    def _save_checkpoint(self) -> None:
-        with self.hdpo.saving(self.global_steps) if self.hdpo else nullcontext():
-            super()._save_checkpoint()
-
     def _log_rollout_data(
         self, batch: DataProto, reward_extra_infos_dict: dict, timing_raw: dict, rollout_data_dir: str
     ) -> None:
@@ -131,9 +110,7 @@ class ClassicTrainer(RayPPOTrainer):
         columns = {**reward_extra_infos_dict, "uid": padded.keys()}
         super()._log_rollout_data(batch, columns, timing_raw, rollout_data_dir)
         with marked_timer("dump_rollout_notes", timing_raw, color="green"):
-            notes = self.notes.read(padded.texts, self.tokenizer)
-            path = sidecar_path(Path(rollout_data_dir) / f"{self.global_steps}.jsonl")
-            self._dump_futures.append(self._dump_executor.submit(write_notes, notes, path))
+            self._dump_notes(self.notes.read(padded.texts, self.tokenizer), rollout_data_dir)
 
     def _val_metrics_update(
         self, data_sources: Any, sample_uids: Any, reward_extra_infos_dict: Any, sample_turns: Any

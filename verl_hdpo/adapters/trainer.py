@@ -6,30 +6,23 @@ package goes through verl's own methods alone.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
 from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 from verl.utils.debug import marked_timer
 
 from verl_hdpo.adapters import colocated_judge
-from verl_hdpo.adapters.advantage_step import AdvantageStep, name_channels
-from verl_hdpo.adapters.check import check_run
+from verl_hdpo.adapters.advantage_step import name_channels
+from verl_hdpo.adapters.host_trainer import HostTrainer
 from verl_hdpo.adapters.names import REWARD_MANAGER
 from verl_hdpo.adapters.queued_batch import QueuedBatch, queued_texts
-from verl_hdpo.adapters.rollout_notes import RolloutNotes, source_notes
+from verl_hdpo.adapters.rollout_notes import source_notes
 from verl_hdpo.adapters.scoring import Rollouts
 from verl_hdpo.adapters.validation import validation_metrics
 from verl_hdpo.outcomes.batch import Outcomes
 from verl_hdpo.outcomes.metrics import combined, prefixed, tool_metrics
-from verl_hdpo.outcomes.sidecar import Note, sidecar_path, write_notes
-
-_Stock: Any = object
-"""Stands for the verl trainer that the class below is mixed into."""
 
 
 def hdpo_trainer(stock: type[PPOTrainer]) -> type[PPOTrainer]:
@@ -39,22 +32,12 @@ def hdpo_trainer(stock: type[PPOTrainer]) -> type[PPOTrainer]:
     return type(f"HDPO{stock.__name__}", (_HDPOTrainer, stock), {"__module__": __name__})
 
 
-class _HDPOTrainer(_Stock):
-    """What the estimators of this package add to a V1 trainer; mixed in before verl's class.
-
-    ``hdpo`` is None in a run that asks for none of it; every method then is verl's own.
-    """
-
-    def __init__(self, config: DictConfig):
-        settings = check_run(config)
-        self.hdpo = AdvantageStep(settings, config) if settings else None
-        self.notes = RolloutNotes(config)
-        super().__init__(config)
+class _HDPOTrainer(HostTrainer):
+    """What the estimators of this package add to a V1 trainer; mixed in before verl's class."""
 
     def _setup(self) -> None:
         super()._setup()
-        if self.hdpo is not None and self.hdpo.scores:
-            self.actor_rollout_wg.set_loss_fn(self.hdpo.loss())
+        self._set_loss()
 
     def step(self, metrics: dict, timing_raw: dict) -> KVBatchMeta:
         # With parameter_sync_step > 1, verl's MetricsAggregator (trainer/ppo/v1/utils.py) would take a metric's minimum
@@ -101,19 +84,10 @@ class _HDPOTrainer(_Stock):
     def _dp_size(self) -> int:
         return max(self.actor_rollout_wg._dispatch_info["actor"]) + 1  # as PPOTrainer._balance_batch reads it
 
-    def _load_checkpoint(self) -> None:
-        super()._load_checkpoint()
-        if self.hdpo is not None:
-            self.hdpo.resumed(self.global_steps)
-
     def _update_actor(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
         batch = super()._update_actor(batch, metrics)
         name_channels(metrics)
         return batch
-
-    def _save_checkpoint(self) -> None:
-        with self.hdpo.saving(self.global_steps) if self.hdpo else nullcontext():
-            super()._save_checkpoint()
 
     def _log_rollout_data(self, batch: KVBatchMeta, timing_raw: dict, rollout_data_dir: str) -> None:
         """verl's dump, and beside it what ``verl-hdpo look`` shows of a rollout and verl does not write."""
@@ -122,11 +96,6 @@ class _HDPOTrainer(_Stock):
             with marked_timer("dump_rollout_notes", timing_raw, color="green"):
                 notes = self.notes.read(partial(queued_texts, batch.partition_id), self.tokenizer)
                 self._dump_notes(notes, rollout_data_dir)
-
-    def _dump_notes(self, notes: list[Note], folder: str) -> None:
-        """In verl's own thread for dumps, which ``_dump_generations`` watches for errors and the end waits for."""
-        path = sidecar_path(Path(folder) / f"{self.global_steps}.jsonl")
-        self._dump_futures.append(self._dump_executor.submit(write_notes, notes, path))
 
     def _val_metrics_update(
         self, data_sources: Any, sample_uids: Any, reward_extra_infos_dict: Any, sample_turns: Any, **kwargs: Any
