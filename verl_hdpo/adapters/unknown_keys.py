@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from typing import NamedTuple
 
 from omegaconf import DictConfig, Node, OmegaConf
 
+from verl_hdpo.runs.did_you_mean import closest
 from verl_hdpo.runs.migration.keys import change_of
 from verl_hdpo.runs.override import key_and_value
 from verl_hdpo.settings.algorithms import ALGORITHMS
@@ -92,14 +92,14 @@ class UnknownKeys:
         group, _, name = key.rpartition(".")
         beside = (other for other in self._known if other.rpartition(".")[0] == group)
         siblings = {other.rpartition(".")[2]: other for other in beside if self._is_setting(other)}
-        if close := difflib.get_close_matches(name, siblings, n=1, cutoff=0.75):
-            return siblings[close[0]]
+        if close := closest(name, siblings, 0.75):
+            return siblings[close]
         if group in self._known:
             return None
         same_name = [other for other in self._known if other.rpartition(".")[2] == name and self._is_setting(other)]
         if len(same_name) == 1:
             return same_name[0]
-        return next(iter(difflib.get_close_matches(key, same_name, n=1, cutoff=0.8)), None)
+        return closest(key, same_name, 0.8)
 
     def _is_setting(self, key: str) -> bool:
         return not isinstance(OmegaConf.select(self._stock, key, throw_on_resolution_failure=False), DictConfig)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -16,7 +15,7 @@ from verl_hdpo.adapters.run_settings import group_settings, reward_settings
 from verl_hdpo.adapters.unknown_keys import OverrideProblem, keys_of
 from verl_hdpo.doctor.files import Lookup, missing_files
 from verl_hdpo.doctor.sections import CONFIG
-from verl_hdpo.runs.did_you_mean import did_you_mean
+from verl_hdpo.runs.did_you_mean import closest
 from verl_hdpo.runs.finding import Finding
 from verl_hdpo.runs.migration.keys import UNREAD, change_of
 from verl_hdpo.runs.override import key_of
@@ -101,9 +100,9 @@ def _misspelt_groups(overrides: Sequence[str]) -> Iterator[Finding]:
     known = {*ALGORITHMS, *unchanged("ppo_trainer", None, None).algorithm}
     for key in (key_of(override) for override in overrides if override.startswith("+")):
         above, _, name = ".".join(key.split(".")[:2]).rpartition(".")
-        if above == "algorithm" and name not in known and difflib.get_close_matches(name, ALGORITHMS, n=1, cutoff=0.7):
-            advice = did_you_mean(name, ALGORITHMS)
-            yield Finding(CONFIG, "warn", "config", f"{key}: nothing of verl or verl-hdpo reads it", (advice,))
+        if above == "algorithm" and name not in known and (close := closest(name, ALGORITHMS, 0.7)):
+            found = f"{key}: nothing of verl or verl-hdpo reads it"
+            yield Finding(CONFIG, "warn", "config", found, (f"did you mean {close}?",))
 
 
 def _old_keys(config: DictConfig, config_name: str, overrides: Sequence[str]) -> Iterator[Finding]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping
+
+from verl_hdpo.runs.did_you_mean import closest
 
 
 def missing_columns(named: Mapping[str, str], columns: Iterable[str]) -> Iterator[str]:
@@ -16,6 +17,5 @@ def missing_columns(named: Mapping[str, str], columns: Iterable[str]) -> Iterato
     known = list(columns)
     for option, name in named.items():
         if name and known and name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]}? " if close else ""
+            hint = f"did you mean {close}? " if (close := closest(name, known)) else ""
             yield f"no row has a column {name} ({option}); {hint}columns: {', '.join(known)}"
