@@ -94,14 +94,7 @@ def run_verl(
         log.flush()
         deaths = NewLines(log_path, from_now=True)
         with _handling(_leave, signal.SIGTERM, signal.SIGHUP):  # the run is ended as by Ctrl-C
-            environment = {
-                "RAY_ADDRESS": None,  # with an address there, Ray would join that cluster in place of starting its own
-                **ENVIRONMENT,
-                "TMPDIR": str(session),  # sockets of vLLM and verl go with the session
-                "VERL_FILE_LOGGER_PATH": str(metrics_path),
-                **(env or {}),
-                MARK: str(session),
-            }
+            environment = _environment(session, metrics_path, env or {})
             process = start(command, log, environment, run_dir if cwd is None else cwd)
             tree = ProcessTree(process.pid, session)
             follower = _Follower(NewLines(metrics_path), deaths, TreeClock(tree), on_metrics)
@@ -113,6 +106,18 @@ def run_verl(
                     tree.end()
                     process.wait()
                     follower.read()
+
+
+def _environment(session: Path, metrics_path: Path, env: Mapping[str, str]) -> dict[str, str | None]:
+    """What a run's processes have beside this one's environment; None: left out of it."""
+    return {
+        "RAY_ADDRESS": None,  # with an address there, Ray would join that cluster in place of starting its own
+        **ENVIRONMENT,
+        "TMPDIR": str(session),  # sockets of vLLM and verl go with the session
+        "VERL_FILE_LOGGER_PATH": str(metrics_path),
+        **env,
+        MARK: str(session),
+    }
 
 
 class _Follower:

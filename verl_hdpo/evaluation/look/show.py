@@ -47,22 +47,7 @@ def show(where: Path, wanted: Wanted) -> None:
         OutputError: the file to write is one that is read.
         LookError: options that do not fit together, or no rollout of that kind.
     """
-    ways = [
-        way for way, asked in (("--tty", wanted.tty), ("--json", wanted.as_json), ("--export", wanted.form)) if asked
-    ]
-    if wanted.kind and not ways:
-        raise LookError("--only goes with --tty, --json or --export; the page has a button for each kind")
-    if len(ways) > 1:
-        raise LookError(f"{' and '.join(ways)}: give one of them")
-    if wanted.limit and not wanted.tty:
-        raise LookError("--limit only goes with --tty; all other forms hold every rollout")
-    if wanted.out and (wanted.tty or wanted.as_json):
-        raise LookError(f"--out does not go with {ways[0]}, which writes no file")
-    out = wanted.out or Path(f"look.{wanted.form}.jsonl" if wanted.form else "look.html")
-    if not (wanted.tty or wanted.as_json):
-        if out.is_dir():
-            raise LookError(f"--out {out} is a folder; name a file in it")
-        check_apart(out, [where])
+    out = _checked_out(where, wanted)
     steps = read_steps(wanted.steps) if wanted.steps else (None, None)
     with doing(f"reading {where}"):
         reading = read_rollouts(where, steps, parse_columns(wanted.columns) if wanted.columns else None)
@@ -88,6 +73,27 @@ def show(where: Path, wanted: Wanted) -> None:
     with doing(f"writing {out}"):
         size = write_page(rollouts, out, f"Rollouts of {where}")
     say(f"{out}: {len(rollouts)} rollouts, {size / 1e6:.1f} MB; open it in a browser")
+
+
+def _checked_out(where: Path, wanted: Wanted) -> Path:
+    """The file to write, if it is one that writes a file; options that do not fit together are refused."""
+    ways = [
+        way for way, asked in (("--tty", wanted.tty), ("--json", wanted.as_json), ("--export", wanted.form)) if asked
+    ]
+    if wanted.kind and not ways:
+        raise LookError("--only goes with --tty, --json or --export; the page has a button for each kind")
+    if len(ways) > 1:
+        raise LookError(f"{' and '.join(ways)}: give one of them")
+    if wanted.limit and not wanted.tty:
+        raise LookError("--limit only goes with --tty; all other forms hold every rollout")
+    if wanted.out and (wanted.tty or wanted.as_json):
+        raise LookError(f"--out does not go with {ways[0]}, which writes no file")
+    out = wanted.out or Path(f"look.{wanted.form}.jsonl" if wanted.form else "look.html")
+    if not (wanted.tty or wanted.as_json):
+        if out.is_dir():
+            raise LookError(f"--out {out} is a folder; name a file in it")
+        check_apart(out, [where])
+    return out
 
 
 def chosen(rollouts: Sequence[Rollout], kind: str | None) -> list[Rollout]:

@@ -22,7 +22,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TypeVar
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ValidationError
@@ -91,40 +91,60 @@ def make_app(
         headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
         return JSONResponse({"error": str(error)}, error.status, headers)
 
-    @app.get("/health")
+    for router in (_of_server(tools, metrics), _of_sessions(sessions, settings), _of_calls(sessions, settings)):
+        app.include_router(router)
+    return app
+
+
+def _of_server(tools: Sequence[ServedTool], metrics: Metrics) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/health")
     async def health() -> dict:
         return {"status": "ok"}
 
-    @app.get("/metrics")
+    @router.get("/metrics")
     async def prometheus() -> Response:
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
-    @app.get("/tools")
+    @router.get("/tools")
     async def list_tools() -> dict:
         return {"tools": [{"name": tool.name, "schema": tool.schema, "needs": tool.needs} for tool in tools]}
 
-    @app.put("/sessions/{session}")
+    return router
+
+
+def _of_sessions(sessions: Sessions, settings: ServerSettings) -> APIRouter:
+    router = APIRouter()
+
+    @router.put("/sessions/{session}")
     async def open_session(session: str) -> dict:
         sessions.open(session)
         return {"lease_seconds": settings.lease_seconds}
 
-    @app.delete("/sessions/{session}", status_code=204)
+    @router.delete("/sessions/{session}", status_code=204)
     async def close_session(session: str) -> None:
         sessions.close(session, "finished")
 
-    @app.post("/renew", status_code=204)
+    @router.post("/renew", status_code=204)
     async def renew(request: Request) -> None:
         sessions.renew((await _read(request, _Renewal, settings.max_request_mb)).sessions)
 
-    @app.post("/sessions/{session}/calls/{call}")
+    return router
+
+
+def _of_calls(sessions: Sessions, settings: ServerSettings) -> APIRouter:
+    router = APIRouter()
+
+    @router.post("/sessions/{session}/calls/{call}")
     async def call_tool(session: str, call: str, request: Request) -> Response:
         return await answer(sessions.call(session, call, await _read(request, Call, settings.max_request_mb)))
 
-    @app.get("/sessions/{session}/calls/{call}")
+    @router.get("/sessions/{session}/calls/{call}")
     async def find_call(session: str, call: str) -> Response:
         return await answer(sessions.find(session, call))
 
-    @app.delete("/sessions/{session}/calls/{call}", status_code=204)
+    @router.delete("/sessions/{session}/calls/{call}", status_code=204)
     async def cancel_call(session: str, call: str) -> None:
         sessions.cancel(session, call)
 
@@ -137,7 +157,7 @@ def make_app(
             raise Refused(410, "the call was cancelled")
         return Response(task.result(), media_type="application/json")
 
-    return app
+    return router
 
 
 async def _sweep(sessions: Sessions, seconds: float) -> None:
