@@ -124,11 +124,10 @@ def cold_start(folder: Path, environment: Mapping[str, str]) -> tuple[Path, list
     log, metrics = folder / "cold_start.log", folder / "cold_start.jsonl"
     ranks = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1",
              "MASTER_PORT": "0", "VERL_FILE_LOGGER_PATH": str(metrics)}  # fmt: skip
-    with open(log, "w") as out:
+    with open(log, "w") as out, tempfile.TemporaryDirectory() as own:  # verl's locks and torch's cache go with it
         words = [sys.executable, "-m", "verl.trainer.sft_trainer", *given, *small]
-        code = subprocess.run(
-            words, stdout=out, stderr=out, env={**os.environ, **ENVIRONMENT, **environment, **ranks}, cwd=folder
-        ).returncode
+        variables = {**os.environ, **ENVIRONMENT, **environment, **ranks, "TMPDIR": own}
+        code = subprocess.run(words, stdout=out, stderr=out, env=variables, cwd=folder).returncode
     if code:
         raise SystemExit(f"{log_tail(log)}\n\nThe cold start failed (exit code {code}); its whole log: {log}")
     rows = [json.loads(line)["data"] for line in metrics.read_text().splitlines()]

@@ -1,10 +1,13 @@
 """``verl-hdpo eval`` of a checkpoint, through vLLM that it starts and through an endpoint, beside verl's validation."""
 
+import contextlib
 import json
 import math
 import subprocess
+import tempfile
 
 import pytest
+from leftovers import nothing_left
 from run_overrides import SAMPLED, VALIDATED
 from run_processes import COMMAND, MARKED, processes_of_runs
 
@@ -27,7 +30,9 @@ def evaluate(task, pipeline, tmp_path_factory):
         out = tmp_path_factory.mktemp(name)
         model = ["--model", f"taught={task / 'model'}", "--data", str(task / "validation.parquet")]
         command = [*EVAL, *model, "-n", str(VALIDATED), "--out", str(out), *options, "--", *pipeline, *SAMPLED]
-        done = subprocess.run(command, capture_output=True, text=True, env=MARKED)
+        with contextlib.nullcontext() if "--endpoint" in options else nothing_left():
+            environment = {**MARKED, "TMPDIR": tempfile.gettempdir()}
+            done = subprocess.run(command, capture_output=True, text=True, env=environment)
         assert done.returncode == 0, done.stdout + done.stderr
         assert not processes_of_runs() or "--endpoint" in options
         figures = json.loads((out / "figures.json").read_text())["models"]["taught"]

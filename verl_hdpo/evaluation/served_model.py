@@ -7,6 +7,7 @@ import json
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,8 +49,9 @@ def served(model: str, config: Any, log: Path, cpu: bool) -> Iterator[str]:
     command = [sys.executable, "-m", SERVER, *serve_arguments(model, config, port)]
     log.parent.mkdir(parents=True, exist_ok=True)
     say(f"{model}: starting vLLM; log: {log}", err=True)
-    with open(log, "w") as out:
-        process = start(command, out, ENVIRONMENT if cpu else {})
+    # vLLM leaves its sockets behind.
+    with tempfile.TemporaryDirectory(prefix="vh", ignore_cleanup_errors=True) as sockets, open(log, "w") as out:
+        process = start(command, out, {**(ENVIRONMENT if cpu else {}), "TMPDIR": sockets})
         try:
             _wait(process, port, log)
             yield f"http://{HOST}:{port}"
