@@ -7,14 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from leftovers import nothing_left
 
 MINIATURE = Path(__file__).parents[2] / "recipes" / "metis_qwen3_vl" / "miniature.py"
 STEPS = 10
 
 
-@pytest.mark.nightly
 def test_cold_start_then_rl_then_eval(tmp_path):
     with nothing_left():
         command = [sys.executable, "-W", "ignore", str(MINIATURE), "--out", str(tmp_path)]
