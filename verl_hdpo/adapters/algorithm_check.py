@@ -15,9 +15,10 @@ from verl_hdpo.adapters.names import (
     STOCK_REWARD_MANAGERS,
     STOCK_TOOLS,
 )
-from verl_hdpo.adapters.problem import ROLLOUT, AgentLoops, Problem
+from verl_hdpo.adapters.problem import AgentLoops, Problem
 from verl_hdpo.adapters.run_settings import HDPO, RunSettings
 from verl_hdpo.algorithm.qualifying import HOMOGENEOUS_LOSSES
+from verl_hdpo.runs.verl_keys import ROLLOUT
 from verl_hdpo.settings.algorithms import AlgorithmSettings, HDPOSettings, IKEASettings
 
 FORMATS_WITHOUT_OPENING = ("gpt-oss",)

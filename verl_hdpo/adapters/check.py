@@ -15,9 +15,10 @@ from verl_hdpo.adapters.algorithm_check import algorithm_problems
 from verl_hdpo.adapters.host_check import host_problems
 from verl_hdpo.adapters.hosts import CLASSIC, host_of
 from verl_hdpo.adapters.names import AGENT_LOOP, SINGLE_TURN, STOCK_LOOPS
-from verl_hdpo.adapters.problem import MULTI_TURN, AgentLoops, Problem
+from verl_hdpo.adapters.problem import AgentLoops, Problem
 from verl_hdpo.adapters.run_settings import HDPO, RunSettings, group_settings, run_settings
 from verl_hdpo.adapters.version_check import version_warnings
+from verl_hdpo.runs.verl_keys import MULTI_TURN
 from verl_hdpo.settings.agent_loop import AgentLoopSettings
 from verl_hdpo.settings.algorithms import ALGORITHMS, HDPOSettings
 from verl_hdpo.settings.group import SettingsError

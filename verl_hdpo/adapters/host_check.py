@@ -10,9 +10,10 @@ from omegaconf import DictConfig
 from verl_hdpo.adapters.algorithm_check import filters_groups
 from verl_hdpo.adapters.hosts import CLASSIC, FULLY_ASYNC, ONE_STEP_OFF, SEPARATE_ASYNC, V1_MODE, Host, host_of
 from verl_hdpo.adapters.names import REWARD_MANAGER, TRAINER_MODES
-from verl_hdpo.adapters.problem import ROLLOUT, Problem
+from verl_hdpo.adapters.problem import Problem
 from verl_hdpo.adapters.run_settings import reward_settings
 from verl_hdpo.adapters.version_check import version_problems
+from verl_hdpo.runs.verl_keys import ROLLOUT
 from verl_hdpo.settings.judge import JudgeSettings
 
 

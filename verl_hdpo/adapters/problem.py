@@ -7,10 +7,7 @@ from typing import NamedTuple
 from omegaconf import DictConfig
 
 from verl_hdpo.adapters.names import AGENT_LOOP, STOCK_LOOPS
-
-ROLLOUT = "actor_rollout_ref.rollout"
-MULTI_TURN = f"{ROLLOUT}.multi_turn"
-DEFAULT_LOOP = f"{ROLLOUT}.agent.default_agent_loop"
+from verl_hdpo.runs.verl_keys import DEFAULT_LOOP
 
 
 class Problem(NamedTuple):

@@ -17,6 +17,7 @@ from verl_hdpo.compare.variant import Variant
 from verl_hdpo.runs.fingerprint import of_inputs
 from verl_hdpo.runs.override import key_and_value
 from verl_hdpo.runs.quoted import quoted
+from verl_hdpo.runs.verl_keys import ESTIMATOR
 
 State = Literal["new", "unfinished", "finished"]
 
@@ -212,7 +213,7 @@ def _check(overrides: Sequence[str]) -> None:
         key, value = key_and_value(override)
         if "=" not in override and not override.startswith("~"):
             raise PlanError(f"{override!r} is not an override of verl's config; write key=value")
-        if key == "algorithm.adv_estimator":
+        if key == ESTIMATOR:
             raise PlanError(f"{override}: the algorithms are those of --algos")
         if key in SEED_KEYS:
             raise PlanError(f"{override}: the seeds are those of --seeds")

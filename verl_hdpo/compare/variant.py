@@ -8,6 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from verl_hdpo.runs.did_you_mean import did_you_mean
+from verl_hdpo.runs.verl_keys import ESTIMATOR
 from verl_hdpo.settings.algorithms import ALGORITHMS
 
 GRPO = "grpo"
@@ -75,7 +76,7 @@ class Variant:
     def overrides(self) -> list[str]:
         """What sets it apart from the other runs, as hydra overrides."""
         keys = ((key if "." in key else f"algorithm.{self.algorithm}.{key}", value) for key, value in self.knobs)
-        return [f"algorithm.adv_estimator={self.algorithm}", *(f"++{key}={value}" for key, value in keys)]
+        return [f"{ESTIMATOR}={self.algorithm}", *(f"++{key}={value}" for key, value in keys)]
 
 
 def parse_variants(text: str) -> list[Variant]:

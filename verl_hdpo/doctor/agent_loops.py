@@ -9,11 +9,12 @@ from omegaconf import DictConfig, OmegaConf
 from verl.experimental.agent_loop.agent_loop import _agent_loop_registry
 
 from verl_hdpo.adapters.names import SINGLE_TURN
-from verl_hdpo.adapters.problem import DEFAULT_LOOP, AgentLoops
+from verl_hdpo.adapters.problem import AgentLoops
 from verl_hdpo.adapters.user_code import class_problems, config_file
 from verl_hdpo.doctor.data import Rows
 from verl_hdpo.doctor.sections import DATA, RUN
 from verl_hdpo.runs.finding import Finding
+from verl_hdpo.runs.verl_keys import DEFAULT_LOOP
 
 COLUMN = "agent_name"
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import yaml
 
-from verl_hdpo.doctor.estimator_names import ESTIMATOR, known_names, unknown_estimator
+from verl_hdpo.doctor.estimator_names import known_names, unknown_estimator
 from verl_hdpo.doctor.files import missing_files
 from verl_hdpo.runs.finding import Finding
 from verl_hdpo.runs.override import key_and_value
+from verl_hdpo.runs.verl_keys import ESTIMATOR
 
 
 def at_a_glance(overrides: Sequence[str]) -> Iterator[Finding]:

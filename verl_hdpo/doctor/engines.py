@@ -11,10 +11,10 @@ from omegaconf import DictConfig, OmegaConf
 from verl.workers.engine import EngineRegistry
 from verl.workers.rollout.replica import RolloutReplicaRegistry
 
-from verl_hdpo.adapters.problem import ROLLOUT
 from verl_hdpo.adapters.user_code import class_problems, in_words, module_problems
 from verl_hdpo.doctor.sections import RUN
 from verl_hdpo.runs.finding import Finding, Mark
+from verl_hdpo.runs.verl_keys import ROLLOUT
 
 ROLLOUT_PACKAGES = {"vllm": "vllm", "sglang": "sglang", "trtllm": "tensorrt_llm"}
 BRIDGES = {

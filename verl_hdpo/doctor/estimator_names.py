@@ -10,9 +10,8 @@ from verl_hdpo.doctor.sections import RUN
 from verl_hdpo.runs.did_you_mean import did_you_mean
 from verl_hdpo.runs.finding import Finding
 from verl_hdpo.runs.migration.estimators import CHANGED, SAME
+from verl_hdpo.runs.verl_keys import ESTIMATOR
 from verl_hdpo.settings.algorithms import ALGORITHMS
-
-ESTIMATOR = "algorithm.adv_estimator"
 
 
 def known_names() -> set[str] | None:

@@ -14,9 +14,8 @@ from omegaconf import OmegaConf
 from verl_hdpo.adapters.composed_config import parsed
 from verl_hdpo.adapters.names import AGENT_LOOP, REWARD_MANAGER, SIGNAL_KEY
 from verl_hdpo.adapters.override_problems import compose_telling_all
-from verl_hdpo.adapters.problem import DEFAULT_LOOP, MULTI_TURN
 from verl_hdpo.doctor.command_line import values
-from verl_hdpo.doctor.estimator_names import ESTIMATOR, known_names
+from verl_hdpo.doctor.estimator_names import known_names
 from verl_hdpo.runs.did_you_mean import did_you_mean
 from verl_hdpo.runs.migration.estimators import CHANGED, SAME
 from verl_hdpo.runs.migration.keys import ASYNCHRONOUS, KEYS, UNREAD, Change, change_of
@@ -24,9 +23,10 @@ from verl_hdpo.runs.migration.launchers import CONFIGS, LAUNCHER, SEPARATE, Laun
 from verl_hdpo.runs.migration.values import gone
 from verl_hdpo.runs.override import key_and_value, key_of
 from verl_hdpo.runs.verl_command import VerlConfig
+from verl_hdpo.runs.verl_keys import DEFAULT_LOOP, ESTIMATOR, MULTI_TURN, ROLLOUT
 from verl_hdpo.settings.algorithms import ALGORITHMS
 
-N = "actor_rollout_ref.rollout.n"
+N = f"{ROLLOUT}.n"
 BATCH, MINI = "data.train_batch_size", "actor_rollout_ref.actor.ppo_mini_batch_size"
 SYNC_STEP = "trainer.v1.separate_async.parameter_sync_step"
 MICRO_BATCHES = (

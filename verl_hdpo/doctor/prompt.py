@@ -9,7 +9,6 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from verl.experimental.agent_loop.tool_parser import ToolParser
 
-from verl_hdpo.adapters.problem import MULTI_TURN, ROLLOUT
 from verl_hdpo.adapters.run_settings import hdpo_settings
 from verl_hdpo.adapters.tool_loading import Tool
 from verl_hdpo.adapters.tool_prompt import tool_schemas
@@ -17,6 +16,7 @@ from verl_hdpo.doctor.data import Rows
 from verl_hdpo.doctor.sections import TOOLS
 from verl_hdpo.doctor.tokenizer import tokenizer_of
 from verl_hdpo.runs.finding import Finding, Mark
+from verl_hdpo.runs.verl_keys import MULTI_TURN, ROLLOUT
 
 
 def check_prompt(config: DictConfig, tools: Sequence[Tool], data: Mapping[str, Rows]) -> Iterator[Finding]:

@@ -16,12 +16,12 @@ from omegaconf.errors import MissingMandatoryValue
 from verl.trainer import main_ppo
 from verl.utils.config import omega_conf_to_dataclass
 
-from verl_hdpo.adapters.problem import ROLLOUT
 from verl_hdpo.adapters.user_code import in_words
 from verl_hdpo.doctor.files import model_problem
 from verl_hdpo.doctor.sections import RUN
 from verl_hdpo.doctor.worker_checks import has_reference
 from verl_hdpo.runs.finding import Finding
+from verl_hdpo.runs.verl_keys import ROLLOUT
 
 NO_VLLM = "vllm version None"
 """In what verl raises where vLLM is missing (verl/third_party/vllm/__init__.py)."""

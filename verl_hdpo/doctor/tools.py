@@ -12,7 +12,6 @@ from verl.experimental.agent_loop.tool_parser import ToolParser
 from verl.tools.function_tool import FunctionTool
 
 from verl_hdpo.adapters.names import AGENT_LOOP, STOCK_TOOLS
-from verl_hdpo.adapters.problem import MULTI_TURN
 from verl_hdpo.adapters.run_settings import hdpo_settings
 from verl_hdpo.adapters.tool_loading import NoToolFileError, Tool, load_tools, tool_paths
 from verl_hdpo.adapters.user_code import in_words
@@ -21,6 +20,7 @@ from verl_hdpo.doctor.progress import doing
 from verl_hdpo.doctor.sections import DATA, TOOLS
 from verl_hdpo.outcomes.ledger import UNKNOWN_TOOL
 from verl_hdpo.runs.finding import Finding, Mark
+from verl_hdpo.runs.verl_keys import MULTI_TURN
 from verl_hdpo.tools.failures import ToolUnavailable
 
 

@@ -13,8 +13,9 @@ from verl.trainer.ppo.utils import need_critic, need_reference_policy
 from verl.workers.rollout.base import _ROLLOUT_REGISTRY
 
 from verl_hdpo.adapters.hosts import SEPARATE_ASYNC, host_of
-from verl_hdpo.adapters.problem import ROLLOUT, Problem
+from verl_hdpo.adapters.problem import Problem
 from verl_hdpo.runs.migration.values import VALUES
+from verl_hdpo.runs.verl_keys import ROLLOUT
 
 ACTOR, REF = "actor_rollout_ref.actor", "actor_rollout_ref.ref"
 GPUS = "trainer.nnodes x trainer.n_gpus_per_node"

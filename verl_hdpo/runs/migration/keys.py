@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-ROLLOUT = "actor_rollout_ref.rollout"
-MULTI_TURN = f"{ROLLOUT}.multi_turn"
+from verl_hdpo.runs.verl_keys import MULTI_TURN, ROLLOUT
+
 REWARD_MODEL = "reward.reward_model"
 
 
