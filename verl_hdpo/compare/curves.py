@@ -50,10 +50,10 @@ def table(runs: Iterable[PlannedRun]) -> pandas.DataFrame:
     return pandas.DataFrame(rows, columns=COLUMNS)
 
 
-def at_end(curves: pandas.DataFrame, share: float = 0.1) -> pandas.DataFrame:
+def at_end(curves: pandas.DataFrame) -> pandas.DataFrame:
     """Where each run ended: one row per variant, seed, source and metric.
 
-    The validation after the last step, if all runs have one; else the mean over the last ``share`` of the training
+    The validation after the last step, if all runs have one; else the mean over the last tenth of the training
     steps. The column ``phase`` says which.
     """
     run, keys = ["variant", "seed"], ["variant", "seed", "source", "metric"]
@@ -63,7 +63,7 @@ def at_end(curves: pandas.DataFrame, share: float = 0.1) -> pandas.DataFrame:
     if len(validated[run].drop_duplicates()) == len(measured[run].drop_duplicates()):
         return validated.drop(columns="step").reset_index(drop=True)
     train = measured[measured.phase == "train"]
-    first = (1 - share) * train.groupby(run).step.transform("max")
+    first = 0.9 * train.groupby(run).step.transform("max")
     return train[train.step > first].groupby(keys, sort=False).value.mean().reset_index().assign(phase="train")
 
 

@@ -285,8 +285,7 @@ def _bracketed(text: str, policy: Policy) -> Shape | None:
         return Group(found.items, left, right)
     if left == "{":
         return Group((read_shape(inside, policy),), left, right)
-    inner = read_shape(inside, policy)
-    return inner
+    return read_shape(inside, policy)
 
 
 def _with_sign(text: str, policy: Policy) -> Shape | None:

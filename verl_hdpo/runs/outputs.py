@@ -13,7 +13,7 @@ class OutputError(ValueError):
     """An output that is one of the inputs; the message names both."""
 
 
-def check_apart(out: Path, inputs: Iterable[Path], option: str = "--out") -> None:
+def check_apart(out: Path, inputs: Iterable[Path]) -> None:
     """Refuse ``out``, a file or a folder to write, where that could change one of ``inputs``.
 
     Raises:
@@ -22,8 +22,8 @@ def check_apart(out: Path, inputs: Iterable[Path], option: str = "--out") -> Non
     for source in (path for path in inputs if path.exists()):
         one, other = out.resolve(), source.resolve()
         if out.exists() and out.samefile(source):
-            raise OutputError(f"{option} {out} is an input of this command; name another path")
+            raise OutputError(f"--out {out} is an input of this command; name another path")
         if one in other.parents:
-            raise OutputError(f"{option} {out} is a folder that holds the input {source}; name another folder")
+            raise OutputError(f"--out {out} is a folder that holds the input {source}; name another folder")
         if other in one.parents and one.suffix in DATA and source.is_dir():
-            raise OutputError(f"{option} {out} lies in the input folder {source}; name a path outside of it")
+            raise OutputError(f"--out {out} lies in the input folder {source}; name a path outside of it")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from verl_hdpo.outcomes.ledger import ToolLedger
 
 Outcome = Literal["correct", "wrong", "unknown", "lost"]
-OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 """``unknown``: no check could decide. ``lost``: an exception ended the rollout, so it is of unknown outcome too."""
 
 Counted = Literal["ledger", "report", "text"]
