@@ -20,7 +20,8 @@ def told(*overrides: str, name: str = "ppo_trainer"):
 
 
 @pytest.mark.parametrize(
-    "given", [[], ["algorithm.adv_estimator=hdpo", "+algorithm.hdpo.w_tool=0.1", "~trainer.logger", "model_engine=dp"]]
+    "given",
+    [[], ["algorithm.adv_estimator=hdpo", "+algorithm.hdpo.w_tool=0.1", "~trainer.balance_batch", "model_engine=dp"]],
 )
 def test_what_fits_is_composed_as_verl_does_it(given):
     config, problems = told(*given)
@@ -113,8 +114,8 @@ FATAL = {
     "no value": ("algorithm.adv_estimator", "algorithm.adv_estimator: "),
     "brackets": ("algorithm.adv_estimator=[hdpo", "no viable alternative at input '[hdpo'"),
     "an option that is not there": ("model_engine=zz", "Available options in 'model_engine'"),
-    "text for a number": ("trainer.nnodes=abc", "trainer.nnodes=abc: a number is wanted there"),
-    "text for a flag": ("trainer.val_before_train=maybe", "true or false is wanted there"),
+    "text for a number": ("trainer.nnodes=abc", "trainer.nnodes='abc': verl wants a whole number of 1 or more there"),
+    "text for a flag": ("trainer.val_before_train=maybe", "verl wants true or false there"),
     "a reference to nothing": ("trainer.project_name=${nowhere}", "trainer.project_name: Interpolation key 'nowhere'"),
 }
 

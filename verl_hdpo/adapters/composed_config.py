@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import re
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -69,6 +70,7 @@ def choices(overrides: Sequence[str], config_path: str | None, config_dir: str |
     def chooses(override: str) -> bool:
         key = key_of(override)
         group = key.partition("@")[0]
-        return "@" in key or key.partition(".")[0] == "hydra" or any((folder / group).is_dir() for folder in folders)
+        hydras_own = re.split("[./]", key)[0] == "hydra"
+        return "@" in key or hydras_own or any((folder / group).is_dir() for folder in folders)
 
     return tuple(override for override in overrides if chooses(override))

@@ -13,13 +13,11 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from verl_hdpo.adapters.composed_config import choices, compose, parsed, unchanged
 from verl_hdpo.adapters.unknown_keys import OverrideProblem, UnknownKeys, nodes_of
+from verl_hdpo.adapters.value_types import missing, wrong_types
 from verl_hdpo.runs.override import key_and_value, key_of
 
 Where: TypeAlias = tuple[str, str | None, str | None]
 """The name of a config, ``--config-path`` and ``--config-dir``."""
-
-TAKE_TEXT = ("algorithm.rollout_correction.rollout_is_threshold",)
-"""Settings whose default is a number and that verl reads as text too: ``0.5_4.0`` (trainer/config/algorithm.py)."""
 
 _QUOTED = re.compile(r"Could not .*?'([^']+)'")
 
@@ -54,7 +52,8 @@ def compose_telling_all(
                 return None, problems
         else:
             # What follows from a value that is no value cannot be told from other mistakes.
-            faults = [*_wrong_types(config, left, where), *_unresolved(config, left)]
+            faults = [*missing(config, left), *wrong_types(config, unchanged(*where), left)]
+            faults += _unresolved(config, left)
             return None if faults else config, problems + faults
 
 
@@ -115,18 +114,6 @@ def _problem(error: Exception, overrides: Sequence[str], config_path: str | None
         advice = "keep one of them" if len(meant) > 1 else f"write {key}={value}"
         return OverrideProblem(override, f"{override}: {has}", advice, f"++{key}={value}")
     return OverrideProblem(override, f"{override}: {text}", "use one of those, or a config of your own")
-
-
-def _wrong_types(config: DictConfig, overrides: Sequence[str], where: Where) -> Iterator[OverrideProblem]:
-    """Text where verl's default is a number or a flag: verl would stumble over it somewhere."""
-    before = unchanged(*where)
-    for override in overrides:
-        key, default = key_of(override), OmegaConf.select(before, key_of(override), throw_on_resolution_failure=False)
-        value = OmegaConf.select(config, key, throw_on_resolution_failure=False)
-        if isinstance(default, int | float) and isinstance(value, str) and key not in TAKE_TEXT:
-            wanted = "true or false" if isinstance(default, bool) else "a number"
-            found = f"{key}={value}: {wanted} is wanted there, as verl's default, {default}"
-            yield OverrideProblem(override, found, f"write {key}={default}, or another such value")
 
 
 def _unresolved(config: DictConfig, overrides: Sequence[str]) -> Iterator[OverrideProblem]:

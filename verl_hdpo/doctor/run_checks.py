@@ -28,9 +28,13 @@ def check_composed_run(config: DictConfig) -> Iterator[Finding]:
     data = {} if has_own_class(config) else {split: rows_of(config, split) for split in SPLITS}
     if has_own_class(config):
         yield from own_data(config, data)
-    run, loops = run_settings(config), loops_in_use(config, data)
-    own = own_checks(config, run, loops)
-    by_rules = judged_by_rules(config)
+    try:
+        run, loops = run_settings(config), loops_in_use(config, data)
+        own = own_checks(config, run, loops)
+        by_rules = judged_by_rules(config)
+    except Exception as error:  # a value that nobody expected
+        yield Finding(RUN, "FAIL", "config", f"reading the config: {in_words(error)}", ("change what it names",))
+        return
     steps = {
         "validating the config": lambda: check_run_config(config, run, own),
         "looking at the agent loops": lambda: check_agent_loops(config, data, own.loops),
