@@ -86,6 +86,7 @@ AGENTS = {
         "row 1: agent_name=tool_agnt is not",
         "tool_agent",
     ),
+    "a list of names": ([["hdpo_tool_agent"]], "agent_name=['hdpo_tool_agent'] is not registered", "tool_agent"),
     "one that hdpo's manager cannot follow": (
         ["hdpo_tool_agent", "tool_agent"],
         "reward manager hdpo cannot tell the model's tokens from the tools' in agent loop tool_agent",
@@ -162,6 +163,7 @@ class Mine(Dataset):
     [
         ("import nothing_of_that_name", "No module named 'nothing_of_that_name' (mine.py, line 1)"),
         ("class Other: pass", "Mine"),
+        ("raise SystemExit", "it ends the process by sys.exit()"),
         ("class Mine: pass", "must inherit from torch.utils.data.Dataset"),
     ],
 )

@@ -119,6 +119,7 @@ def test_a_right_answer_that_is_never_right_is_warned_of_with_the_forms_that_wer
         ("import nothing_of_that_name", "No module named 'nothing_of_that_name' (scored.py, line 1)"),
         ("raise OSError('no licence')", "OSError: no licence"),
         ("x = (", "SyntaxError"),
+        ("raise SystemExit(2)", "it ends the process by sys.exit(2); put what only a script does under if __name__"),
     ],
 )
 def test_a_file_that_does_not_import_is_told_with_the_cause(with_reward, head, text):

@@ -71,6 +71,7 @@ WRONG = {
     "tools_of_mine.Eco": "has no Eco; it has CannotLetGo, Down, Echo, Endless",
     "tools_of_yours.Echo": "there is no module tools_of_yours in",
     "Echo": "names no module",
+    "collections.OrderedDict": "it has no execute(); name a subclass of verl's BaseTool",
     "verl.tools.gsm8k_tool.Gsm8kTool": "verl has no module verl.tools.gsm8k_tool any more",
     "tools_of_mine.NeedsKey": "needskey cannot be created: KeyError: 'key' (tools_of_mine.py, line",
     "tools_of_mine.CannotLetGo": "cannotletgo cannot be released: OSError: the disk is gone (tools_of_mine.py, line",
@@ -128,6 +129,7 @@ def test_a_tool_yaml_that_verl_cannot_read(with_tools, tmp_path, text, message):
     ("text", "message"),
     [
         ("import nothing_of_that_name", "No module named 'nothing_of_that_name' (broken.py, line 1)"),
+        ("import sys\nsys.exit('usage: tools')", "broken.py: it ends the process by sys.exit('usage: tools')"),
         ("x = 1", "no tool in it; decorate functions with @function_tool"),
         (
             "from verl.tools.function_tool import function_tool\n@function_tool\ndef nothing_said(a): return a",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import redirect_stdout
@@ -16,7 +17,14 @@ from verl.tools.base_tool import BaseTool
 from verl.tools.function_tool import FunctionTool
 from verl.tools.tool_registry import ToolType, load_all_tools
 
-from verl_hdpo.adapters.user_code import class_problems, config_file, find_modules_here, in_words
+from verl_hdpo.adapters.user_code import (
+    EndsProcessError,
+    class_problems,
+    config_file,
+    ending_is_an_error,
+    find_modules_here,
+    in_words,
+)
 from verl_hdpo.runs.migration.tool_classes import replacement
 from verl_hdpo.settings.tool import ToolConfigError
 
@@ -89,16 +97,21 @@ def _problems(entry: Any) -> Iterator[str]:
     kind = config.get("type") if isinstance(config, dict) else None
     if kind not in kinds:
         yield f"config.type must be {' or '.join(kinds)}, found {kind!r}"
-    instead = replacement(entry["class_name"])
-    for problem in class_problems(entry["class_name"], "class_name"):
+    instead, problems = replacement(entry["class_name"]), [*class_problems(entry["class_name"], "class_name")]
+    for problem in problems:
         yield f"{problem}; {instead}" if instead else problem
+    module, _, name = entry["class_name"].rpartition(".")
+    if not problems and not hasattr(getattr(sys.modules[module], name), "execute"):
+        yield f"class_name={entry['class_name']}: it has no execute(); name a subclass of verl's BaseTool"
 
 
 def _load(name: str, path: str) -> list[Tool]:
     try:
-        return load_all_tools(**{**dict.fromkeys(PATHS), name: _resolved(path)})
+        with ending_is_an_error():
+            return load_all_tools(**{**dict.fromkeys(PATHS), name: _resolved(path)})
     except Exception as error:  # whatever the owner's file or class raises
-        if isinstance(error, ConnectionError) or type(error).__module__.startswith("verl_hdpo."):
+        ours = type(error).__module__.startswith("verl_hdpo.") and not isinstance(error, EndsProcessError)
+        if isinstance(error, ConnectionError) or ours:
             raise  # says all there is to say
         raise ToolConfigError(f"{path}: {in_words(error)}") from error
 

@@ -8,7 +8,27 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+
+class EndsProcessError(Exception):
+    """Code of the owner's that would end the process, as a script does."""
+
+
+@contextmanager
+def ending_is_an_error() -> Iterator[None]:
+    """``sys.exit`` in the owner's code, as of ``argparse`` in a script, is an error like any other.
+
+    Raises:
+        EndsProcessError: in its place.
+    """
+    try:
+        yield
+    except SystemExit as error:
+        found = f"it ends the process by sys.exit({'' if error.code is None else repr(error.code)})"
+        advice = "put what only a script does under if __name__ == '__main__'"
+        raise EndsProcessError(f"{found}; {advice}").with_traceback(error.__traceback__) from None
 
 
 def find_modules_here() -> None:
@@ -40,7 +60,8 @@ def module_problems(name: str, setting: str) -> Iterator[str]:
     """
     find_modules_here()
     try:
-        importlib.import_module(name)
+        with ending_is_an_error():
+            importlib.import_module(name)
     except Exception as error:  # whatever the module raises
         yield f"{setting}={name}: {_why_not_imported(name, error)}"
 
@@ -76,7 +97,7 @@ def _why_not_imported(module: str, error: Exception) -> str:
 
 def in_words(error: BaseException) -> str:
     """The error with its causes, and where in the owner's code it was raised."""
-    told = f"{type(error).__name__}: {error}".rstrip(": ")
+    told = str(error) if isinstance(error, EndsProcessError) else f"{type(error).__name__}: {error}".rstrip(": ")
     if place := _place(error):
         told += f" ({place})"
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)

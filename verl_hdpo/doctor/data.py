@@ -102,7 +102,8 @@ class Rows:
             self.sources.add(source, where)
             self.samples.setdefault(source, dict(row))
         if "agent_name" in row:
-            self.agents.add(row["agent_name"], where)
+            named = row["agent_name"]  # of anything but a name its text, which is that of no loop
+            self.agents.add(named if named is None or isinstance(named, str) else str(named), where)
         extra_info, model = row.get("extra_info"), row.get("reward_model")
         extra_info = extra_info if isinstance(extra_info, Mapping) else {}
         if isinstance(selection := extra_info.get("tool_selection"), list | tuple):

@@ -11,7 +11,7 @@ from verl.trainer.ppo.utils import create_rl_dataset
 from verl.utils import hf_processor
 from verl.utils.dataset.rl_dataset import get_dataset_class
 
-from verl_hdpo.adapters.user_code import find_modules_here, in_words
+from verl_hdpo.adapters.user_code import ending_is_an_error, find_modules_here, in_words
 from verl_hdpo.doctor.data import SPLITS, Rows
 from verl_hdpo.doctor.progress import doing
 from verl_hdpo.doctor.sections import DATA
@@ -26,7 +26,7 @@ def own_data(config: DictConfig, data: dict[str, Rows]) -> Iterator[Finding]:
     """Make the data sets, and add to ``data`` what their first rows say."""
     find_modules_here()
     try:
-        with redirect_stdout(StringIO()):
+        with redirect_stdout(StringIO()), ending_is_an_error():
             get_dataset_class(config.data)
     except Exception as error:  # whatever the owner's file raises
         if not isinstance(error, FileNotFoundError):  # which is told among the files

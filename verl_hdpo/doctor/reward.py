@@ -14,7 +14,7 @@ from verl.trainer.ppo.reward import get_custom_reward_fn, resolve_reward_manager
 from verl_hdpo.adapters.host_check import judge_of
 from verl_hdpo.adapters.names import REWARD_MANAGER
 from verl_hdpo.adapters.run_settings import RunSettings
-from verl_hdpo.adapters.user_code import find_modules_here, in_words
+from verl_hdpo.adapters.user_code import ending_is_an_error, find_modules_here, in_words
 from verl_hdpo.doctor.data import Rows
 from verl_hdpo.doctor.files import missing_code
 from verl_hdpo.doctor.ground_truths import incomparable
@@ -68,7 +68,7 @@ def check_reward(
 def _loaded(config: DictConfig) -> Iterator[Finding]:
     manager, function = config.reward.reward_manager.name, config.reward.custom_reward_function
     try:
-        with redirect_stdout(StringIO()):
+        with redirect_stdout(StringIO()), ending_is_an_error():
             resolve_reward_manager_cls(config)
         yield Finding(REWARD, "ok", "reward manager", manager)
     except Exception as error:  # whatever the owner's file raises
@@ -77,7 +77,7 @@ def _loaded(config: DictConfig) -> Iterator[Finding]:
     if not function.path:
         return
     try:
-        with redirect_stdout(StringIO()):
+        with redirect_stdout(StringIO()), ending_is_an_error():
             get_custom_reward_fn(config)
         yield Finding(REWARD, "ok", "reward function", f"{function.path}: {function.name}")
     except FileNotFoundError:
