@@ -45,11 +45,7 @@ def write_report(records: Mapping[str, Sequence[Record]], request: Request) -> N
     for first, second in pairwise(records):
         pair = f"{first} -> {second}"
         changes[pair] = side_by_side(records[first], records[second], seed)
-        rows = list(joined(records[first], records[second]))
-        with open(out / f"{first}-{second}.csv".replace("/", "_"), "w", newline="") as file:
-            writer = csv.DictWriter(file, rows[0] if rows else ["question"])
-            writer.writeheader()
-            writer.writerows(rows)
+        write_pairs(out / f"{first}-{second}.csv".replace("/", "_"), records[first], records[second])
     figures, picture = out / "figures.json", out / "figures.png"
     facts = {"arms": request.arms, "rollouts": request.rollouts, "without": request.without, "seed": seed}
     content = {**facts, "models": models, "differences": changes}
@@ -87,6 +83,15 @@ def print_figures(models: Mapping[str, Figures]) -> None:
         say("")
         show_table([source, *models], [row for row in rows if any(row[1:])])
     say(f"\n{INTERVALS}")
+
+
+def write_pairs(path: Path, first: Sequence[Record], second: Sequence[Record]) -> None:
+    """The answers of two models side by side, as a CSV."""
+    rows = list(joined(first, second))
+    with open(path, "w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0] if rows else ["question"])
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def print_differences(pair: str, differences: Differences, titles: Mapping[str, str] = TITLES) -> None:

@@ -10,7 +10,7 @@ import math
 
 import torch
 
-from verl_hdpo.algorithm.estimators.group_relative import grpo
+from verl_hdpo.algorithm.estimators.group_relative import grpo, pass_rate
 from verl_hdpo.algorithm.scalars import Advantages, RolloutScalars
 
 
@@ -27,9 +27,7 @@ def adatir_style(
     Returns:
         One channel, (B,) float32; 0 for rollouts of unknown outcome.
     """
-    known_N = torch.bincount(rollouts.group_B, weights=rollouts.known_B.double())
-    correct_N = torch.bincount(rollouts.group_B, weights=rollouts.correct_B.double())
-    difficulty_B = (1 - correct_N / known_N)[rollouts.group_B]
+    difficulty_B = 1 - pass_rate(rollouts)
     share_B = (rollouts.cost_B / max_calls).clamp(max=1)
     penalised_B = rollouts.correct_B & (difficulty_B < easy_below)
     penalty_B = torch.where(penalised_B, penalty * torch.sin(math.pi / 2 * share_B), 0.0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import torch
 
-from verl_hdpo.algorithm.estimators.group_relative import cheapest_correct, grpo
+from verl_hdpo.algorithm.estimators.group_relative import cheapest_correct, grpo, pass_rate
 from verl_hdpo.algorithm.scalars import Advantages, RolloutScalars
 
 
@@ -22,9 +22,7 @@ def eapo_style(rollouts: RolloutScalars, *, beta: float, norm_by_std: bool = Tru
     Returns:
         One channel, (B,) float32; 0 for rollouts of unknown outcome.
     """
-    known_N = torch.bincount(rollouts.group_B, weights=rollouts.known_B.double())
-    correct_N = torch.bincount(rollouts.group_B, weights=rollouts.correct_B.double())
-    easy_B = (correct_N / known_N.clamp(min=1))[rollouts.group_B]
+    easy_B = pass_rate(rollouts)
     cheapest_B = cheapest_correct(rollouts)
     excess_B = rollouts.cost_B - torch.where(cheapest_B.isinf(), 0.0, cheapest_B)
     efficiency_B = torch.where(rollouts.cost_B == 0, 1.0, torch.exp(-beta * excess_B))

@@ -1,4 +1,4 @@
-"""What the estimators share: GRPO on a reward of their own, and the cheapest correct rollout of each group."""
+"""What the estimators share: GRPO on a reward of their own, and how often and how cheaply each group is right."""
 
 from __future__ import annotations
 
@@ -15,6 +15,13 @@ def grpo(rollouts: RolloutScalars, rewards_B: Tensor, norm_by_std: bool) -> Adva
     In float64, so that rounding of equal fractional rewards (1/3, three times) is not divided up into an advantage.
     """
     return Advantages(accuracy_advantages(rewards_B.double(), rollouts.group_B, rollouts.known_B, norm_by_std).float())
+
+
+def pass_rate(rollouts: RolloutScalars) -> Tensor:
+    """The share of the known rollouts in each rollout's group that are correct, 0 if none is known; (B,) float64."""
+    known_N = torch.bincount(rollouts.group_B, weights=rollouts.known_B.double())
+    correct_N = torch.bincount(rollouts.group_B, weights=rollouts.correct_B.double())
+    return (correct_N / known_N.clamp(min=1))[rollouts.group_B]
 
 
 def cheapest_correct(rollouts: RolloutScalars) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,9 +16,9 @@ from verl_hdpo.evaluation.estimate import Estimate, share
 from verl_hdpo.evaluation.logged import log_report
 from verl_hdpo.evaluation.model import Model
 from verl_hdpo.evaluation.record import Record
-from verl_hdpo.evaluation.report import INTERVALS, cell, print_differences
+from verl_hdpo.evaluation.report import INTERVALS, cell, print_differences, write_pairs
 from verl_hdpo.evaluation.request import Request
-from verl_hdpo.evaluation.side_by_side import joined, side_by_side
+from verl_hdpo.evaluation.side_by_side import side_by_side
 from verl_hdpo.evaluation.tool_use import LABELLED
 from verl_hdpo.runs.log_to import LoggedReport
 from verl_hdpo.runs.terminal import json_text, say, show_json, show_table
@@ -70,9 +69,8 @@ def write_report(found: Found, request: Request) -> None:
             pair = f"{first.model.label} -> {second.model.label}"
             changes[pair] = side_by_side(first.first, second.first, request.seed, LABELLED)
             show.append(partial(print_differences, pair, changes[pair], TITLES))
-            _write_pairs(
-                request.out / f"{benchmark.name}-{first.model.folder}-{second.model.folder}.csv", first, second
-            )
+            name = f"{benchmark.name}-{first.model.folder}-{second.model.folder}.csv"
+            write_pairs(request.out / name, first.first, second.first)
         content["benchmarks"][benchmark.name] = {**about, "models": models, "differences": changes}
     path = request.out / "benchmarks.json"
     path.write_text(json_text(content))
@@ -162,11 +160,3 @@ def _agreement(benchmark: Benchmark, files: Mapping[str, Path]) -> dict[str, Est
         return {}
     samples = benchmark.samples(files)
     return {"rules_right": share([float(in_words(text) == label) for text, label in samples], [1.0] * len(samples))}
-
-
-def _write_pairs(path: Path, first: Answers, second: Answers) -> None:
-    rows = list(joined(first.first, second.first))
-    with open(path, "w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0] if rows else ["question"])
-        writer.writeheader()
-        writer.writerows(rows)
