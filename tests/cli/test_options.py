@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
+from pathlib import Path
+from random import random
 
 import pytest
 from click.testing import CliRunner
@@ -68,6 +72,62 @@ def test_an_output_is_no_input(tmp_path, monkeypatch, out):
         check_apart(tmp_path.joinpath(out).relative_to(tmp_path), inputs)
     for apart in ("out.jsonl", "folder/look.html", "folder/eval"):
         check_apart(tmp_path / apart, inputs)
+
+
+@pytest.mark.parametrize("command", [["look", "{file}"], ["grade", "{file}"], ["convert", "rl", "{file}"]])
+def test_no_command_puts_a_file_in_the_place_of_a_pipe(tmp_path, command):
+    os.mkfifo(out := tmp_path / "pipe")
+    file = tmp_path / "a.jsonl"
+    file.write_text(json.dumps({"gold": "1", "answer": "1"}) + "\n")
+    assert "is a device or a pipe" in told(*(word.format(file=file) for word in command), "--out", out)
+    assert out.is_fifo()
+
+
+@pytest.mark.parametrize("device", ["/dev/null", "/dev/stdout", "/dev/full"])
+def test_a_device_is_no_output(device):
+    with pytest.raises(OutputError, match=f"--out {device} is a device or a pipe"):
+        check_apart(Path(device), [])
+
+
+@pytest.mark.skipif(os.access("/proc", os.W_OK), reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written_to_is_told_first(tmp_path):
+    file = tmp_path / "a.jsonl"
+    file.touch()
+    (tmp_path / "fixed").mkdir(mode=0o500)
+    out = tmp_path / "fixed" / "of" / "x.html"
+    assert told("look", file, "--out", out).endswith(f"{tmp_path}/fixed may not be written to; name a path elsewhere")
+
+
+def test_an_output_below_a_file(tmp_path):
+    file = tmp_path / "a.jsonl"
+    file.touch()
+    assert told("look", file, "--out", file / "x.html").endswith(f"{file} is a file, not a folder; name another path")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["convert", "rl", "{file}", "--out", "{folder}/a.parquet"],
+        ["look", "{file}", "--columns", "prompt=question,answer=answer,reward=reward", "--out", "{folder}/a.html"],
+        ["look", "{file}", "--columns", "prompt=question,answer=answer,reward=reward", "--export", "atif"]
+        + ["--out", "{folder}/a.atif"],
+        ["grade", "{file}", "--out", "{folder}/a.out"],
+    ],
+)
+def test_a_full_disk(tmp_path, command):
+    """A limit on the size of a file stands for it."""
+    (tmp_path / "out").mkdir()
+    file = tmp_path / "a.jsonl"
+    row = {"question": "q" * 50, "answer": "1", "reward": 1, "gold": "1"}
+    file.write_text("".join(json.dumps({**row, "question": f"{at} {random()}"}) + "\n" for at in range(300)))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        line = told(*(word.format(file=file, folder=tmp_path / "out") for word in command))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert line.startswith("Error: no room to write: ")
+    assert not list((tmp_path / "out").glob("*.part")), "nothing half written stays"
 
 
 @pytest.mark.parametrize(

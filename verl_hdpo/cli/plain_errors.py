@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 from typing import Any
 
@@ -9,6 +11,8 @@ import click
 
 CONFIGS = ("hydra.errors", "omegaconf.errors")
 """Modules whose errors speak of a config."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says of a write for which there is no room; it names no file then."""
 
 
 class BadInput(click.ClickException):
@@ -42,6 +46,8 @@ def told(error: Exception) -> str | None:
     """What to tell of an error: this package's own, one of a config, or the system's of a path or a connection."""
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.errno in FULL:
+        return f"no room to write: {os.strerror(error.errno)}; free some, or name an output on another disk"
     module = type(error).__module__
     if module.startswith("verl_hdpo.") or module in CONFIGS or type(error) in (ConnectionError, FileExistsError):
         return str(error)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from verl_hdpo.evaluation.dumps.rollout import Rollout
 from verl_hdpo.evaluation.look.page_data import BLOCK, blocks_of, index_of, packed
+from verl_hdpo.runs.whole_file import whole_file
 
 ASSETS = files("verl_hdpo.evaluation.look") / "assets"
 SCRIPTS = ("text.js", "store.js", "filters.js", "list.js", "why.js", "detail.js", "main.js")
@@ -39,9 +40,8 @@ def write_page(rollouts: Sequence[Rollout], path: Path, title: str) -> int:
         ),
     }.items():
         page = page.replace(f"<!--{mark}-->", text)
-    part = path.with_name(path.name + ".part")
-    part.write_text(page, encoding="utf-8")
-    part.replace(path)  # a page that is open is reloaded whole
+    with whole_file(path) as part:  # a page that is open is reloaded whole
+        part.write_text(page, encoding="utf-8")
     return path.stat().st_size
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable
@@ -32,6 +33,7 @@ def build(passages: Iterable[Passage], out: Path, language: str | None, threads:
     Raises:
         FileExistsError: ``out`` is there already.
         ToolConfigError: no stemmer for ``language``.
+        OSError: it cannot be written.
     """
     if out.exists():
         raise FileExistsError(f"{out} is there already; remove it or choose another folder")
@@ -45,6 +47,10 @@ def build(passages: Iterable[Passage], out: Path, language: str | None, threads:
             path.chmod(0o755 if path.is_dir() else 0o644)
         work.rename(out)
         return manifest, mended
+    except ValueError as error:
+        if number := re.search(r"\(os error (\d+)\)", str(error)):  # how tantivy tells of a disk
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(out)) from None
+        raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
