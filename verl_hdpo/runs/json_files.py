@@ -9,12 +9,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from verl_hdpo.runs.file_kind import foreign_kind
 from verl_hdpo.runs.user_text import not_utf8
 
 Wrong = Callable[[str], Exception]
 """Makes of a message the error to raise: a class, or what fills in the rest of one."""
 STEPS = 1000
 """How often a file reports its progress."""
+SHOWN = 60
+"""Characters of a line that is no JSON."""
 
 
 class Line(NamedTuple):
@@ -44,9 +47,10 @@ def json_lines(
                     try:
                         row = json.loads(line.decode("utf-8-sig", "replace" if running else "strict"))
                     except (ValueError, RecursionError) as error:
-                        if running and not line.endswith(b"\n"):
+                        kind = foreign_kind(path) if number == 1 and path.suffix != ".gz" else ""
+                        if running and not line.endswith(b"\n") and not kind:
                             return
-                        raise wrong(_told(f"{path}, line {number}", error)) from None
+                        raise wrong(_told(f"{path}, line {number}", error, kind, line)) from None
                     yield Line(number, row)
                 if progress and raw.tell() - read > part:
                     progress(raw.tell() - read)
@@ -71,10 +75,13 @@ def json_value(path: Path, wrong: Wrong) -> Any:
     try:
         return json.loads(path.read_bytes().decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise wrong(_told(str(path), error)) from None
+        raise wrong(_told(str(path), error, foreign_kind(path))) from None
 
 
-def _told(where: str, error: Exception) -> str:
+def _told(where: str, error: Exception, kind: str, line: bytes = b"") -> str:
+    if kind:
+        return f"{where} is not valid JSON{kind}"
     if isinstance(error, UnicodeDecodeError):
         return not_utf8(where, error)
-    return f"{where} is not valid JSON: {error}"
+    found = f"; found {line.decode(errors='replace').strip()[:SHOWN]!r}" if line else ""
+    return f"{where} is not valid JSON: {error}{found}"

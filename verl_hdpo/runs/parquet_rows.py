@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from verl_hdpo.runs.file_kind import foreign_kind
 from verl_hdpo.runs.json_files import Wrong
 
 BATCH_ROWS = 256
 """Rows in memory at a time: they may hold images."""
+_JSON = dict.fromkeys((b"{", b"["), "; it is JSON; let its name end in .jsonl")
 
 
 def parquet_rows(
@@ -36,4 +38,10 @@ def parquet_rows(
                 before, read = read, read + batch.num_rows
                 progress(size * read // total - size * before // total)
     except (pyarrow.ArrowException, OSError, ValueError) as error:
-        raise wrong(f"{path} cannot be read as Parquet: {error}") from None
+        kind = (foreign_kind(path) or _JSON.get(_first_byte(path), "")) if path.is_file() else ""
+        raise wrong(f"{path} cannot be read as Parquet{kind or f': {error}'}") from None
+
+
+def _first_byte(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(64).lstrip()[:1]
