@@ -120,6 +120,20 @@ def test_bad_input_is_one_line_and_2(words, why, tmp_path, monkeypatch):
     assert why in done.output
 
 
+@pytest.mark.parametrize("score", [None, "1.0", [1.0], float("nan")], ids=str)
+def test_a_dump_without_one_known_outcome_is_told_so(tmp_path, score):
+    row = {"input": "q", "output": BARE, "score": score, "step": 1}
+    lines_of(tmp_path / "1.jsonl", [row] * 4)
+    done = run(tmp_path)
+    assert done.exit_code == 2 and "not one outcome is known: none of 4 rollouts has" in done.output, done.output
+
+
+def test_a_dump_in_another_encoding_is_not_called_empty(tmp_path):
+    (tmp_path / "1.jsonl").write_text('{"input": "q"}', encoding="utf-16")
+    done = run(tmp_path)
+    assert done.exit_code == 2 and "1.jsonl, line 1 is not valid JSON; it is text in UTF-16" in done.output
+
+
 def test_hostile_texts_reach_no_terminal(tmp_path):
     write_dump(tmp_path, 1, [("u\x1b[31m_0_0", BARE, 1.0)])
     assert "\x1b" not in run(tmp_path).output

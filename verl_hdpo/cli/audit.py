@@ -13,7 +13,7 @@ from verl_hdpo.runs.log_to import log_to_option
 
 def _there(context: click.Context, parameter: click.Parameter, path: Path) -> Path:
     if not path.exists():
-        raise BadInput(f"{path} does not exist")
+        raise BadInput(f"{path} does not exist; name the folder of a run's dump, or of an evaluation")
     return path
 
 

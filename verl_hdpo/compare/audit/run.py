@@ -12,6 +12,7 @@ from verl_hdpo.compare.audit.summary import SourceAudit, audit_source
 from verl_hdpo.compare.audit.trained import settled
 from verl_hdpo.compare.pricing.algorithm import settings_of
 from verl_hdpo.compare.variant import GRPO, Variant, own_variants
+from verl_hdpo.evaluation.dumps.lines import RolloutsError
 from verl_hdpo.evaluation.dumps.named_columns import parse_columns
 from verl_hdpo.evaluation.dumps.reader import read_rollouts
 from verl_hdpo.evaluation.dumps.rollout import Rollout
@@ -47,7 +48,7 @@ def audit(where: Path, algos: str, columns: str = "") -> Audit:
         columns: as ``parse_columns`` reads them; empty for files of a known format.
 
     Raises:
-        RolloutsError: nothing to read, or columns that are not there.
+        RolloutsError: nothing to read, columns that are not there, or no outcome that is known.
         VariantError, SettingsError, AuditError: an algorithm that cannot be replayed.
     """
     variants = own_variants(algos)
@@ -58,14 +59,20 @@ def audit(where: Path, algos: str, columns: str = "") -> Audit:
     reading = read_rollouts(where, columns=parse_columns(columns) if columns else None)
     every = [settled(one) for one in reading.rollouts]
     rollouts = [one for one in every if one.phase != "validation"] or every
-    made = replay([one for one in rollouts if one.calls is not None], variants)
     by_source = _by_source(rollouts)
+    defects = tuple(defect for source, ours in by_source.items() for defect in defects_of(source, ours))
+    if not defects and not any(one.known or one.outcome == "lost" for one in rollouts):
+        raise RolloutsError(
+            f"{where}: not one outcome is known: none of {len(rollouts)} rollouts has an acc, or a score, that is a "
+            f"number; look whether the reward or the judge failed in that run"
+        )
+    made = replay([one for one in rollouts if one.calls is not None], variants)
     return Audit(
         where,
         len(every) - len(rollouts),
         tuple(reading.passed_over),
         tuple(audit_source(source, ours, made, variants, GRPO) for source, ours in by_source.items()),
-        tuple(defect for source, ours in by_source.items() for defect in defects_of(source, ours)),
+        defects,
     )
 
 
