@@ -16,6 +16,7 @@ from verl_hdpo.evaluation.benchmarks import metatool
 from verl_hdpo.evaluation.benchmarks.templates import Template
 from verl_hdpo.runs.outputs import OutputError, check_apart
 
+COLUMNS = "prompt=question,answer=answer,reward=reward"
 SIZE = ["size", "--calls-per-rollout", "3", "--gpus"]
 
 
@@ -34,6 +35,12 @@ def told(*words: object) -> str:
         ([*SIZE, "1", "--judge-share", "2"], "must be a number from 0 to 1, found '2'"),
         ([*SIZE, "1", "--places", "1.5"], "must be a whole number of 1 or more, found '1.5'"),
         (["price", "--algos", "hdpo", "--use", "1"], "must be a number between 0 and 1, found '1'"),
+        (
+            ["price", "--algos", "hdpo", "--use", "0.5", "1"],
+            "Invalid value for '--use': must be a number between 0 and 1, found '1'",
+        ),
+        (["price", "--algos", "hdpo", "--use", "0.5", "--run", __file__], "how often it calls; give one of them"),
+        ([*SIZE, "1e308", "--peak", "1e308"], "too many to count: check the rates"),
         (["price", "--algos", "hdpo", "-n", "1"], "must be a whole number from 2 to 1024, found '1'"),
         (["eval", "--model", "m", "--samples", "0"], "must be a whole number of 1 or more, found '0'"),
     ],
@@ -108,9 +115,8 @@ def test_an_output_below_a_file(tmp_path):
     "command",
     [
         ["convert", "rl", "{file}", "--out", "{folder}/a.parquet"],
-        ["look", "{file}", "--columns", "prompt=question,answer=answer,reward=reward", "--out", "{folder}/a.html"],
-        ["look", "{file}", "--columns", "prompt=question,answer=answer,reward=reward", "--export", "atif"]
-        + ["--out", "{folder}/a.atif"],
+        ["look", "{file}", "--columns", COLUMNS, "--out", "{folder}/a.html"],
+        ["look", "{file}", "--columns", COLUMNS, "--export", "atif", "--out", "{folder}/a.atif"],
         ["grade", "{file}", "--out", "{folder}/a.out"],
     ],
 )

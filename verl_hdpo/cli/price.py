@@ -23,10 +23,10 @@ INNER = Number(0, 1, min_open=True, max_open=True)
 @click.option("--run", type=click.Path(exists=True, path_type=Path),
               help="Read right and use of a run: its metrics (verl's file logger) or rollout dump.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: algo, and prices in points, one per --use.")
-@click.argument("more", type=INNER, nargs=-1, metavar="")
+@click.argument("more", nargs=-1, metavar="")
 def price(
     algos: str, right: float, uses: tuple[float, ...], size: int, run: Path | None, as_json: bool,
-    more: tuple[float, ...],
+    more: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Print the price of a call of each algorithm, in points of accuracy.
 
@@ -39,4 +39,11 @@ def price(
     """
     from verl_hdpo.compare.pricing.report import report
 
-    report(algos, right, [*uses, *more] or [0.5, 0.95], size, run, as_json)
+    context = click.get_current_context()
+    option = next(param for param in context.command.params if param.name == "uses")
+    given = [*uses, *(INNER.convert(use, option, context) for use in more)]
+    if given and run:
+        raise click.UsageError(
+            f"--use {given[0]:g} and --run {run}: the run tells how often it calls; give one of them"
+        )
+    report(algos, right, given or [0.5, 0.95], size, run, as_json)

@@ -81,8 +81,8 @@ def fleet(load: Load, servers: int, places_per_server: int) -> Fleet:
     if share >= 1:
         return Fleet(servers, share, math.inf, math.inf, load.sessions / servers)
     waiting = erlang_c(places, load.places)
-    scale = (1 + load.variability**2) / 2 * load.call_seconds / (places - load.places)
-    tail = max(0.0, math.log(waiting / TAIL)) * scale if waiting > 0 else 0.0
+    scale = (1 + load.variability * load.variability) / 2 * load.call_seconds / (places - load.places)
+    tail = math.log(waiting / TAIL) * scale if waiting > TAIL else 0.0
     return Fleet(servers, share, waiting * scale, tail, load.sessions / servers)
 
 
@@ -92,6 +92,8 @@ def smallest_fleet(load: Load, places_per_server: int, max_wait: float, max_sess
     Raises:
         TooManyServers: there is none below ``MOST_SERVERS``.
     """
+    if not math.isfinite(load.places + load.sessions):
+        raise TooManyServers("calls or sessions are too many to count: check the rates")
     least = max(1, math.floor(load.places / places_per_server), math.ceil(load.sessions / max_sessions))
     fewest = enough = least
     while enough <= MOST_SERVERS and (found := fleet(load, enough, places_per_server)).p99_wait > max_wait:
