@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import math
 import random
 
 import pyarrow
@@ -223,8 +224,13 @@ def test_16_bits_keep_their_brightness(converted):
 @pytest.mark.parametrize(
     ("row", "found"),
     [
-        ({"question": "?", "answer": None}, "has no answer"),
-        ({"answer": "4"}, "has no question"),
+        ({"question": "?", "answer": None}, "has no answer: its column answer holds null; fill it in"),
+        ({"question": "?", "answer": math.nan}, "has no answer: its column answer holds nan"),
+        ({"question": "?", "answer": [None, math.nan]}, "has no answer: its column answer holds"),
+        ({"question": "?", "answer": None, "label": ""}, "has no answer: its column label holds ''"),
+        ({"question": 7, "answer": "4"}, "has no question: its column question holds 7"),
+        ({"question": " ", "answer": "4"}, "has no question: its column question holds ' '"),
+        ({"answer": "4"}, "has no question; its columns are answer; name the column: --question NAME"),
         ({"prompt": [{"role": "boss", "content": "?"}], "answer": "4"}, "role 'boss'"),
         ({"prompt": [{"role": "user", "content": [{"type": "video"}]}], "answer": "4"}, "neither text nor image"),
         (7, "is int, not an object"),

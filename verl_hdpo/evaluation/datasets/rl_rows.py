@@ -56,12 +56,10 @@ class RlForm:
         while messages and messages[-1]["role"] == "assistant":
             messages.pop()  # what the model is to write itself
         if not messages or not messages[-1]["content"].strip():
-            found = f"has no question; its columns are {', '.join(map(str, row))}"
-            return bad(found, f"name the column: --question NAME; looked for: {self.question or ', '.join(QUESTION)}")
+            return bad(*_lacks(row, "question", QUESTION, self.question))
         truth = _ground_truth(self._truth(row))
         if truth is None:
-            found = f"has no answer; its columns are {', '.join(map(str, row))}"
-            return bad(found, f"name the column: --answer NAME; looked for: {self.answer or ', '.join(ANSWER)}")
+            return bad(*_lacks(row, "answer", ANSWER, self.answer))
         images = images or self._images(row)
         if images and not any(PLACEHOLDER in message["content"] for message in messages):
             messages[-1]["content"] = PLACEHOLDER * len(images) + messages[-1]["content"]
@@ -77,7 +75,7 @@ class RlForm:
         made = {
             "data_source": self._source(record),
             "prompt": messages,
-            "ability": str(row.get("ability") or "vision"),
+            "ability": str(row.get("ability") or ("vision" if images else "text")),
             "reward_model": {"style": str(style or "rule"), "ground_truth": truth},
             "extra_info": extra,
         }
@@ -104,6 +102,16 @@ class RlForm:
         return self.data_source or (named if isinstance(named, str) else Path(record.file).stem)
 
 
+def _lacks(row: Mapping[str, Any], what: str, usual: Iterable[str], named: str) -> tuple[str, str]:
+    """What is wrong with a row without question or answer, and what to do: a column may be there, and be no text."""
+    present = sorted((name for name in ((named,) if named else usual) if name in row), key=lambda at: row[at] is None)
+    if not present:
+        found = f"has no {what}; its columns are {', '.join(map(str, row))}"
+        return found, f"name the column: --{what} NAME; looked for: {named or ', '.join(usual)}"
+    held = "null" if row[present[0]] is None else f"{row[present[0]]!r:.40}"
+    return f"has no {what}: its column {present[0]} holds {held}", f"fill it in, or name another: --{what} NAME"
+
+
 def _first(row: Mapping[str, Any], usual: Iterable[str], named: str) -> Any:
     names = (named,) if named else usual
     return next((row[name] for name in names if row.get(name) is not None and row[name] != []), None)
@@ -121,6 +129,6 @@ def _choices(row: Mapping[str, Any]) -> str:
 def _ground_truth(found: Any) -> str | None:
     """As text; several accepted answers as a list in text, which the grader reads: a column has one type."""
     if isinstance(found, list | tuple):
-        texts = [str(one) for one in found if one is not None]
+        texts = [str(one) for one in found if one is not None and one == one]
         return json.dumps(texts, ensure_ascii=False) if len(texts) > 1 else (texts[0] if texts else None)
-    return None if found is None or str(found).strip() == "" else str(found)
+    return None if found is None or str(found).strip() == "" or found != found else str(found)  # NaN: pandas' null
