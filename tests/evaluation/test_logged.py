@@ -13,7 +13,7 @@ from dumps import BARE, note, write_dump, write_notes
 from PIL import Image
 
 from verl_hdpo.cli.main import main
-from verl_hdpo.evaluation.logged import log_report
+from verl_hdpo.evaluation.logged import LogError, log_report
 from verl_hdpo.runs.log_to import LoggedReport
 
 
@@ -78,6 +78,18 @@ def test_a_logger_that_cannot_be_is_told_first(monkeypatch, command, name, code,
     done = CliRunner().invoke(main, [*command, "--log-to", name])
     assert done.exit_code == code and told in " ".join(done.output.split())
     assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize("step", ["opened", "logged"])
+def test_a_library_that_refuses_is_told_without_a_traceback(report, tensorboard, monkeypatch, step):
+    def refuse(*given, **named):
+        raise OSError("No API key configured.\nUse `wandb login`")
+
+    tracking = "verl.utils.tracking.Tracking"
+    monkeypatch.setattr(*((f"{tracking}.__init__", refuse) if step == "opened" else (f"{tracking}.log", refuse)))
+    text = "--log-to tensorboard: OSError: No API key configured. Use `wandb login`; log in"
+    with pytest.raises(LogError, match=text.replace(".", r"\.")):
+        log_report(["tensorboard"], "audit", "mine", report)
 
 
 @pytest.mark.slow

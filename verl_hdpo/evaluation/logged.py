@@ -20,23 +20,36 @@ def log_report(to: Sequence[str], command: str, name: str, report: LoggedReport)
     """Log ``report`` as one run, ``name`` in the project ``verl-hdpo-<command>``.
 
     Raises:
-        LogError: verl could not open one of ``to``.
+        LogError: one of ``to`` could not be opened, or refused the report.
     """
     if not to:
         return
+    try:
+        with redirect_stdout(sys.stderr):  # the libraries tell of themselves
+            _log(to, f"verl-hdpo-{command}", name, report)
+    except LogError:
+        raise
+    except Exception as error:  # whatever a library raises: no key, no server, no room
+        text = " ".join(str(error).split())
+        raise LogError(
+            f"--log-to {', '.join(to)}: {type(error).__name__}: {text}; log in there, or look at its address, and give "
+            f"the command again"
+        ) from error
+
+
+def _log(to: Sequence[str], project: str, name: str, report: LoggedReport) -> None:
     from verl.utils.tracking import Tracking
 
     numbers = {key: value for key, value in report.numbers.items() if value is not None and math.isfinite(value)}
-    with redirect_stdout(sys.stderr):  # the libraries tell of themselves
-        tracking = Tracking(f"verl-hdpo-{command}", name, list(to), config={"trainer": {}, "report": name})
-        try:
-            if missing := [one for one in to if one not in tracking.logger]:
-                raise LogError(f"--log-to {', '.join(missing)}: could not be opened; the lines above say why")
-            tracking.log(numbers, step=0)
-            for one in to:
-                RICH[one](tracking.logger[one], report)
-        finally:
-            tracking.finish()
+    tracking = Tracking(project, name, list(to), config={"trainer": {}, "report": name})
+    try:
+        if missing := [one for one in to if one not in tracking.logger]:
+            raise LogError(f"--log-to {', '.join(missing)}: could not be opened; the lines above say why")
+        tracking.log(numbers, step=0)
+        for one in to:
+            RICH[one](tracking.logger[one], report)
+    finally:
+        tracking.finish()
 
 
 def _to_wandb(logger: Any, report: LoggedReport) -> None:
