@@ -116,6 +116,10 @@ def test_two_tools_of_one_name(with_tools, tmp_path):
         ("tools: [{class_name: tools_of_mine.Echo, config: {type: mcp}}]", "must be native, found 'mcp'"),
         ("tools: [echo]", "tools[0]: must be an object with class_name and config, found 'echo'"),
         ("tools: {", "is not valid YAML"),
+        (
+            "tools: [{class_name: tools_of_mine.Echo, config: {type: native}, tool_schema: {type: function}}]",
+            "tools.yaml: OpenAIFunctionToolSchema: function: Field required",
+        ),
         ("", "no tools; it must hold a list"),
     ],
 )

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pydantic import ValidationError
+
 
 class EndsProcessError(Exception):
     """Code of the owner's that would end the process, as a script does."""
@@ -97,13 +99,22 @@ def _why_not_imported(module: str, error: Exception) -> str:
 
 def in_words(error: BaseException) -> str:
     """The error with its causes, and where in the owner's code it was raised."""
-    told = str(error) if isinstance(error, EndsProcessError) else f"{type(error).__name__}: {error}".rstrip(": ")
+    told = _named(error)
     if place := _place(error):
         told += f" ({place})"
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     if cause is not None and (not str(cause) or str(cause) not in told):
         told += f"\nbecause of {in_words(cause)}"
     return told
+
+
+def _named(error: BaseException) -> str:
+    if isinstance(error, EndsProcessError):
+        return str(error)
+    if isinstance(error, ValidationError):  # pydantic's, of a tool's schema
+        wrong = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+        return f"{error.title}: {'; '.join(wrong)}"
+    return f"{type(error).__name__}: {error}".rstrip(": ")
 
 
 def _place(error: BaseException) -> str:

@@ -31,7 +31,8 @@ def open_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise ImageRefused(f"an image is too large: {error}") from None
     except Exception as error:  # Pillow raises what its decoders raise
-        raise ImageRefused(f"not an image in one of the formats {', '.join(FORMATS)}: {error}") from None
+        why = "" if isinstance(error, Image.UnidentifiedImageError) else f": {error}"
+        raise ImageRefused(f"not an image in one of the formats {', '.join(FORMATS)}{why}") from None
     if image.width * image.height > max_pixels:
         raise ImageRefused(
             f"an image of {image.width} x {image.height} pixels is too large: at most {max_pixels} pixels"
