@@ -62,6 +62,21 @@ def test_an_address_without_a_scheme(words):
     assert told(*words, "localhost:9") == f"Error: {words[-1]} must begin with http:// or https://, found localhost:9"
 
 
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (["--model", "m", "--served-name", "x"], "--served-name is about a server of yours: name it by --endpoint"),
+        (["--model", "m", "--api-key-env", "HOME"], "--api-key-env is about a server of yours: name it by --endpoint"),
+        (["--model", "a="], "--model 'a=': write PATH, or LABEL=PATH with a name for the label"),
+        (["--model", "=m"], "--model '=m': write PATH, or LABEL=PATH with a name for the label"),
+        (["--model", "..=m"], "--model '..=m': write PATH, or LABEL=PATH with a name for the label"),
+        (["--model", "m", "--arms", "free,"], "--arms: ''; known: free, without, forced, counterfactual"),
+    ],
+)
+def test_what_eval_is_given_must_mean_something(words, wanted):
+    assert told("eval", *words).endswith(wanted)
+
+
 def test_an_unknown_algorithm_is_told_before_verl_is_imported():
     assert told("compare", "--algos", "grpo,hpdo", "--dry-run").startswith(
         "Error: --algos: hpdo is an unknown algorithm;"

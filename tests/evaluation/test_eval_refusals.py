@@ -74,7 +74,7 @@ def test_rows_that_cannot_be_evaluated(run_eval, no_hydra, data, rows, message):
     ("arguments", "message"),
     [
         (["--arms", "without"], "must have free"),
-        (["--arms", "free,other"], "--arms: other"),
+        (["--arms", "free,other"], "--arms: 'other'"),
         (["--model", "a", "--model", "b", "--endpoint", "http://x"], "give one for each"),
         (
             ["--model", "x/a", "--model", "y/a", "--endpoint", "http://x", "--endpoint", "http://y"],

@@ -21,7 +21,7 @@ def read_arms(context: click.Context, parameter: click.Parameter, text: str) -> 
     """The arms in a list with commas."""
     asked = [arm.strip() for arm in text.split(",")]
     if unknown := [arm for arm in asked if arm not in ARMS]:
-        raise click.UsageError(f"--arms: {', '.join(unknown)}; known: {', '.join(ARMS)}")
+        raise click.UsageError(f"--arms: {', '.join(map(repr, unknown))}; known: {', '.join(ARMS)}")
     if "free" not in asked:
         raise click.UsageError("--arms must have free: the others are measured against it")
     return tuple(arm for arm in ARMS if arm in asked)
@@ -86,6 +86,13 @@ class Request:
                 raise click.UsageError(f"{len(self.models)} x --model and {len(values)} x {option}: give one for each")
         if self.api_key_env and self.api_key_env not in os.environ:
             raise click.UsageError(f"--api-key-env: the environment has no variable {self.api_key_env}")
+        for option, given in (("--served-name", self.served_names), ("--api-key-env", self.api_key_env)):
+            if given and not self.endpoints:
+                raise click.UsageError(f"{option} is about a server of yours: name it by --endpoint")
+        for text in self.models:
+            label, equals, path = text.partition("=")
+            if not text or (equals and "/" not in label and (not path or label in ("", ".", ".."))):
+                raise click.UsageError(f"--model {text!r}: write PATH, or LABEL=PATH with a name for the label")
         none, key = [None] * len(self.models), os.environ.get(self.api_key_env) if self.api_key_env else None
         # A chat's key is not sent to whoever serves the other model.
         key_for: dict[str | None, str | None] = {"chat": key}
