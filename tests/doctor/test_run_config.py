@@ -230,6 +230,10 @@ def test_what_separate_async_demands_is_told_at_once(run):
     assert not marked("FAIL", run)
 
 
+def test_rollouts_that_are_all_alike_are_warned_of(run):
+    assert "are all alike" in only(marked("warn", {**run, f"{ROLLOUT}.temperature": 0})).found
+
+
 def test_an_engine_may_be_on_the_other_machines_only(run):
     found = marked("warn", {**run, f"{ROLLOUT}.name": "sglang", "trainer.nnodes": 2})
     assert "sglang is not installed on this machine, and the workers need it there" in only(found).found

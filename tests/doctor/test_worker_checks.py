@@ -35,6 +35,11 @@ REFUSED = {
         {f"{ACTOR}.fsdp_config.ulysses_sequence_parallel_size": 16, **REMOVE_PADDING},
         f"{ACTOR}.fsdp_config.ulysses_sequence_parallel_size=16",
     ),
+    "memory in percent": ({f"{ROLLOUT}.gpu_memory_utilization": 90}, "gpu_memory_utilization=90: the rollout engine"),
+    "no token to choose": ({f"{ROLLOUT}.top_p": 0}, f"{ROLLOUT}.top_p=0: the rollout engine"),
+    "a validation of no token": ({f"{ROLLOUT}.val_kwargs.top_p": 1.5}, f"{ROLLOUT}.val_kwargs.top_p=1.5"),
+    "a number of tokens below none": ({f"{ROLLOUT}.top_k": -2}, f"{ROLLOUT}.top_k=-2: the rollout engine"),
+    "a temperature below 0": ({f"{ROLLOUT}.temperature": -1}, f"{ROLLOUT}.temperature=-1"),
     "no agent loop worker": ({f"{ROLLOUT}.agent.num_workers": 0}, "agent.num_workers=0"),
     "no reward worker": ({"reward.num_workers": 0}, "reward.num_workers=0"),
     "a mini-batch that cannot be shared out": (

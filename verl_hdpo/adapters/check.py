@@ -18,7 +18,7 @@ from verl_hdpo.adapters.names import AGENT_LOOP, SINGLE_TURN, STOCK_LOOPS
 from verl_hdpo.adapters.problem import AgentLoops, Problem
 from verl_hdpo.adapters.run_settings import HDPO, RunSettings, group_settings, run_settings
 from verl_hdpo.adapters.version_check import version_warnings
-from verl_hdpo.runs.verl_keys import MULTI_TURN
+from verl_hdpo.runs.verl_keys import MULTI_TURN, ROLLOUT
 from verl_hdpo.settings.agent_loop import AgentLoopSettings
 from verl_hdpo.settings.algorithms import ALGORITHMS, HDPOSettings
 from verl_hdpo.settings.group import SettingsError
@@ -107,6 +107,10 @@ def warnings(config: DictConfig, run: RunSettings, loops: AgentLoops | None = No
             "the policy loss bypass_mode raises on a micro-batch in which every outcome is unknown",
             "use another one if your judge or your tools may be down",
         )
+    rollout = config.actor_rollout_ref.rollout
+    if run.algorithm is not None and rollout.temperature == 0 and not rollout.val_kwargs.do_sample:  # verl refuses that
+        found = f"{ROLLOUT}.temperature=0: the rollouts of a prompt are all alike, and none is better than another"
+        yield Problem(found, "set it to 1.0")
     loops, default = loops or AgentLoops.of(config), HDPOSettings()
     without = loops.without_ledger
     for name in ("count_calls", *AgentLoopSettings.model_fields) if without else ():
