@@ -35,6 +35,17 @@ REFUSED = {
         {f"{ACTOR}.fsdp_config.ulysses_sequence_parallel_size": 16, **REMOVE_PADDING},
         f"{ACTOR}.fsdp_config.ulysses_sequence_parallel_size=16",
     ),
+    "a way to go on of none": ({"trainer.resume_mode": "resume"}, "trainer.resume_mode=resume: verl has no such"),
+    "a correction of none": (
+        {"algorithm.rollout_correction.rollout_is": "tokens", f"{ROLLOUT}.calculate_log_probs": "true"},
+        "rollout_is=tokens: verl has no such choice",
+    ),
+    "a validation without a rollout": ({f"{ROLLOUT}.val_kwargs.n": 0}, "a validation has no rollout"),
+    "no checkpoint to go on from": ({"trainer.resume_mode": "resume_path"}, "trainer.resume_from_path is not set"),
+    "a folder of no step": (
+        {"trainer.resume_mode": "resume_path", "trainer.resume_from_path": "."},
+        "verl wants global_step_ in its name",
+    ),
     "memory in percent": ({f"{ROLLOUT}.gpu_memory_utilization": 90}, "gpu_memory_utilization=90: the rollout engine"),
     "no token to choose": ({f"{ROLLOUT}.top_p": 0}, f"{ROLLOUT}.top_p=0: the rollout engine"),
     "a validation of no token": ({f"{ROLLOUT}.val_kwargs.top_p": 1.5}, f"{ROLLOUT}.val_kwargs.top_p=1.5"),

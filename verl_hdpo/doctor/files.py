@@ -64,10 +64,24 @@ def missing_files(get: Lookup) -> Iterator[Finding]:
         path = str(get(name) or "")
         if path and path != str(get(MODEL)) and not (Path(path).expanduser().exists() or _elsewhere(path)):
             yield _missing(name, path, "a folder, or owner/name")
-    if get("trainer.resume_mode") == "resume_path" and not Path(str(get(RESUME))).expanduser().exists():
-        yield _missing(RESUME, str(get(RESUME)), "the folder global_step_... of a checkpoint")
+    if get("trainer.resume_mode") == "resume_path" and (finding := _resume(get(RESUME))):
+        yield finding
     if (path := get(MODEL)) is not None and (problem := model_problem(str(path))):
         yield problem
+
+
+def _resume(path: Any) -> Finding | None:
+    """What is wrong with the checkpoint that a run goes on from."""
+    what = "the folder global_step_... of a checkpoint"
+    if not path:
+        found = f"{RESUME} is not set, and trainer.resume_mode=resume_path goes on from there"
+    elif not Path(str(path)).expanduser().exists():
+        return _missing(RESUME, str(path), what)
+    elif "global_step_" not in str(path):  # verl asserts it
+        found = f"{path} is not the folder of a step: verl wants global_step_ in its name"
+    else:
+        return None
+    return Finding(FILES, "FAIL", "resume_from_path", found, (f"set {RESUME} to {what}",))
 
 
 def listed(value: Any) -> list[str]:

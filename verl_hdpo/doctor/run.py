@@ -23,6 +23,7 @@ from verl_hdpo.doctor.config import lookup_in
 from verl_hdpo.doctor.engine_limits import engine_limits
 from verl_hdpo.doctor.estimator_names import unknown_estimator
 from verl_hdpo.doctor.files import listed
+from verl_hdpo.doctor.late_names import late_names, passed_over
 from verl_hdpo.doctor.logged import logged
 from verl_hdpo.doctor.refusals import refusals
 from verl_hdpo.doctor.sections import RUN
@@ -67,7 +68,9 @@ def check_run_config(config: DictConfig, run: RunSettings | None, own: OwnChecks
     critic = algorithm.mark != "FAIL" and (run is None or run.algorithm is None)
     found = list(refusals(config, critic))
     found += _told("FAIL", "verl's workers", worker_problems(config))
+    found += _told("FAIL", "verl's workers", late_names(config))
     found += _told("FAIL", "rollout engine", engine_limits(config))
+    found += _told("warn", "verl's workers", passed_over(config))
     found += _told("warn", "verl's workers", worker_warnings(config))
     found += _named_parts(config)
     found += _told("FAIL", "config", own.problems)
