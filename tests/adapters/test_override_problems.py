@@ -143,6 +143,11 @@ def test_a_key_that_is_added_twice():
     assert config.trainer.mine == 2
 
 
+def test_a_home_folder_is_written_so_that_the_shell_fills_it_in():
+    _, ((found, advice),) = told("data.train_files=~/data/train.parquet")
+    assert found.startswith("data.train_files=~/data/train.parquet: ") and "write $HOME in place of ~" in advice
+
+
 def test_all_that_cannot_be_read_is_told():
     _, problems = told("a b", "c=[", "algorithm.adv_estimator=hdpo")
     assert [found.partition(":")[0] for found, _ in problems] == ["a b", "c=["]

@@ -75,3 +75,31 @@ def test_a_command_line_of_verls_without_dashes_before_it():
 def test_a_relative_config_path_starts_where_hydra_has_it_start(asked, path):
     assert CliRunner().invoke(main, ["doctor", "--", f"--config-path={path}", "a=1"]).exit_code == 0
     assert asked["config"].arguments == [f"--config-path={STOCK_CONFIG}"]
+
+
+def test_a_variable_that_no_shell_filled_in_is_left_to_it(asked):
+    CliRunner().invoke(main, ["doctor", "--", "--config-path=$PWD/conf", "a=1"])
+    assert asked["config"].arguments == ["--config-path=$PWD/conf"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--multirun", "a=1,2"], "--multirun is an option of hydra's that no run needs; leave it out"),
+        (["a=1", "--cfg", "job"], "--cfg is an option of hydra's that no run needs; leave it out"),
+        (["python3", "-m", MAIN_PPO, "--cfg=job", "a=1"], "--cfg=job is an option of hydra's"),
+        (["a", "=", "1"], "'=' has no key: write key=value, without spaces around ="),
+        (["a", "=1"], "'=1' has no key: write key=value"),
+    ],
+)
+@pytest.mark.parametrize("command", [["doctor"], ["migrate"], ["compare", "--algos", "grpo", "--dry-run"]])
+def test_words_that_are_no_overrides(command, words, told):
+    result = CliRunner().invoke(main, [*command, "--", *words])
+    assert result.exit_code == 2 and told in result.output.replace("\n", " ")
+
+
+@pytest.mark.parametrize("starter", [["torchrun", "--nproc_per_node", "8"], ["accelerate", "launch"], ["deepspeed"]])
+def test_a_trainer_that_another_program_starts_is_named(starter):
+    for command in ("doctor", "migrate"):
+        result = CliRunner().invoke(main, [command, "--", *starter, "-m", "verl.trainer.sft_trainer", "a=1"])
+        assert result.exit_code == 2 and "verl.trainer.sft_trainer is" in result.output.replace("\n", " ")

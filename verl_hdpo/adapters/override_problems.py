@@ -63,11 +63,10 @@ def _unreadable(overrides: Sequence[str]) -> Iterator[OverrideProblem]:
             parsed(override)
         except HydraException as error:
             text = " ".join(str(error).partition("\nSee https")[0].split())
-            yield OverrideProblem(
-                override,
-                f"{override}: {text}",
-                "write key=value, and quote a value with special characters: 'key=\"a b\"'",
-            )
+            advice = "write key=value, and quote a value with special characters: 'key=\"a b\"'"
+            if key_and_value(override)[1].startswith("~"):
+                advice = "write $HOME in place of ~: the shell fills in that one alone within a word"
+            yield OverrideProblem(override, f"{override}: {text}", advice)
 
 
 def _unknown(overrides: Sequence[str], where: Where) -> list[OverrideProblem]:

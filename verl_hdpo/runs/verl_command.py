@@ -23,7 +23,9 @@ STEPS = "training steps"
 PASTED = "verl_hdpo.launcher"
 """Under which a context holds the launcher of a pasted command."""
 
-_PYTHON = re.compile(r"(.*/)?python[\d.]*")
+_PYTHON = re.compile(r"(.*/)?(python[\d.]*|torchrun|accelerate|deepspeed)")
+_HYDRAS = ("--cfg", "--hydra-help", "--info", "--multirun", "--package", "--resolve", "--shell-completion")
+"""Options of hydra's beside those that name a config: with them verl prints something, or starts several runs."""
 
 
 class VerlCommand(click.Command):
@@ -38,6 +40,11 @@ class VerlCommand(click.Command):
             launcher, at = pasted
             self.take_launcher(ctx, launcher)
             verl = verl[at + 1 :]
+        for word in verl:
+            if word.partition("=")[0] in _HYDRAS:
+                raise click.UsageError(f"{word} is an option of hydra's that no run needs; leave it out", ctx)
+            if word.startswith("="):
+                raise click.UsageError(f"{word!r} has no key: write key=value, without spaces around =", ctx)
         return super().parse_args(ctx, [*own, *verl])
 
     def take_launcher(self, ctx: click.Context, launcher: str) -> None:
@@ -104,7 +111,7 @@ def needs_extra(name: str) -> Iterator[None]:
 def _beside_launcher(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     """The absolute path: hydra takes a relative ``--config-path`` from the folder of verl's launcher."""
     spec = importlib.util.find_spec(LAUNCHER.partition(".")[0])
-    if value is None or spec is None or spec.origin is None or "://" in value:
+    if value is None or spec is None or spec.origin is None or "://" in value or value.startswith("$"):
         return value
     launcher = Path(spec.origin).parent.joinpath(*LAUNCHER.split(".")[1:])
     return str((launcher.parent / value).resolve())
