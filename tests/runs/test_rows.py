@@ -58,6 +58,13 @@ def test_columns_that_are_not_wanted_are_not_read(tmp_path):
         ("a.parquet", json.dumps(ROW), "as Parquet; it is JSON; let its name end in .jsonl"),
         ("a.parquet", "x", "cannot be read"),
         ("a.jsonl", "[1]", "row 0 is not an object"),
+        (
+            "a.jsonl",
+            json.dumps({**ROW, "reward_model": {"ground_truth": float("nan")}}),
+            "no reward_model.ground_truth",
+        ),
+        ("a.jsonl", json.dumps({**ROW, "prompt": [{"role": "user", "content": None}]}), "of 'user' with content None"),
+        ("a.jsonl", json.dumps({**ROW, "prompt": [{"role": "user", "content": 4}]}), "of 'user' with content 4 under"),
         ("a.jsonl", json.dumps(ROW) + "\n[1]", "row 1 is not an object"),
         ("a.jsonl", json.dumps(ROW) + "\n" + json.dumps({**ROW, "prompt": "text"}), "row 1 has no chat"),
         ("a.jsonl", json.dumps(ROW) + "\n" + json.dumps({**ROW, "x": 1}), "mixed schemas: .*, row 1 differs .* in x"),

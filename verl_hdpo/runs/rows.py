@@ -118,10 +118,16 @@ def row_problems(row: Any, prompt_key: str = "prompt") -> Iterator[tuple[str, st
     if not (isinstance(prompt, list | tuple) and prompt and all(map(_is_message, prompt))):
         advice = f'{prompt_key} must be a list of messages, such as [{{"role": "user", "content": "..."}}]'
         yield f"has no chat under {prompt_key!r}; {columns}", advice
+    elif textless := next((message for message in prompt if not _has_text(message)), None):
+        found = (
+            f"has a message of {textless['role']!r} with content {textless.get('content')!r:.60} under {prompt_key!r}"
+        )
+        yield found, "write its text there: the model would read what its chat template makes of that"
     if not isinstance(row.get("data_source"), str):
         yield f"has no text under 'data_source'; {columns}", "name the row's data set there: metrics are per source"
     model = row.get("reward_model")
-    if not isinstance(model, Mapping) or model.get("ground_truth") is None:
+    truth = model.get("ground_truth") if isinstance(model, Mapping) else None
+    if truth is None or truth != truth:  # NaN: pandas' null
         advice = 'add the column reward_model, such as {"style": "rule", "ground_truth": "4"}'
         yield f"has no reward_model.ground_truth; {columns}", advice
 
@@ -137,6 +143,12 @@ def row_problems(row: Any, prompt_key: str = "prompt") -> Iterator[tuple[str, st
 
 def _is_message(message: Any) -> bool:
     return isinstance(message, Mapping) and "role" in message and ("content" in message or "tool_calls" in message)
+
+
+def _has_text(message: Mapping[str, Any]) -> bool:
+    """Whether a message has a text or parts; a turn that calls tools needs none."""
+    content = message.get("content")
+    return isinstance(content, str | list | tuple) or (content is None and bool(message.get("tool_calls")))
 
 
 class Schema:
