@@ -76,3 +76,40 @@ def test_settings_of_hydra_itself_are_its_own_matter():
     given = ["hydra.run.dir=out", "hydra/job_logging=disabled", "hydra/hydra_logging=none"]
     config, problems = compose_telling_all("ppo_trainer", None, None, given)
     assert config is not None and not problems
+
+
+OWN = "defaults: [ppo_trainer, _self_]\nhydra: {searchpath: ['pkg://verl.trainer.config']}\n"
+FILES = {
+    "a switch for a group": (
+        f"{OWN}algorithm: {{filter_groups: true}}",
+        "filter_groups=True: verl has a group",
+        "enable",
+    ),
+    "a number in quotes": (f"{OWN}actor_rollout_ref: {{rollout: {{n: '8'}}}}", f"{N}='8'", "without quotes"),
+    "tabs": ("algorithm:\n\tadv_estimator: hdpo\n", "found character", "mend that file: it is not valid YAML"),
+    "a key given twice": ("a: 1\na: 2\n", "found duplicate key a", "mend that file"),
+    "UTF-16": ("a: 1".encode("utf-16"), "is not UTF-8 text: byte 0xff at 0", "save it as UTF-8"),
+    "Latin-1": ("# café\na: 1".encode("latin-1"), "is not UTF-8 text: byte 0xe9", "save it as UTF-8"),
+    "a search path of a checkout": (
+        "defaults: [ppo_trainer, _self_]\nhydra: {searchpath: ['file://verl/trainer/config']}\n",
+        "Could not load 'ppo_trainer'",
+        "pkg://verl.trainer.config",
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:provider=hydra.searchpath")
+@pytest.mark.parametrize("case", FILES)
+def test_a_config_of_ones_own_that_cannot_be_read(tmp_path, case):
+    content, text, advice = FILES[case]
+    (tmp_path / "a folder").mkdir()
+    (tmp_path / "a folder" / "mine.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
+    config, problems = compose_telling_all("mine", str(tmp_path / "a folder"), None, [])
+    assert config is None and len(problems) == 1
+    assert text in problems[0].found and advice in problems[0].advice
+
+
+def test_line_ends_of_windows_are_none_of_yaml_s(tmp_path):
+    (tmp_path / "mine.yaml").write_text(OWN.replace("\n", "\r\n"), newline="")
+    config, problems = compose_telling_all("mine", str(tmp_path), None, [])
+    assert config is not None and not problems

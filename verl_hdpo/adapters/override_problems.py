@@ -10,6 +10,7 @@ from typing import TypeAlias
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from yaml import YAMLError
 
 from verl_hdpo.adapters.composed_config import choices, compose, parsed, unchanged
 from verl_hdpo.adapters.unknown_keys import OverrideProblem, UnknownKeys, nodes_of
@@ -104,7 +105,7 @@ def _problem(error: Exception, overrides: Sequence[str], config_path: str | None
     override = meant[-1] if meant else None
     text = str(error).partition("\nConfig search path")[0].strip()
     if override is None:
-        return OverrideProblem("", text, "check the config's name and the overrides")
+        return OverrideProblem("", *_of_a_file(error, text))
     key, value = key_and_value(override)
     if override.startswith("~"):
         return OverrideProblem(override, f"{override}: there is no {key} to remove", "leave it out", "")
@@ -113,6 +114,18 @@ def _problem(error: Exception, overrides: Sequence[str], config_path: str | None
         advice = "keep one of them" if len(meant) > 1 else f"write {key}={value}"
         return OverrideProblem(override, f"{override}: {has}", advice, f"++{key}={value}")
     return OverrideProblem(override, f"{override}: {text}", "use one of those, or a config of your own")
+
+
+def _of_a_file(error: Exception, text: str) -> tuple[str, str]:
+    """What is wrong with a config of the owner's own, and what to do."""
+    if isinstance(error, UnicodeDecodeError):
+        byte = f"byte 0x{error.object[error.start]:02x} at {error.start}"
+        return f"a config of yours, or one that it begins with, is not UTF-8 text: {byte}", "save it as UTF-8"
+    if isinstance(error, YAMLError):
+        return " ".join(text.split()), "mend that file: it is not valid YAML"
+    if "Could not load 'ppo_" in text:
+        return text, "let your config find verl's: hydra: {searchpath: [pkg://verl.trainer.config]}"
+    return text, "check the config's name and the overrides"
 
 
 def _unresolved(config: DictConfig, overrides: Sequence[str]) -> Iterator[OverrideProblem]:

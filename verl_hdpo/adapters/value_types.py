@@ -40,6 +40,9 @@ GROUPS = (
 )
 """Groups that verl reads without asking whether they are there."""
 
+OPTIONAL_GROUPS = ("algorithm.filter_groups", "algorithm.rollout_correction", "data.custom_cls")
+"""Groups that may be null."""
+
 READ = ("algorithm.adv_estimator", "data.train_files", "data.val_files", "trainer.logger", "trainer.total_epochs")
 """Settings that verl reads in the same way."""
 
@@ -79,6 +82,10 @@ def wrong_types(config: DictConfig, before: DictConfig, overrides: Sequence[str]
         if _has(config, key) and not is_count:
             found = f"{_shown(key, value)}: verl wants a whole number of 1 or more there"
             yield OverrideProblem(given.get(key, ""), found, _number_advice(key, value, given.get(key, "")))
+    for key in (*GROUPS, *OPTIONAL_GROUPS):  # in a config of the owner's own
+        if key not in given and (value := _at(config, key)) is not None and not isinstance(value, DictConfig):
+            found = f"{_shown(key, value)}: verl has a group of settings there"
+            yield OverrideProblem("", found, f"set one of the group, such as {key}.{_first(before, key)}")
     for key, override in given.items():
         default, value = _at(before, key), _at(config, key)
         if key in COUNTS or value is None:
@@ -95,6 +102,12 @@ def wrong_types(config: DictConfig, before: DictConfig, overrides: Sequence[str]
             yield OverrideProblem(
                 override, found, f"write {key}=true or {key}=false" if flag else _number_advice(key, value, override)
             )
+
+
+def _first(before: DictConfig, key: str) -> str:
+    group = _at(before, key)
+    names = [name for name in map(str, group) if not name.startswith("_")] if isinstance(group, DictConfig) else []
+    return names[0] if names else "enable"
 
 
 def _at(config: DictConfig, key: str) -> Any:
