@@ -122,7 +122,7 @@ def test_a_reward_file_that_cannot_be_loaded_is_told(run_eval, no_hydra, tmp_pat
 def test_a_folder_that_cannot_be_made_is_told_before_anything_is_loaded(run_eval, no_hydra, data):
     done = run_eval("--out", str(data / "x"))
     assert done.exit_code == 2
-    assert f"Error: {data / 'x'}: Not a directory" in done.output
+    assert f"Error: --out {data / 'x'}: {data} is a file, not a folder; name another path" in done.output
 
 
 def test_greedy_answers_are_not_asked_for_twice(run_eval, no_hydra):

@@ -15,6 +15,7 @@ CAUGHT = {
     "BadCall": "the model is told",
     "Busy": "a client asks again",
     "CorpusError": "verl-hdpo index build",
+    "EndsProcessError": "ToolConfigError tells it",
     "Fault": "the judge asks again, or the outcome is unknown",
     "FrameError": "a session is ended",
     "ImageRefused": "the model is told, or the row is left out",
@@ -98,6 +99,7 @@ CAUGHT_BUILT_IN = {
     ("tools/mcp_servers/connection.py", "ConnectionError", "connection lost"): "told as MCP server at start; later "
     "the call is unavailable",
     ("tools/search/index_build.py", "FileExistsError"): "verl-hdpo index build",
+    ("tools/search/index_build.py", "OSError"): "verl-hdpo index build",
     ("tools/images/store.py", "KeyError"): "the call is answered without results, or unavailable",
     ("tools/base.py", "NotImplementedError"): "a tool of your own without answer(): every call of it fails",
     ("tools/search/web_provider.py", "TypeError"): "the call is unavailable",

@@ -24,7 +24,7 @@ DEFAULTS = {
         "gated": False,
         "answer_weight": None,
         "guard": False,
-        "guard_margin": 0.03,
+        "guard_margin": 0.02,
         "guard_window": 4,
     },
     "grpo_penalty": {"a": 0.15, "form": "inverse", "gated": False},

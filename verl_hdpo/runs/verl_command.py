@@ -8,6 +8,7 @@ import importlib.util
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +41,10 @@ class VerlCommand(click.Command):
             launcher, at = pasted
             self.take_launcher(ctx, launcher)
             verl = verl[at + 1 :]
-        for word in verl:
+        for before, word in pairwise(["", *verl]):
             if word.partition("=")[0] in _HYDRAS:
                 raise click.UsageError(f"{word} is an option of hydra's that no run needs; leave it out", ctx)
-            if word.startswith("="):
+            if word.startswith("=") and not before.startswith("--"):
                 raise click.UsageError(f"{word!r} has no key: write key=value, without spaces around =", ctx)
         return super().parse_args(ctx, [*own, *verl])
 
