@@ -84,16 +84,13 @@ def wrong_types(config: DictConfig, before: DictConfig, overrides: Sequence[str]
             yield OverrideProblem(given.get(key, ""), found, _number_advice(key, value, given.get(key, "")))
     for key in (*GROUPS, *OPTIONAL_GROUPS):  # in a config of the owner's own
         if key not in given and (value := _at(config, key)) is not None and not isinstance(value, DictConfig):
-            found = f"{_shown(key, value)}: verl has a group of settings there"
-            yield OverrideProblem("", found, f"set one of the group, such as {key}.{_first(before, key)}")
+            yield _no_group(key, value, "", (_names(before, key) or ["enable"])[:1])
     for key, override in given.items():
         default, value = _at(before, key), _at(config, key)
         if key in COUNTS or value is None:
             continue
         if isinstance(default, DictConfig) and len(default) and not isinstance(value, DictConfig):
-            names = [f"{key}.{name}" for name in map(str, default) if not name.startswith("_")][:SHOWN]
-            found = f"{_shown(key, value)}: verl has a group of settings there"
-            yield OverrideProblem(override, found, f"set one of the group, such as {', '.join(names)}")
+            yield _no_group(key, value, override, _names(before, key)[:SHOWN])
         elif isinstance(default, int | float) and not isinstance(value, int | float):
             if isinstance(value, str) and key in TAKE_TEXT:
                 continue
@@ -104,10 +101,16 @@ def wrong_types(config: DictConfig, before: DictConfig, overrides: Sequence[str]
             )
 
 
-def _first(before: DictConfig, key: str) -> str:
+def _no_group(key: str, value: Any, override: str, names: Sequence[str]) -> OverrideProblem:
+    examples = ", ".join(f"{key}.{name}" for name in names)
+    found = f"{_shown(key, value)}: verl has a group of settings there"
+    return OverrideProblem(override, found, f"set one of the group, such as {examples}")
+
+
+def _names(before: DictConfig, key: str) -> list[str]:
+    """Settings of a group; none where it is no group."""
     group = _at(before, key)
-    names = [name for name in map(str, group) if not name.startswith("_")] if isinstance(group, DictConfig) else []
-    return names[0] if names else "enable"
+    return [name for name in map(str, group) if not name.startswith("_")] if isinstance(group, DictConfig) else []
 
 
 def _at(config: DictConfig, key: str) -> Any:
