@@ -18,6 +18,7 @@ from verl_hdpo.runs.fingerprint import of_inputs
 from verl_hdpo.runs.override import key_and_value
 from verl_hdpo.runs.quoted import quoted
 from verl_hdpo.runs.verl_keys import ESTIMATOR
+from verl_hdpo.runs.whole_file import whole_file
 
 State = Literal["new", "unfinished", "finished"]
 
@@ -229,6 +230,5 @@ def _check(overrides: Sequence[str]) -> None:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write ``content``, whole or not at all."""
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(content, indent=2) + "\n")
-    part.replace(path)
+    with whole_file(path) as part:
+        part.write_text(json.dumps(content, indent=2) + "\n")
