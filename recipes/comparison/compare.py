@@ -15,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import click
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 QUICKSTART = ROOT / "examples" / "quickstart"
@@ -26,6 +28,7 @@ import run as quickstart  # noqa: E402
 import training  # noqa: E402
 from cold_start import Recipe  # noqa: E402
 
+from verl_hdpo.compare.seeds import Seeds  # noqa: E402
 from verl_hdpo.runs.quoted import quoted  # noqa: E402
 
 STEPS = 24
@@ -63,11 +66,19 @@ TASKS = {
 }
 
 
+def seeds(text: str) -> list[int]:
+    """As verl-hdpo compare reads them."""
+    try:
+        return Seeds().convert(text, None, None)
+    except click.UsageError as error:
+        raise argparse.ArgumentTypeError(error.message) from None
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", choices=TASKS, required=True)
     parser.add_argument("--algos", help="as of verl-hdpo compare (default: those that --dry-run shows)")
-    parser.add_argument("--seeds", type=int, default=3, help="1, 2, ... (default: %(default)s)")
+    parser.add_argument("--seeds", type=seeds, default="3", help="how many, or a list: 4,5 (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=STEPS, help="RL steps of a run (default: %(default)s)")
     parser.add_argument("--out", type=Path, help="default: outputs/comparison/TASK")
     parser.add_argument(
@@ -76,10 +87,10 @@ def main() -> None:
     args = parser.parse_args()
     task = TASKS[args.task]
     out = (args.out or ROOT / "outputs" / "comparison" / args.task).resolve()
-    for seed in range(1, args.seeds + 1):
+    for seed in args.seeds:
         quickstart.build_cold_start(out / f"start-{seed}", seed, task.deal, task.tools, task.recipe)
     algos = args.algos or ",".join(task.algos)
-    command = ["verl-hdpo", "compare", "--cpu", "--algos", algos, "--seeds", str(args.seeds)]
+    command = ["verl-hdpo", "compare", "--cpu", "--algos", algos, "--seeds", "".join(f"{seed}," for seed in args.seeds)]
     command += ["--title", task.title, "--out", str(out), *(["--dry-run"] if args.dry_run else [])]
     pipeline = training.pipeline(out / "start-{seed}", args.steps, task.tools)
     # Asked again as questions of their own: of several answers to one, verl bootstraps the best, which takes longer.

@@ -4,6 +4,7 @@
 
 Reads a comparison on the task ``mixed`` and writes ``runs.csv`` and ``calls.png``, a dot per run and kind of question.
 A call gains the share that is right with it, 80 %, less the share that the model a run starts from has right without.
+Runs that ``runs.csv`` has already stay in it, unless they were made again.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from pathlib import Path
 
 import direct_answers
 import pandas
+import runs_table
 
-from verl_hdpo.compare.variant import parse_variants
 from verl_hdpo.runs.palette import OTHERS
 
 RIGHT_WITH_A_CALL = 0.8
@@ -25,17 +26,14 @@ SHAPES = {"known": "o", "half_known": "^", "needed": "s"}
 
 
 def runs(comparison: Path) -> pandas.DataFrame:
-    """A row per run and kind: price, gain, calls and accuracy in the last validation."""
-    metrics = pandas.read_csv(comparison / "metrics.csv")
-    last = metrics[(metrics.phase == "validation") & metrics.source.isin(SHAPES)]
-    last = last[last.step == last.groupby(["variant", "seed"]).step.transform("max")]
-    table = last.pivot_table(index=["variant", "seed", "source"], columns="metric", values="value").reset_index()
-    priced = {v.label: dict(v.knobs)["price"] for v in parse_variants(",".join(table.variant.unique())) if v.knobs}
+    """A row per run of ``priced`` without a guard and kind: price, gain, calls and accuracy in the last validation."""
+    table = runs_table.last_validation(comparison)
+    table["price"] = table.variant.str.extract(r"^priced\[price=([\d.]+)\]$", expand=False).astype(float)
+    table = table[table.price.notna()]
     starts = {seed: direct_answers.of_start(comparison / f"start-{seed}") for seed in table.seed.unique()}
-    table["price"] = table.variant.map(priced).astype(float)
-    table["gain"] = [RIGHT_WITH_A_CALL - starts[row.seed][row.source] for row in table.itertuples()]
-    kept = table[["variant", "seed", "source", "price", "gain", "tool_use_rate", "accuracy"]].round(4)
-    return kept.sort_values(["price", "seed", "gain"])
+    gains = [RIGHT_WITH_A_CALL - starts[row.seed][row.source] for row in table.itertuples()]
+    table = table.assign(gain=gains)[["variant", "seed", "source", "price", "gain", "tool_use_rate", "accuracy"]]
+    return table.round(4).sort_values(["price", "seed", "gain"])
 
 
 def draw(table: pandas.DataFrame, picture: Path) -> None:
@@ -61,9 +59,11 @@ def main() -> None:
     parser.add_argument("comparison", type=Path, help="folder of compare.py --task mixed")
     parser.add_argument("out", type=Path, help="folder for runs.csv and calls.png")
     args = parser.parse_args()
-    table = runs(args.comparison)
+    table, file = runs(args.comparison), args.out / "runs.csv"
+    if file.exists():
+        table = runs_table.collected(pandas.read_csv(file), table).sort_values(["price", "seed", "gain"])
     args.out.mkdir(parents=True, exist_ok=True)
-    table.to_csv(args.out / "runs.csv", index=False)
+    table.to_csv(file, index=False)
     draw(table, args.out / "calls.png")
     below, above = table[table.gain < table.price - MARGIN], table[table.gain > table.price + MARGIN]
     print(table.to_string(index=False))

@@ -14,7 +14,7 @@ from test_check import RUN, refusal
 from test_loss import AGG_MODES, SPLITS, Batch, actor, same, two_channels
 
 from verl_hdpo.adapters.check import check_run
-from verl_hdpo.algorithm.decisions import decision_advantages
+from verl_hdpo.algorithm.decisions import decision_advantages, sign_errors
 from verl_hdpo.algorithm.qualifying import HOMOGENEOUS_LOSSES
 from verl_hdpo.outcomes.decision_spans import DECISION_SPANS_KEY
 from verl_hdpo.outcomes.outcome import OutcomeError
@@ -40,13 +40,24 @@ def test_the_advantage_is_on_trained_tokens_within_the_spans():
     assert beyond.tolist() == [0, 0, 0, 0, 0, 1, 1]
 
 
+def test_a_sign_error_is_a_token_outside_the_spans_that_efficiency_turns_round():
+    mask = torch.tensor([1, 1, 0, 1])
+    accuracy, both = torch.tensor([1.0, 1.0, 0.0, -1.0]), torch.tensor([0.5, -0.5, 0.2, -1.2])
+    spans = [[[0, 1]], [[0, 1]], [[0, 4]], [[1, 2]]]  # outside: 2, 2 (turned round), none, 2
+    assert sign_errors(accuracy, both, spans, [mask] * 4) == pytest.approx(2 / 6)
+    assert sign_errors(accuracy, both, [[]] * 4, [mask] * 4) == pytest.approx(6 / 12)
+    assert sign_errors(accuracy, both, [[[0, 4]]] * 4, [mask] * 4) == 0.0
+
+
 def test_the_trainer_writes_one_number_per_token_beside_verls_advantages():
     """Token 1 of each row is an observation."""
     spans = [[[0, 1]], [[0, 2], [2, 4]], [[0, 4]], [[0, 4]], [[0, 1]], [[4, 5]]]
     padding = Row("pad", 0, padding=True, length=2)
     rows = [*rows_with(spans), padding]
-    batch, _, data = advantage_step(make_trainer(DECISION), rows)
-    assert "tool_advantages" in batch.fields
+    batch, metrics, data = advantage_step(make_trainer(DECISION), rows)
+    assert "tool_advantages" in batch.fields and metrics["hdpo/tool/sign_errors"] == 0
+    _, heavy, _ = advantage_step(make_trainer(DECISION, "+algorithm.hdpo.w_tool=5"), copy.deepcopy(rows))
+    assert heavy["hdpo/tool/sign_errors"] == pytest.approx(2 / 9)  # the second row's, whose call is pushed down
     found = [row.tolist() for row in data["tool_advantages"].unbind()]
     first, second, third = 1.1209, -0.3203, -0.8006  # as without, in test_trainer.py
     expected = [[first, 0, 0, 0], [second, 0, second, second, 0, 0], [third, 0, third, third], [0.0] * 4, [0.0] * 4,

@@ -26,7 +26,7 @@ from verl_hdpo.adapters.loss import aggregation, two_channel_loss
 from verl_hdpo.adapters.price_guard import PriceGuard, resumed_from, saved_in
 from verl_hdpo.adapters.run_settings import RunSettings
 from verl_hdpo.adapters.scoring import Rollouts, Scoring
-from verl_hdpo.algorithm.decisions import Spans, decision_advantages
+from verl_hdpo.algorithm.decisions import Spans, decision_advantages, sign_errors
 from verl_hdpo.algorithm.qualifying import mini_batches, qualifying_scale
 from verl_hdpo.algorithm.scalars import Advantages
 from verl_hdpo.outcomes.batch import Outcomes
@@ -98,8 +98,8 @@ class AdvantageStep:
             stock()
         if not self.last.outcomes.known_B.any():
             self._mask_unknown(batch)
-        self._write(batch, scores.advantages, dp_size)
-        return prefixed("hdpo/", prices | scores.metrics)
+        written = self._write(batch, scores.advantages, dp_size)
+        return prefixed("hdpo/", prices | scores.metrics | written)
 
     @contextmanager
     def saving(self, step: int) -> Iterator[None]:
@@ -145,10 +145,10 @@ class AdvantageStep:
         if self.scores and unknown_R.any():
             batch.mask(unknown_R)
 
-    def _write(self, batch: HostBatch, advantages: Advantages | None, dp_size: Callable[[], int]) -> None:
-        """The efficiency channel, where it has a loss of its own."""
+    def _write(self, batch: HostBatch, advantages: Advantages | None, dp_size: Callable[[], int]) -> dict[str, float]:
+        """The efficiency channel, where it has a loss of its own; metrics of where it acts."""
         if advantages is None or advantages.efficiency_B is None or not self.settings.loss_weights[1]:
-            return
+            return {}
         index, actor = self.last.index, self._config.actor_rollout_ref.actor
         tool_R = index.spread(advantages.efficiency_B)
         if self.settings.hdpo.tool_loss_norm == "qualifying":
@@ -159,12 +159,14 @@ class AdvantageStep:
                 batch.trained_tokens(),
                 aggregation(actor),
             )
-        batch.put(self._on_decisions(batch, tool_R) if self.settings.on_decisions else tool_R)
-
-    def _on_decisions(self, batch: HostBatch, tool_R: Tensor) -> list[Tensor]:
-        rollout_R, decisions = self.last.index.rollout_R.tolist(), self.last.decisions
-        spans_R = [decisions[rollout] if rollout >= 0 else () for rollout in rollout_R]
-        return decision_advantages(tool_R, spans_R, batch.response_masks())
+        if not self.settings.on_decisions:
+            batch.put(tool_R)
+            return {}
+        decisions, masks_R = self.last.decisions, batch.response_masks()
+        spans_R = [decisions[rollout] if rollout >= 0 else () for rollout in index.rollout_R.tolist()]
+        batch.put(decision_advantages(tool_R, spans_R, masks_R))
+        both_R = index.spread(advantages.weighted(*self.settings.loss_weights))
+        return {"tool/sign_errors": sign_errors(index.spread(advantages.accuracy_B), both_R, spans_R, masks_R)}
 
 
 def _decisions(rows: Rows) -> list[Spans]:
