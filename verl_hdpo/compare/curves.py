@@ -25,6 +25,7 @@ METRICS = {
     "accuracy_given_no_tool": "accuracy_given_no_tool",
     "tool_calls/mean": "calls",
     "unknown_rate": "unknown_rate",
+    "tool/sign_errors": "sign_errors",
 }
 """End of verl's name -> name in the table."""
 
