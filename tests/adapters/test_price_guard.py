@@ -23,14 +23,14 @@ GUARDED = (
 )
 
 
-def batch(right, source="s"):
-    """Two prompts of four, ``right`` of each four correct, every other with a call; one of unknown outcome beside."""
+def batch(right, source="s", prompts=2):
+    """Prompts of four, ``right`` of each four correct, every other with a call; one of unknown outcome beside."""
     rows = [
         Row(f"{source}{prompt}", number, acc=float(number < right), calls=number % 2, source=source)
-        for prompt in "ab"
+        for prompt in range(prompts)
         for number in range(4)
     ]
-    return [*rows, Row(f"{source}a", 4, known=0.0, calls=1, source=source)]
+    return [*rows, Row(f"{source}0", 4, known=0.0, calls=1, source=source)]
 
 
 def step(trainer, rows):
@@ -83,7 +83,7 @@ def test_its_state_is_in_the_checkpoint_and_resume_is_exact(mode, tmp_path, monk
     local = f"trainer.default_local_dir={tmp_path}"
     first = make_trainer(*GUARDED, local, estimator="priced")
     for right in (3, 3, 0):
-        step(first, batch(right))
+        step(first, batch(right, prompts=30))
     first.global_steps = 7
     first._save_checkpoint()
     assert (tmp_path / "global_step_7" / FILE).is_file()
@@ -91,7 +91,7 @@ def test_its_state_is_in_the_checkpoint_and_resume_is_exact(mode, tmp_path, monk
     second = make_trainer(*GUARDED, f"trainer.resume_mode={mode}", *how, estimator="priced")
     second._load_checkpoint()
     for right in (0, 1, 3):
-        (metrics, one), (also, other) = step(first, batch(right)), step(second, batch(right))
+        (metrics, one), (also, other) = (step(trainer, batch(right, prompts=30)) for trainer in (first, second))
         assert one == other and {k: v for k, v in metrics.items() if "s/" in k} == {
             k: v for k, v in also.items() if "s/" in k
         }

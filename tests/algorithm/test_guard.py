@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from verl_hdpo.algorithm.estimators.priced import priced
-from verl_hdpo.algorithm.guard import RATE, RELEASE, Guard
+from verl_hdpo.algorithm.guard import MOST, RATE, RELEASE, Guard
 from verl_hdpo.algorithm.scalars import RolloutScalars
 
 MARGIN, WINDOW = 0.03, 4
@@ -56,13 +56,20 @@ def test_by_hand_where_accuracy_falls():
     guard = Guard(MARGIN, WINDOW)
     assert prices([exact(0.8)] * 8, guard) == [0, 0, 0, 0, 0.25, 0.5, 0.75, 1]
     assert prices([exact(0.6)], guard) == [pytest.approx(1 / (1 + RATE * 0.1))]
-    # n = .65, short by .15: mu = 4 + 6
-    assert prices([exact(0.6)], guard) == [pytest.approx(1 / 11)]
-    # n = .75, short by .05: mu = 12; then .79, short by .01, less than half of the margin: at rest
+    # At work the level follows by 1 %: .798. n = .65, short by .148: mu = 4 + 5.92
+    assert prices([exact(0.6)], guard) == [pytest.approx(1 / 10.92)]
+    # The level is .79602 and n = .75: mu = 9.92 + 1.8408. Then .79656 and .79, less than half of the margin: at rest.
     assert prices([exact(0.85), exact(0.83)], guard) == [
-        pytest.approx(1 / 13), pytest.approx(1 / (1 + 12 * (1 - RELEASE))),
+        pytest.approx(1 / 12.7608), pytest.approx(1 / (1 + 11.7608 * (1 - RELEASE))),
     ]  # fmt: skip
-    assert guard.level("s") == pytest.approx(0.8 + 0.03 / 16)
+    assert guard.level("s") == pytest.approx(0.79656 + (0.83 - 0.79656) / 16, abs=1e-5)
+
+
+def test_a_fall_that_lasts_becomes_the_level_and_the_price_comes_back():
+    guard = Guard(MARGIN, WINDOW)
+    found = prices([exact(0.8)] * 12 + [exact(0.6)] * 800, guard, asked=0.8)
+    assert min(found[12:]) == pytest.approx(0.8 / (1 + MOST)) and found[-1] == pytest.approx(0.8, rel=0.1)
+    assert guard.level("s") == pytest.approx(0.6, abs=MARGIN)
 
 
 def mixed(right=3, cost=1.0):
@@ -85,6 +92,12 @@ def test_by_hand_what_is_at_stake():
     assert prices([mixed()] * 12, Guard(stake + 1e-6, WINDOW))[-1] == 1
 
 
+def test_by_hand_where_all_call_and_more_calls_gain():
+    """One call is right in 1 of 4, three calls in 3 of 4: 1/4 a call, and 1/2 if two calls of three are given up."""
+    answers = [(3.0, n < 3) for n in range(4)] + [(1.0, n < 1) for n in range(4)]
+    assert prices([[answers] * 50] * 8)[-1] == pytest.approx(0.125)
+
+
 def test_calls_that_do_harm_have_the_whole_price():
     assert prices([mixed(right=0)] * 8)[-1] == 1
 
@@ -105,10 +118,15 @@ def test_a_fall_that_is_no_call_s_doing_lowers_the_price_and_it_comes_back_after
         assert found[-1] > 3 * min(found)
 
 
-def test_noise_does_not_trip_it():
-    """Two hundred runs of sixty batches of 96 answers, with tool use and accuracy that stay what they are."""
-    runs = ([batch(chance, 0.6, 0.8, 0.6) for _ in range(60)] for chance in map(random.Random, range(200)))
-    assert sum(map(tripped, runs)) <= 6
+@pytest.mark.parametrize("spread", [0.1, 0.4])
+@pytest.mark.parametrize("prompts", [1, 2, 6, 16])
+def test_noise_does_not_trip_it(prompts, spread):
+    """Forty runs of sixty batches, with tool use and accuracy that stay what they are; prompts may differ much."""
+    runs = (
+        [batch(chance, 0.6, 0.7, 0.6, prompts, spread=spread) for _ in range(60)]
+        for chance in map(random.Random, range(40))
+    )
+    assert sum(map(tripped, runs)) <= 4
 
 
 @pytest.mark.parametrize("known", [0.9, 0.3])
@@ -165,16 +183,20 @@ def test_it_resumes_exactly(stop):
     assert min(expected[2 * WINDOW :]) < 0.5
 
 
-def trained(seed, price, guarded, steps=60, right=0.8, direct=0.53, rate=3.0):
-    """Accuracy at the end of training a policy of one number, its logit to call, by ``priced`` on 5 prompts of 16."""
+def trained(seed, price, guarded, fewer=0.0, more=1.0, steps=60, right=0.8, direct=0.53, rate=3.0):
+    """Accuracy at the end of training a policy of one number, its logit to call more, by ``priced`` on 5 prompts of 16.
+
+    ``more`` calls are right in 80 %, ``fewer`` in 53 %.
+    """
     chance, guard, logit = random.Random(seed), Guard(MARGIN, WINDOW), 1.1
     for _ in range(steps):
         use = 1 / (1 + math.exp(-logit))
         groups = batch(chance, use, right, direct, prompts=5, spread=0.2)
-        guard.observe({"s": groups})
+        guard.observe({"s": [[(more if called else fewer, correct) for called, correct in group] for group in groups]})
         called, correct = (torch.tensor([row[k] for group in groups for row in group]) for k in (0, 1))
+        cost = fewer + (more - fewer) * called.double()
         rollouts = RolloutScalars(
-            correct.float(), torch.arange(5).repeat_interleave(16), torch.ones_like(correct), correct, called.double()
+            correct.float(), torch.arange(5).repeat_interleave(16), torch.ones_like(correct), correct, cost
         )
         asked = guard.price("s", price) if guarded else price
         pushed = priced(rollouts, price=asked).accuracy_B * (called.float() - use)
@@ -183,10 +205,11 @@ def trained(seed, price, guarded, steps=60, right=0.8, direct=0.53, rate=3.0):
     return use * right + (1 - use) * direct
 
 
-def test_with_an_over_strong_price_training_ends_within_two_points_of_none():
+@pytest.mark.parametrize(("fewer", "more", "price"), [(0.0, 1.0, 0.8), (1.0, 3.0, 0.4)])
+def test_with_an_over_strong_price_training_ends_within_two_points_of_none(fewer, more, price):
     """A price of 80 points on calls that gain 27, over ten seeds; without the guard it loses them all."""
     none, guarded, bare = (
-        sum(trained(seed, price, on) for seed in range(10)) / 10
-        for price, on in ((0.0, False), (0.8, True), (0.8, False))
+        sum(trained(seed, price, on, fewer, more) for seed in range(10)) / 10
+        for price, on in ((0.0, False), (price, True), (price, False))
     )
     assert none > 0.78 and guarded > none - 0.02 and bare < none - 0.2

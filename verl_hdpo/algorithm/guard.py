@@ -1,15 +1,14 @@
 """``Guard``: lowers the price of a call where accuracy would fall, or has fallen, below its own recent level.
 
-Per data source, with a_t the accuracy and u_t the share that calls, of a batch's rollouts of known outcome:
+Per data source, with x_t the accuracy and C_t the mean cost of a batch's rollouts of known outcome:
 
-    levels    a_l and u_l: means over the first ``window`` batches, in which the price is 0; then slow averages,
-              l += (x_t - l) / (4 window), held while the guard is at work
-    gain      g: right with a call less right without one, within prompts, averaged over some 4 window batches;
-              e = 1 / (2 sqrt(weight)), its error
-    cap       while u_l (g + e / 2) > margin, what is lost if all calls go, the price is at most half of what a unit of
-              their cost gains
-    trips     where a_l - n > margin + 3 s; n += (a_t - n) / 2, s the error of n over prompts
-    at work   mu += 40 (a_l - n), a dual ascent, until that is margin / 2 or less
+    levels    a_l and C_l: means over the first ``window`` batches, in which the price is 0; then slow averages,
+              l += (x_t - l) / (4 window); while the guard is at work C_l is held, and a_l follows by 1 % a batch
+    gain      b: the slope of right over cost, within prompts, over some 4 window batches: accuracy per unit of cost;
+              e = 1 / (2 sqrt(sum of squares of the cost)), its greatest error
+    cap       while C_l (b + e / 2) > margin, what is lost if all calls go, the price is at most half of b
+    trips     where a_l - n > margin + 3 s; n += (x_t - n) / 2, s the error of both over prompts
+    at work   mu += 40 (a_l - n), a dual ascent, 40 at most, until a_l - n is margin / 2 or less
     at rest   mu decays by 2 % a batch
     price     the one asked for, times 1 / (1 + mu), and not over the cap; it rises to that over a second window
 
@@ -25,7 +24,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-RATE, RELEASE, WEIGHT_OF_NOW = 40.0, 0.02, 0.5
+RATE, MOST, RELEASE = 40.0, 40.0, 0.02
+WEIGHT_OF_NOW, WEIGHT_AT_WORK = 0.5, 0.01
 CAP = 0.5
 """Of what a unit of cost gains."""
 Answers = Sequence[tuple[float, bool]]
@@ -38,32 +38,38 @@ class SourceState:
 
     Attributes:
         batches: taken in.
-        accuracy, calls: the levels.
-        now, variance: n and s squared.
-        contrast, weight: g is their quotient.
-        cost: of the calls in it, weighted as it is.
+        accuracy, cost: the levels.
+        now: n.
+        level_share, now_share: variance of ``accuracy`` and of n, in variances of one prompt.
+        squares, degrees: of prompts' deviations from their batch's accuracy, and of freedom.
+        covariance, spread: sums within prompts, of cost with right and with itself; b is their quotient.
         mu: of the price.
         at_work: whether it is being lowered.
     """
 
     batches: int = 0
     accuracy: float = 0.0
-    calls: float = 0.0
-    now: float = 0.0
-    variance: float = 0.0
-    contrast: float = 0.0
-    weight: float = 0.0
     cost: float = 0.0
+    now: float = 0.0
+    level_share: float = 0.0
+    now_share: float = 0.0
+    squares: float = 0.0
+    degrees: float = 0.0
+    covariance: float = 0.0
+    spread: float = 0.0
     mu: float = 0.0
     at_work: bool = False
 
     @property
+    def gain(self) -> float:
+        """b; 0 where no prompt had rollouts of different cost, between which a price does not choose either."""
+        return self.covariance / self.spread if self.spread else 0.0
+
+    @property
     def at_stake(self) -> float:
-        """u_l (g + e / 2), accuracy lost if all calls go; 0 where no prompt had rollouts of both kinds."""
-        if not self.weight:
-            return 0.0
-        # Each of the two shares of a contrast has a variance of 1/4 at most, so that of g is 1 / (4 weight).
-        return self.calls * (self.contrast / self.weight + 0.25 / math.sqrt(self.weight))
+        """C_l (b + e / 2), accuracy lost if all calls go."""
+        # Right has a variance of 1/4 at most.
+        return self.cost * (self.gain + 0.25 / math.sqrt(self.spread)) if self.spread else 0.0
 
 
 class Guard:
@@ -76,6 +82,7 @@ class Guard:
 
     def __init__(self, margin: float, window: int):
         self._margin, self._window = margin, window
+        self._kept = 1 - 1 / (4 * window)
         self._sources: dict[str, SourceState] = {}
 
     def observe(self, batch: Mapping[str, Sequence[Answers]]) -> None:
@@ -91,9 +98,7 @@ class Guard:
             return 0.0
         risen = min(max(state.batches / self._window - 1.0, 0.0), 1.0)
         price = asked * risen / (1.0 + state.mu)
-        if state.at_stake > self._margin:
-            price = min(price, max(CAP * state.contrast / state.cost, 0.0))
-        return price
+        return min(price, max(CAP * state.gain, 0.0)) if state.at_stake > self._margin else price
 
     def level(self, source: str) -> float | None:
         """The accuracy that a source is held to; None before its first batch."""
@@ -108,64 +113,60 @@ class Guard:
         self._sources = {source: SourceState(**fields) for source, fields in state.items()}
 
     def _step(self, state: SourceState, prompts: Sequence[Answers]) -> None:
-        accuracy, variance = _accuracy(prompts)
-        calls = sum(cost > 0 for answers in prompts for cost, _ in answers) / sum(map(len, prompts))
-        kept = 1 - 1 / (4 * self._window)
-        contrast, weight, cost = _contrast(prompts)
-        state.contrast = kept * state.contrast + contrast
-        state.weight = kept * state.weight + weight
-        state.cost = kept * state.cost + cost
+        sizes, correct = [*map(len, prompts)], [sum(right for _, right in answers) for answers in prompts]
+        total = sum(sizes)
+        accuracy, cost = sum(correct) / total, sum(cost for answers in prompts for cost, _ in answers) / total
+        share = sum(size**2 for size in sizes) / total**2  # 1 / prompts, where they are of one size
+        around, degrees = (state.now, 1) if len(prompts) == 1 and state.batches else (accuracy, len(prompts) - 1)
+        covariance, spread = _within(prompts)
+        state.squares = self._kept * state.squares + sum(
+            (right / size - around) ** 2 for right, size in zip(correct, sizes, strict=True)
+        )
+        state.degrees = self._kept * state.degrees + degrees
+        state.covariance = self._kept * state.covariance + covariance
+        state.spread = self._kept * state.spread + spread
         state.batches += 1
-        if state.batches <= self._window:
-            state.accuracy += (accuracy - state.accuracy) / state.batches
-            state.calls += (calls - state.calls) / state.batches
-            state.now, state.variance = state.accuracy, variance / state.batches
-            return
-        state.now += WEIGHT_OF_NOW * (accuracy - state.now)
-        state.variance = (1 - WEIGHT_OF_NOW) ** 2 * state.variance + WEIGHT_OF_NOW**2 * variance
-        self._control(state)
+        first = state.batches <= self._window
+        if not first:
+            state.now, state.now_share = _moved(state.now, state.now_share, accuracy, share, WEIGHT_OF_NOW)
+            self._control(state, _smoothed(sum(correct), total), total / len(prompts))
+        follows = 1 / state.batches if first else WEIGHT_AT_WORK if state.at_work else 1 - self._kept
+        state.accuracy, state.level_share = _moved(state.accuracy, state.level_share, accuracy, share, follows)
         if not state.at_work:
-            state.accuracy += (accuracy - state.accuracy) * (1 - kept)
-            state.calls += (calls - state.calls) * (1 - kept)
+            state.cost += follows * (cost - state.cost)
+        if first:
+            state.now, state.now_share = state.accuracy, state.level_share
 
-    def _control(self, state: SourceState) -> None:
-        """Trip, work or rest."""
+    def _control(self, state: SourceState, right: float, size: float) -> None:
+        """Trip, work or rest; ``right`` of a batch whose prompts have that many answers."""
+        # One prompt more, which is all right or all wrong: few prompts are not to look alike by chance.
+        of_a_prompt = (state.squares + right * (1 - right)) / (state.degrees + 1)
+        variance = max(of_a_prompt, right * (1 - right) / size) * (state.now_share + state.level_share)
         short = state.accuracy - state.now
-        limit = self._margin / 2 if state.at_work else self._margin + 3 * math.sqrt(state.variance)
+        limit = self._margin / 2 if state.at_work else self._margin + 3 * math.sqrt(variance)
         state.at_work = short > limit
-        state.mu = state.mu + RATE * short if state.at_work else state.mu * (1 - RELEASE)
+        state.mu = min(state.mu + RATE * short, MOST) if state.at_work else state.mu * (1 - RELEASE)
 
 
-def _accuracy(prompts: Sequence[Answers]) -> tuple[float, float]:
-    """Accuracy over all rollouts, and the squared standard error of it.
+def _moved(mean: float, share: float, value: float, own: float, weight: float) -> tuple[float, float]:
+    """A mean moved by ``weight`` towards a value, and its variance, for those that both had."""
+    return mean + weight * (value - mean), (1 - weight) ** 2 * share + weight**2 * own
 
-    The greater of the error over prompts, whose answers go together, and that of independent answers, with one right
-    and one wrong added so that a batch without a mistake is not taken for certain.
+
+def _smoothed(correct: int, total: int) -> float:
+    """Accuracy with one right and one wrong answer more: a batch without a mistake is not taken for certain."""
+    return (correct + 1) / (total + 2)
+
+
+def _within(prompts: Sequence[Answers]) -> tuple[float, float]:
+    """Sums over prompts of (C - mean C) (right - mean right) and (C - mean C)^2.
+
+    Where calls cost 1, the second is n1 n0 / (n1 + n0), the numbers with and without one, and the quotient is the risk
+    difference of Mantel and Haenszel.
     """
-    sizes = [len(answers) for answers in prompts]
-    correct = [sum(right for _, right in answers) for answers in prompts]
-    total = sum(sizes)
-    mean, smoothed = sum(correct) / total, (sum(correct) + 1) / (total + 2)
-    variance = smoothed * (1 - smoothed) / total
-    if len(prompts) > 1:
-        squares = sum((right - mean * size) ** 2 for right, size in zip(correct, sizes, strict=True))
-        variance = max(variance, squares * len(prompts) / (len(prompts) - 1) / total**2)
-    return mean, variance
-
-
-def _contrast(prompts: Sequence[Answers]) -> tuple[float, float, float]:
-    """Sums of w d, w and w k over prompts with both kinds of rollouts.
-
-    d is right with a call less right without one, k the mean cost of those with one, and w = n1 n0 / (n1 + n0) by
-    their numbers: the risk difference of Mantel and Haenszel.
-    """
-    contrast = weight = cost = 0.0
+    covariance = spread = 0.0
     for answers in prompts:
-        with_call = [(paid, right) for paid, right in answers if paid > 0]
-        without = [right for paid, right in answers if not paid > 0]
-        if with_call and without:
-            own = len(with_call) * len(without) / len(answers)
-            contrast += own * (sum(right for _, right in with_call) / len(with_call) - sum(without) / len(without))
-            weight += own
-            cost += own * sum(paid for paid, _ in with_call) / len(with_call)
-    return contrast, weight, cost
+        mean = sum(cost for cost, _ in answers) / len(answers)
+        covariance += sum((cost - mean) * right for cost, right in answers)
+        spread += sum((cost - mean) ** 2 for cost, _ in answers)
+    return covariance, spread

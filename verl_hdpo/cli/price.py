@@ -8,25 +8,29 @@ import click
 
 from verl_hdpo.cli.algorithms import own_algorithms
 from verl_hdpo.cli.numbers import Number, Whole
+from verl_hdpo.cli.several_numbers import several_numbers
 
 SHARE = Number(0, 1)
 INNER = Number(0, 1, min_open=True, max_open=True)
 
 
-@click.command(short_help="The accuracy that a call must gain to be taught, by algorithm.")
+@click.command(
+    cls=several_numbers("--use"), short_help="The accuracy that a call must gain to be taught, by algorithm."
+)
 @click.option("--algos", required=True, metavar="LIST", callback=own_algorithms,
               help="Algorithms, with knobs in brackets.")  # fmt: skip
 @click.option("--right", type=SHARE, default=0.8, show_default=True, help="Share right with a call.")
 @click.option("--use", "uses", type=INNER, multiple=True, metavar="U...",
               help="Shares of rollouts with a call.  [default: 0.5 0.95]")  # fmt: skip
-@click.option("-n", "size", type=Whole(2, 1024), default=16, show_default=True, help="Rollouts a prompt.")
+@click.option("-n", "size", type=Whole(2, 1024), help="Rollouts a prompt. A dump tells its own.  [default: 16]")
+@click.option("--cost", type=Number(0), default=1.0, show_default=True, help="Cost of a call, as tool_costs has it.")
 @click.option("--run", type=click.Path(exists=True, path_type=Path),
               help="Read right and use of a run: its metrics (verl's file logger) or rollout dump.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: algo, and prices in points, one per --use.")
-@click.argument("more", nargs=-1, metavar="")
+@click.argument("strays", nargs=-1, metavar="")
 def price(
-    algos: str, right: float, uses: tuple[float, ...], size: int, run: Path | None, as_json: bool,
-    more: tuple[str, ...],
+    algos: str, right: float, uses: tuple[float, ...], size: int | None, cost: float, run: Path | None, as_json: bool,
+    strays: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Print the price of a call of each algorithm, in points of accuracy.
 
@@ -39,11 +43,11 @@ def price(
     """
     from verl_hdpo.compare.pricing.report import report
 
-    context = click.get_current_context()
-    option = next(param for param in context.command.params if param.name == "uses")
-    given = [*uses, *(INNER.convert(use, option, context) for use in more)]
-    if given and run:
+    if strays:
         raise click.UsageError(
-            f"--use {given[0]:g} and --run {run}: the run tells how often it calls; give one of them"
+            f"{strays[0]!r} belongs to no option; only --use takes several numbers, and a list with spaces needs "
+            f"quotes, as in --algos 'hdpo, priced'"
         )
-    report(algos, right, given or [0.5, 0.95], size, run, as_json)
+    if uses and run:
+        raise click.UsageError(f"--use {uses[0]:g} and --run {run}: the run tells how often it calls; give one of them")
+    report(algos, right, uses or (0.5, 0.95), size, cost, run, as_json)

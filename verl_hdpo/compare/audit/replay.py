@@ -73,10 +73,9 @@ def replay(rollouts: Sequence[Rollout], variants: Sequence[Variant]) -> Replay:
     for batch in batches.values():
         scalars, ids = scalars_of(batch), [one.id for one in batch]
         for variant in variants:
-            name, settings = settings_of(variant)
-            norm_by_std = getattr(settings, "norm_by_std", None) is not False
+            advantages = advantages_of(*settings_of(variant))
             try:
-                found_B = advantages_of(name, settings, norm_by_std)(scalars)
+                found_B = advantages(scalars)
             except ValueError as error:
                 raise AuditError(f"{variant.label} cannot be replayed: {error}") from None
             made.by_algorithm[variant.label].update(zip(ids, found_B.tolist(), strict=True))

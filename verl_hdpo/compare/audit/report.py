@@ -90,7 +90,7 @@ def _facts(source: SourceAudit) -> Iterator[tuple[str, str]]:
 
 def _row(row: AlgorithmAudit) -> list[str]:
     numbers = (row.up, row.down, row.against_grpo.count, row.needless_down, row.silent_groups)
-    return [row.label, *map(str, numbers), "not known" if row.price is None else in_points(row.price)]
+    return [row.label, *map(str, numbers), in_points(row.price)]
 
 
 def _links(name: str, ids: Sequence[str]) -> None:

@@ -132,9 +132,7 @@ def audit_source(
 
 
 def _price(variant: Variant, case: Case | None) -> float | None:
-    if case is None or case.right is None or case.size < 2:
-        return None
-    return price_in(variant, case, case.right)
+    return None if case is None or case.right is None else price_in(variant, case, case.right)
 
 
 def _where(rollouts: Sequence[Rollout], has: Callable[[Rollout], bool]) -> Found:

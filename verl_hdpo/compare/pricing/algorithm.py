@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-import yaml
 from torch import Tensor
 
+from verl_hdpo.adapters.composed_config import parsed
 from verl_hdpo.algorithm.estimators import ESTIMATORS
 from verl_hdpo.algorithm.scalars import RolloutScalars
 from verl_hdpo.compare.pricing.simulation import AdvantagesOf, price_of_a_call
-from verl_hdpo.compare.variant import GRPO, Variant
-from verl_hdpo.settings.algorithms import ALGORITHMS, AlgorithmSettings, HDPOSettings
+from verl_hdpo.compare.variant import GRPO, Variant, VariantError
+from verl_hdpo.settings.algorithms import ALGORITHMS, AlgorithmSettings, HDPOSettings, PricedSettings
+from verl_hdpo.settings.group import SettingsError
 
+HDPO = HDPOSettings.NAME
+BY_STD = "algorithm.norm_adv_by_std_in_grpo"
 BATCH_WIDE = ("sa_mrpo",)
 """Estimators by which the sign of a group's push depends on the other groups."""
+
+
+class Chosen(NamedTuple):
+    """What a variant sets: the estimator's name, its settings, and whether advantages are divided by a deviation."""
+
+    name: str
+    settings: AlgorithmSettings
+    norm_by_std: bool
 
 
 def price_of(
@@ -25,42 +36,82 @@ def price_of(
     size: int,
     norm_by_std: bool = True,
     answer_weight: float = 1.0,
+    cost: float = 1.0,
 ) -> float:
     """The price of an algorithm of this package; see :func:`price_of_a_call`."""
     advantages = advantages_of(name, settings, norm_by_std)
-    return price_of_a_call(advantages, right, use, size, name in BATCH_WIDE, answer_weight)
+    drawn = name in BATCH_WIDE or _per_correct(settings)
+    return price_of_a_call(advantages, right, use, size, drawn, answer_weight, cost)
 
 
 def advantages_of(name: str, settings: AlgorithmSettings, norm_by_std: bool = True) -> AdvantagesOf:
-    """Its advantages, both channels in one by their weights where there are two."""
+    """Its advantages, both channels in one by their weights where there are two.
+
+    With ``tool_loss_norm=qualifying`` A_tool is times (rollouts of known outcome) / (correct ones) of the batch:
+    training counts their tokens, per mini-batch.
+    """
 
     def of(rollouts: RolloutScalars) -> Tensor:
         found = ESTIMATORS[name](rollouts, norm_by_std=norm_by_std, **settings.parameters)
         if not isinstance(settings, HDPOSettings):
             return found.accuracy_B
-        return found.weighted(settings.w_acc, settings.w_tool)
+        share = rollouts.correct_B.sum().item() / max(rollouts.known_B.sum().item(), 1)
+        scale = 1 / share if share and _per_correct(settings) else 1.0
+        return found.weighted(settings.w_acc, settings.w_tool * scale)
 
     return of
 
 
-def price_of_variant(variant: Variant, right: float, use: float, size: int) -> float:
-    """The price of one of :func:`own_variants`; ``grpo`` is HDPO with ``w_tool=0``.
+def price_of_variant(variant: Variant, right: float, use: float, size: int, cost: float = 1.0) -> float:
+    """The price of one of :func:`own_variants`, a right answer's reward being what the variant takes it to be.
 
     Raises:
-        SettingsError: a knob out of range.
+        VariantError, SettingsError: as of :func:`settings_of`.
     """
-    name, settings = settings_of(variant)
-    norm_by_std = getattr(settings, "norm_by_std", None) is not False
-    return price_of(name, settings, right, use, size, norm_by_std)
+    name, settings, norm_by_std = settings_of(variant)
+    weight = settings.answer_weight if isinstance(settings, PricedSettings) else None
+    return price_of(name, settings, right, use, size, norm_by_std, 1.0 if weight is None else weight, cost)
 
 
-def settings_of(variant: Variant) -> tuple[str, AlgorithmSettings]:
-    """The estimator's name and its settings.
+def settings_of(variant: Variant) -> Chosen:
+    """What is set; ``grpo`` is HDPO with ``w_tool=0``. Whole keys count too, as far as advantages depend on them.
 
     Raises:
+        VariantError: a key that has no part in an advantage, ``tool_costs`` among them, or a value that is none.
         SettingsError: a knob out of range.
     """
-    if variant.algorithm == GRPO:
-        return HDPOSettings.NAME, HDPOSettings(w_tool=0)
-    knobs: Mapping[str, object] = {key: yaml.safe_load(value) for key, value in variant.knobs if "." not in key}
-    return variant.algorithm, ALGORITHMS[variant.algorithm].from_mapping(knobs)
+    name = variant.algorithm
+    groups: dict[str, dict[str, Any]] = {group: {} for group in (HDPO, name) if group in ALGORITHMS}
+    by_std: Any = True
+    for key, value in variant.knobs:
+        whole = key if "." in key else f"algorithm.{name}.{key}"
+        try:
+            found = parsed(f"++{whole}={value}").value()
+        except Exception as error:  # whatever hydra's grammar raises
+            raise VariantError(f"{variant.label}: {key}={value} cannot be read: {error}") from None
+        root, group, *names = whole.split(".")
+        if whole == BY_STD:
+            by_std = found
+        elif root == "algorithm" and group in groups and len(names) == 1 and names != ["tool_costs"]:
+            groups[group][names[0]] = found
+        else:
+            raise VariantError(f"{variant.label}: {_no_part(whole, list(groups))}")
+    if not isinstance(by_std, bool):
+        raise SettingsError(f"{BY_STD} must be true or false, found {by_std!r}")
+    hdpo = HDPOSettings.from_mapping(groups[HDPO])
+    if name == GRPO:
+        return Chosen(HDPO, HDPOSettings(w_tool=0), by_std)
+    norm_by_std = by_std if hdpo.norm_by_std is None else hdpo.norm_by_std
+    return Chosen(name, hdpo if name == HDPO else ALGORITHMS[name].from_mapping(groups[name]), norm_by_std)
+
+
+def _no_part(key: str, groups: list[str]) -> str:
+    if key.startswith("algorithm.hdpo.tool_costs"):
+        return f"{key} is not read here: a call costs 1, or the --cost of verl-hdpo price; leave it out"
+    known = [*(f"algorithm.{group}.<setting>" for group in groups), BY_STD]
+    return f"{key} has no part in the advantages computed here; leave it out, or use {', '.join(known)}"
+
+
+def _per_correct(settings: AlgorithmSettings) -> bool:
+    """Whether the efficiency loss is an average over correct rollouts; with one loss there is none."""
+    return isinstance(settings, HDPOSettings) and settings.tool_loss_norm == "qualifying" and settings.combine == "loss"

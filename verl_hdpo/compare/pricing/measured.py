@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from verl_hdpo.evaluation.dumps.finite import finite
 from verl_hdpo.evaluation.dumps.lines import json_lines
 from verl_hdpo.evaluation.dumps.reader import read_rollouts
 from verl_hdpo.evaluation.dumps.rollout import Rollout
@@ -16,13 +17,13 @@ from verl_hdpo.evaluation.dumps.siblings import by_group
 
 ALL = "all"
 LAST = 10
-"""Steps, the last ones, that a case is taken over."""
+"""Steps, the last ones that its source was in, that a case is taken over."""
 
 _METRIC = re.compile(r"hdpo/(?:(.+)/)?(tool_use_rate|accuracy_given_tool|accuracy_given_no_tool)")
 
 
 class MeasureError(ValueError):
-    """A file that tells nothing of tool use; the message says what was found and what to do."""
+    """A file that does not tell what a price depends on; the message says what was found and what to do."""
 
 
 @dataclass(frozen=True)
@@ -48,21 +49,26 @@ class Case:
         return None if self.right is None or self.direct is None else self.right - self.direct
 
 
-def cases_of(path: Path, size: int) -> list[Case]:
+def cases_of(path: Path, size: int | None) -> list[Case]:
     """The cases of a run over its last steps, a case per data source.
 
     Args:
         path: the file of verl's logger ``file``, or what ``read_rollouts`` reads, such as ``trainer.rollout_data_dir``.
-        size: ``rollout.n``; rollouts tell their own.
+        size: ``rollout.n``, which metrics do not tell; rollouts tell their own, and it must be None.
 
     Raises:
-        MeasureError, RolloutsError: nothing of tool use is in it.
+        MeasureError, RolloutsError: nothing of tool use is in it, or ``size`` is missing or too much.
     """
     first = next(json_lines(path), None) if path.is_file() else None
     if first is not None and "data" in first.row and "input" not in first.row:
-        cases = _of_metrics((line.row for line in json_lines(path)), size)
+        measured = _of_metrics(line.row for line in json_lines(path))
         found, advice = "no hdpo/ metrics of a training step", "set +algorithm.hdpo.observe=true to log them"
+        if measured and size is None:
+            raise MeasureError(f"{path} has metrics, which do not tell how many rollouts a prompt has; give -n")
+        cases = [replace(case, size=size) for case in measured] if size else []
     else:
+        if size is not None:
+            raise MeasureError(f"-n {size}: the rollouts of {path} tell how many a prompt has; leave -n out")
         cases = _of_rollouts(read_rollouts(path).rollouts)
         found, advice = "no training rollouts of known outcome", "name trainer.rollout_data_dir of a run"
     if not cases:
@@ -70,16 +76,22 @@ def cases_of(path: Path, size: int) -> list[Case]:
     return cases
 
 
-def _of_metrics(lines: Iterable[Mapping[str, Any]], size: int) -> list[Case]:
-    """Means over steps, those of accuracy weighted by how many rollouts they stand for."""
+def _of_metrics(lines: Iterable[Mapping[str, Any]]) -> list[Case]:
+    """Means over steps, those of accuracy weighted by how many rollouts they stand for; of no size yet.
+
+    A step that does not tell how often a source called is left out for that source.
+    """
     steps: dict[str, list[dict[str, float]]] = {}
     for line in lines:
         by_source: dict[str, dict[str, float]] = {}
-        for name, value in line.get("data", {}).items():
-            if match := _METRIC.fullmatch(name):
-                by_source.setdefault(match[1] or ALL, {})[match[2]] = float(value)
+        logged = line.get("data")
+        for name, value in logged.items() if isinstance(logged, dict) else ():
+            share = finite(value)
+            if share is not None and 0 <= share <= 1 and (match := _METRIC.fullmatch(name)):
+                by_source.setdefault(match[1] or ALL, {})[match[2]] = share
         for source, values in by_source.items():
-            steps.setdefault(source, []).append(values)
+            if "tool_use_rate" in values:
+                steps.setdefault(source, []).append(values)
     if len(steps) > 1:
         steps.pop(ALL, None)
     cases = []
@@ -88,7 +100,7 @@ def _of_metrics(lines: Iterable[Mapping[str, Any]], size: int) -> list[Case]:
         uses = [values["tool_use_rate"] for values in last]
         right = _weighted([values.get("accuracy_given_tool") for values in last], uses)
         direct = _weighted([values.get("accuracy_given_no_tool") for values in last], [1 - use for use in uses])
-        cases.append(Case(source, right, direct, sum(uses) / len(uses), size))
+        cases.append(Case(source, right, direct, sum(uses) / len(uses), 0))
     return cases
 
 
@@ -99,13 +111,16 @@ def _weighted(values: Sequence[float | None], weights: Sequence[float]) -> float
 
 
 def _of_rollouts(rollouts: Sequence[Rollout]) -> list[Case]:
-    train = [one for one in rollouts if one.phase == "train" and one.calls is not None]
-    last = sorted({one.step for one in train if one.step is not None})[-LAST:]
     rows: dict[str, list[Rollout]] = {}
-    for one in train:
-        if one.known and (one.step is None or one.step in last):
+    for one in rollouts:
+        if one.phase == "train" and one.calls is not None and one.known:
             rows.setdefault(one.source or ALL, []).append(one)
-    return [case_of(source, found) for source, found in rows.items()]
+    return [case_of(source, _last(found)) for source, found in rows.items()]
+
+
+def _last(rollouts: Sequence[Rollout]) -> list[Rollout]:
+    steps = sorted({one.step for one in rollouts if one.step is not None})[-LAST:]
+    return [one for one in rollouts if one.step is None or one.step in steps]
 
 
 def case_of(source: str, rollouts: Sequence[Rollout]) -> Case:

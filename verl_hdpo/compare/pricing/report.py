@@ -11,16 +11,22 @@ from verl_hdpo.compare.pricing.measured import Case, cases_of
 from verl_hdpo.compare.variant import Variant, own_variants
 from verl_hdpo.runs.terminal import doing, say, show_json, show_table
 
+SIZE = 16
+"""Rollouts of a prompt where none are given."""
 UNSEEN = 0.01
 """Share of rollouts that stands for none, so that a model that always calls, or never, has a price."""
 
 
-def report(algos: str, right: float, uses: Sequence[float], size: int, run: Path | None, as_json: bool) -> None:
+def report(
+    algos: str, right: float, uses: Sequence[float], size: int | None, cost: float, run: Path | None, as_json: bool
+) -> None:
     """Print it.
 
     Args:
         algos: as of ``verl-hdpo compare``.
-        right, uses, size: p1, each u and n of the cases; ``right`` also where a run's model never calls.
+        right, uses: p1 and each u of the cases; ``right`` also where a run's model never calls.
+        size: n; None: ``SIZE``, or what the rollouts of a run tell.
+        cost: of a call.
         run: a run's metrics or rollouts, whose cases take the place of those.
 
     Raises:
@@ -29,9 +35,9 @@ def report(algos: str, right: float, uses: Sequence[float], size: int, run: Path
     variants = own_variants(algos)
     for variant in variants:
         settings_of(variant)  # what cannot be priced is told before anything is
-    cases = cases_of(run, size) if run else [Case(f"u = {use:g}", right, None, use, size) for use in uses]
+    cases = cases_of(run, size) if run else [Case(f"u = {use:g}", right, None, use, size or SIZE) for use in uses]
     with doing("simulating"):
-        prices = [[price_in(variant, case, right) for case in cases] for variant in variants]
+        prices = [[price_in(variant, case, right, cost) for case in cases] for variant in variants]
     if as_json:
         of_run = run is not None
         show_json([_as_json(variant, cases, row, of_run) for variant, row in zip(variants, prices, strict=True)])
@@ -42,22 +48,31 @@ def report(algos: str, right: float, uses: Sequence[float], size: int, run: Path
         say(_told(case))
 
 
-def in_points(price: float) -> str:
+def in_points(price: float | None) -> str:
     """A price as a whole number of points."""
+    if price is None:
+        return "not known"
     return "more than it gives" if math.isinf(price) else f"{round(100 * price) + 0}"
 
 
-def price_in(variant: Variant, case: Case, right: float) -> float:
-    """The price where rollouts are as in ``case``; ``right`` stands in for its p1 where no rollout called."""
+def price_in(variant: Variant, case: Case, right: float, cost: float = 1.0) -> float | None:
+    """The price where rollouts are as in ``case``; ``right`` stands in for its p1 where no rollout called.
+
+    None where a prompt has one rollout: nothing is compared, and so nothing taught.
+    """
+    if case.size < 2:
+        return None
     use = min(max(case.use, UNSEEN), 1 - UNSEEN)
-    return price_of_variant(variant, right if case.right is None else case.right, use, case.size)
+    return price_of_variant(variant, right if case.right is None else case.right, use, case.size, cost)
 
 
-def _as_json(variant: Variant, cases: Sequence[Case], prices: Sequence[float], of_run: bool) -> dict[str, object]:
-    """``prices`` in points, null where no call gains enough."""
+def _as_json(
+    variant: Variant, cases: Sequence[Case], prices: Sequence[float | None], of_run: bool
+) -> dict[str, object]:
+    """``prices`` in points, null where no call gains enough, or a price is not known."""
     row: dict[str, object] = {
         "algo": variant.label,
-        "prices": [None if math.isinf(price) else round(100 * price, 2) for price in prices],
+        "prices": [None if price is None or math.isinf(price) else round(100 * price, 2) for price in prices],
     }
     if of_run:
         row["sources"] = [vars(case) | {"gain": case.gain} for case in cases]
@@ -73,4 +88,8 @@ def _told(case: Case) -> str:
         gains = f"what a call gains is not known{shown}"
     else:
         gains = f"a call gains {100 * case.gain:.0f} points ({100 * (case.right or 0):.0f} % right with it)"
-    return f"{case.source}: calls in {100 * case.use:.0f} % of rollouts, {gains}; {case.size} rollouts a prompt"
+    return f"{case.source}: calls in {100 * case.use:.0f} % of rollouts, {gains}; {_a_prompt(case.size)}"
+
+
+def _a_prompt(size: int) -> str:
+    return "1 rollout a prompt, so that nothing is compared" if size == 1 else f"{size} rollouts a prompt"

@@ -25,13 +25,20 @@ AdvantagesOf = Callable[[RolloutScalars], Tensor]
 """From B rollouts to the advantage that the loss comes to as long as no token is clipped, (B,)."""
 
 LARGEST_ENUMERATED = 32
-DRAWN_GROUPS = 2_000
+DRAWN_GROUPS, DRAWN_ROLLOUTS = 2_000, 64_000
+"""Groups drawn: that many, but for groups so large that they would hold more rollouts."""
 HALVINGS, DRAWN_HALVINGS = 20, 8
 """A price drawn is right to some 2 points of 100; halving further would only follow the draws."""
 
 
 def price_of_a_call(
-    advantages: AdvantagesOf, right: float, use: float, size: int, drawn: bool = False, answer_weight: float = 1.0
+    advantages: AdvantagesOf,
+    right: float,
+    use: float,
+    size: int,
+    drawn: bool = False,
+    answer_weight: float = 1.0,
+    cost: float = 1.0,
 ) -> float:
     """p1 - p0 at which calls are neither taught nor unlearned, by bisection; inf if even p1 buys no call.
 
@@ -39,10 +46,11 @@ def price_of_a_call(
         right: p1, the share right with a call.
         use: u, the share of rollouts that call, in (0, 1).
         size: n, rollouts of a prompt.
-        answer_weight: what a right answer adds to the reward.
         drawn: whether an advantage depends on the other groups of the batch.
+        answer_weight: what a right answer adds to the reward.
+        cost: of the call, C.
     """
-    weighed = _weighed(advantages, answer_weight)
+    weighed = _weighed(advantages, answer_weight, cost)
     drawn = drawn or size > LARGEST_ENUMERATED
     push = (_drawn if drawn else _enumerated)(weighed, right, use, size)
     if push(0.0) < 0:
@@ -89,10 +97,10 @@ def _groups(size: int) -> tuple[Tensor, Tensor]:
 
 def _drawn(advantages: AdvantagesOf, right: float, use: float, size: int) -> Callable[[float], float]:
     """The same over one batch of groups, from the same draws whatever p0 is."""
-    draws = torch.Generator().manual_seed(0)
-    called_B = torch.rand(DRAWN_GROUPS * size, generator=draws) < use
-    luck_B = torch.rand(DRAWN_GROUPS * size, generator=draws)
-    group_B = torch.arange(DRAWN_GROUPS).repeat_interleave(size)
+    draws, groups = torch.Generator().manual_seed(0), min(DRAWN_GROUPS, DRAWN_ROLLOUTS // size)
+    called_B = torch.rand(groups * size, generator=draws) < use
+    luck_B = torch.rand(groups * size, generator=draws)
+    group_B = torch.arange(groups).repeat_interleave(size)
 
     def push(direct: float) -> float:
         correct_B = luck_B < torch.where(called_B, right, direct)
@@ -102,10 +110,12 @@ def _drawn(advantages: AdvantagesOf, right: float, use: float, size: int) -> Cal
     return push
 
 
-def _weighed(advantages: AdvantagesOf, answer_weight: float) -> AdvantagesOf:
-    if answer_weight == 1:
-        return advantages
-    return lambda rollouts: advantages(replace(rollouts, rewards_B=answer_weight * rollouts.rewards_B))
+def _weighed(advantages: AdvantagesOf, answer_weight: float, cost: float) -> AdvantagesOf:
+    def of(rollouts: RolloutScalars) -> Tensor:
+        rewards_B, cost_B = answer_weight * rollouts.rewards_B, cost * rollouts.cost_B
+        return advantages(replace(rollouts, rewards_B=rewards_B, cost_B=cost_B))
+
+    return of
 
 
 def _rollouts(called_B: Tensor, correct_B: Tensor, group_B: Tensor) -> RolloutScalars:
