@@ -29,7 +29,7 @@ ARROWS: dict[str, set[str]] = {
     "tools": {"settings", "runs"},
     "adapters": {"algorithm", "outcomes", "grading", "runs", "settings", "tools"},
     "evaluation": {"runs", "adapters", "grading", "outcomes", "settings", "tools"},
-    "compare": {"algorithm", "evaluation", "runs", "settings"},
+    "compare": {"adapters", "algorithm", "evaluation", "runs", "settings"},
     "doctor": {"runs", "adapters", "compare", "grading", "outcomes", "settings", "tools", "plugin"},
     "cpu": set(),
     "cli": {"adapters", "compare", "doctor", "evaluation", "grading", "runs", "settings", "tools"},

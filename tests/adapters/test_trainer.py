@@ -253,6 +253,7 @@ def test_a_group_that_arrives_short_keeps_its_statistics_and_is_counted():
     trainer = make_trainer("data.train_batch_size=3", "actor_rollout_ref.rollout.n=4")
     _, metrics, data = advantage_step(trainer, MIXED)
     assert (metrics["hdpo/groups_incomplete"], metrics["hdpo/rollouts_missing"]) == (2, 2 + 4)
+    assert metrics["hdpo/group_size"] == 4
     assert data["tool_advantages"][:3].sum().item() == pytest.approx(0, abs=1e-6)
     assert metrics["hdpo/qualifying_rate"] == pytest.approx((3 / 4 + 1 / 2) / 2)
 

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 import torch
 
-from verl_hdpo.algorithm.estimators.priced import priced
+from verl_hdpo.algorithm.estimators.priced import _shares, priced
 from verl_hdpo.algorithm.scalars import RolloutScalars
 from verl_hdpo.compare.pricing.simulation import price_of_a_call
 
@@ -73,6 +73,27 @@ def test_gated_it_is_between_45_and_100_percent_of_that(right, use, size, price)
 def test_gated_it_nears_that_with_the_size_of_the_group():
     found = [price_of_a_call(lambda x: advantages(x, price=0.15, gated=True), 0.5, 0.5, n) for n in (4, 8, 16, 32)]
     assert found == sorted(found) and found[-1] > 0.149
+
+
+def test_where_calls_differ_in_cost_gating_can_ask_more_than_the_price():
+    """No call, one of cost 1, one of cost 10 in .45, .05 and .5: at .1 the one of cost 1 must gain some 16 points."""
+    generator, shares = torch.Generator().manual_seed(3), torch.tensor([0.45, 0.05, 0.5])
+    right_of, costs = torch.tensor([0.5, 0.63, 0.5]), torch.tensor([0.0, 1, 10])
+    tool, correct, group = drawn(generator, 40_000, 8, shares, right_of)
+    for gated in (False, True):
+        found = advantages(scalars(correct, costs[tool], group), gated=gated).double()
+        assert (found[tool == 1].mean() < found[tool == 0].mean()) == gated
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 33])
+def test_a_gate_s_shares_are_those_of_a_count_pair_by_pair(size):
+    generator = torch.Generator().manual_seed(size)
+    prices = torch.tensor([0, 0.1, 0.2, 0.3, 1, 10], dtype=torch.float64)  # .1 + .2 is not .3 to the bit
+    cost = prices[torch.randint(6, (50, size, 3), generator=generator)].sum(dim=2)
+    correct = torch.rand(50, size, generator=generator) < 0.4
+    same = (cost[:, :, None] - cost[:, None, :]).abs() < 1e-6
+    expected = same.sum(2) / (same & correct[:, None, :]).sum(2).clamp(min=1)
+    assert torch.equal(_shares(cost, correct), torch.where(correct, expected, 0.0))
 
 
 def drawn(generator, groups, size, shares, right_of):

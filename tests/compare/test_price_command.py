@@ -79,13 +79,80 @@ def test_a_run_s_rollouts(tmp_path):
     (tmp_path / "3.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
     (tmp_path / FOLDER / "3.jsonl").write_text("\n".join(map(json.dumps, notes)) + "\n")
     (found,) = answer("--algos", "priced", "--run", tmp_path)
+    done = run("--algos", "priced", "--run", tmp_path, "-n", 3)
+    assert done.exit_code == 2 and "-n 3: the rollouts of" in done.output and "leave -n out" in done.output
     expected = {"right": 0.5, "direct": 1.0, "use": pytest.approx(2 / 3), "size": 3, "gain": -0.5}
     assert found["sources"] == [{"source": source, **expected} for source in ("math", "web")]
+
+
+def dump(folder, rows):
+    """Verl's dump of rollouts, a file per step; of each its step, source, prompt, accuracy and calls."""
+    (folder / FOLDER).mkdir()
+    for step in {step for step, *_ in rows}:
+        ours = [(f"{prompt}_{at}_0", source, prompt, right, calls)
+                for at, (one, source, prompt, right, calls) in enumerate(rows) if one == step]  # fmt: skip
+        lines = [{"step": step, "input": prompt, "output": "x", "score": right, "uid": uid, "acc": right,
+                  "tool_calls": calls, "outcome_known": 1} for uid, _, prompt, right, calls in ours]  # fmt: skip
+        notes = [{"uid": uid, "data_source": source, "calls": calls} for uid, source, _, _, calls in ours]
+        (folder / f"{step}.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
+        (folder / FOLDER / f"{step}.jsonl").write_text("\n".join(map(json.dumps, notes)) + "\n")
+    return folder
+
+
+def test_of_one_rollout_a_prompt_no_price_is_known(tmp_path):
+    path = dump(tmp_path, [(1, "s", f"p{at}", float(at % 2), at % 3) for at in range(6)])
+    assert [row["prices"] for row in answer("--algos", "priced,grpo", "--run", path)] == [[None], [None]]
+    told = run("--algos", "grpo", "--run", path).output
+    assert "| not known |" in told and "1 rollout a prompt, so that nothing is compared" in told
+
+
+def test_the_last_steps_are_those_of_each_source(tmp_path):
+    """``rare`` is in the first steps only, and its last 10 count as those of ``often`` do."""
+    pair = [(1.0, 1), (0.0, 0)]
+    rows = [(step, "often", f"o{step}", *one) for step in range(13, 26) for one in pair]
+    rows += [
+        (step, "rare", f"r{step}", *one) for step in range(1, 12) for one in (pair if step > 1 else [(0.0, 1)] * 2)
+    ]
+    (found,) = answer("--algos", "priced", "--run", dump(tmp_path, rows))
+    assert {case["source"]: case["right"] for case in found["sources"]} == {"often": 1.0, "rare": 1.0}
+
+
+def test_steps_that_do_not_tell_how_often_calls_are_made_are_left_out(tmp_path):
+    nan, given = float("nan"), "hdpo/accuracy_given_tool"
+    steps = [
+        {given: 0.1},
+        {"hdpo/tool_use_rate": nan, given: 0.1},
+        None,
+        {"hdpo/tool_use_rate": 0.5, given: 0.6, "hdpo/accuracy_given_no_tool": nan},
+        {"hdpo/tool_use_rate": 7, given: "text"},
+    ]
+    path = metrics(tmp_path / "run.jsonl", steps)
+    (found,) = answer("--algos", "priced", "--run", path, "-n", 8)
+    assert [(case["use"], case["right"], case["direct"]) for case in found["sources"]] == [(0.5, 0.6, None)]
+    done = run("--algos", "priced", "--run", path)
+    assert done.exit_code == 2 and "metrics, which do not tell how many rollouts a prompt has; give -n" in done.output
+    done = run("--algos", "priced", "--run", metrics(tmp_path / "none.jsonl", steps[:3]), "-n", 8)
+    assert done.exit_code == 2 and "has no hdpo/ metrics of a training step" in done.output
+
+
+def test_16_rollouts_and_a_cost_of_1_unless_others_are_given():
+    plain = answer("--algos", "hdpo", "--use", 0.5)
+    assert plain == answer("--algos", "hdpo", "--use=0.5", "-n", 16, "--cost", 1)
+    assert plain != answer("--algos", "hdpo", "--use", 0.5, "-n", 4)
+    words = ("--algos", "priced[price=0.1]", "--use", 0.2, 0.5, "-n", 4, "--cost", 3)
+    assert answer(*words)[0]["prices"] == pytest.approx([30, 30], abs=0.01)
 
 
 @pytest.mark.parametrize(
     ("words", "why"),
     [
+        (("--algos", "hdpo", "--right", 0.5, 0.9), "'0.9' belongs to no option; only --use takes several numbers"),
+        (("--algos", "hdpo", "--use", 0.1, "--right", 0.5, 0.9), "'0.9' belongs to no option"),
+        (("--algos", "hdpo,", "priced"), "'priced' belongs to no option"),
+        (("--algos", "hdpo,", "priced"), "as in --algos 'hdpo, priced'"),
+        (("--algos", "hdpo", "--use", 0.1, 0.2, "x"), "'x' belongs to no option"),
+        (("--algos", "hdpo", "--use", 0.1, -0.2), "must be a number between 0 and 1, found '-0.2'"),
+        (("--algos", "hdpo", "--cost", -1), "must be a number of 0 or more"),
         (("--algos", "hdpa"), "hdpa is not an algorithm of this package; did you mean hdpo?"),
         (("--algos", "hdpo,hdpo"), "hdpo is named twice"),
         (("--algos", "priced[price=-1]"), "algorithm.priced.price must be a finite number >= 0, found -1"),

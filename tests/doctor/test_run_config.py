@@ -295,3 +295,58 @@ def test_the_price_of_the_setting_is_told(run):
     )
     run |= {"algorithm.adv_estimator": "tool_gdpo", "+algorithm.priced.price": None}
     assert "more than it gives (50% call, 50% right)" in told(findings(run), "price of a call")
+
+
+PRICED = {"algorithm.adv_estimator": "priced", "+algorithm.hdpo.w_tool": None}
+
+
+def test_each_tool_with_a_cost_has_its_own_price(run):
+    """The one tool is ``add``; a cost of another name is a mistake of its own."""
+    run |= {**PRICED, "+algorithm.priced.price": 1, "+algorithm.priced.accuracy_per_unit": 10}
+    prices = told(findings(run | {"+algorithm.hdpo.tool_costs": "{add: 0.01}"}), "price of a call")
+    assert prices.splitlines() == [prices]  # no other tool is there to call
+    assert prices.startswith("points of accuracy that a call of add, at its cost of 0.01 must gain: 10 (50% call, ")
+    costs = "{add: 0.01, subtract: 0.03}"
+    assert told(findings(run | {"+algorithm.hdpo.tool_costs": costs}), "price of a call").count("must gain: 30 (") == 1
+    one, other = told(findings(run | {"+algorithm.hdpo.tool_costs": "{mul: 0.02}"}), "price of a call").splitlines()
+    assert "a call of mul, at its cost of 0.02 must gain: 20 (" in one
+    assert "a call of another tool, at a cost of 1 must gain: more than it gives (" in other
+
+
+@pytest.mark.parametrize(
+    ("manager", "expected"),
+    [
+        ("naive", "25 (50% call, 50% right)"),  # the reward is taken to be what answer_weight says
+        ("hdpo", "more than it gives (50% call, 50% right)"),  # it is .9, and 2 x .25 of reward are 56 points
+    ],
+)
+def test_the_price_takes_a_right_answer_for_what_it_adds(run, manager, expected):
+    run |= {**PRICED, "+algorithm.priced.price": 0.25, "+algorithm.priced.answer_weight": 2}
+    assert expected in told(findings(run | {"reward.reward_manager.name": manager}), "price of a call")
+
+
+def test_a_guarded_price_is_at_most_that(run):
+    run |= {**PRICED, "+algorithm.priced.price": 0.2, "+algorithm.priced.guard": "true"}
+    found = findings(run)
+    assert "a call must gain at most (guarded): 20 (" in told(found, "price of a call")
+    assert "guard=True, guard_margin=0.02, guard_window=4" in told(found, "algorithm")
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "line"),
+    [
+        (
+            "priced",
+            {"+algorithm.priced.price": 2, "+algorithm.priced.accuracy_per_unit": 0.05},
+            "priced: price=2, accuracy_per_unit=0.05, gated=False, answer_weight=0.9, guard=False, guard_margin=0.02, "
+            "guard_window=4, advantages over the std of the others' rewards, T",
+        ),
+        ("priced", {"+algorithm.hdpo.norm_by_std": "false"}, "guard_window=4, advantages not over std, T"),
+        ("turn_penalty", {}, "turn_penalty: weight=0.1, advantages not over std, T"),
+        ("dvao", {}, "dvao: w_acc=1, w_tool=1, advantages over the sum of both rewards' std, T"),
+        ("otc", {"+algorithm.hdpo.norm_by_std": "false"}, "otc: smoothing=1, advantages as GRPO's, not over std, T"),
+    ],
+)
+def test_an_algorithm_is_described_as_it_is_set(run, name, change, line):
+    run |= {"algorithm.adv_estimator": name, "+algorithm.hdpo.w_tool": None, **change}
+    assert line in told(findings(run), "algorithm")

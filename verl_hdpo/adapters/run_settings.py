@@ -61,7 +61,7 @@ def run_settings(config: DictConfig) -> RunSettings | None:
         norm_by_std = bool(config.algorithm.get("norm_adv_by_std_in_grpo", True))
     algorithm = group_settings(config, name) if name in ALGORITHMS else None
     if isinstance(algorithm, PricedSettings) and algorithm.answer_weight is None:
-        algorithm = algorithm.model_copy(update={"answer_weight": answer_weight(config)})
+        algorithm = algorithm.model_copy(update={"answer_weight": answer_weight(config, algorithm)})
     return RunSettings(name, hdpo, algorithm, norm_by_std)
 
 
@@ -80,9 +80,13 @@ def reward_settings(config: DictConfig) -> RewardSettings:
     return RewardSettings.read(_plain(config.reward.get("reward_kwargs")), "reward.reward_kwargs")
 
 
-def answer_weight(config: DictConfig) -> float:
-    """What a right answer adds to the reward: as the ``hdpo`` reward manager has it, 1 with any other."""
-    return reward_settings(config).answer_weight if config.reward.reward_manager.name == REWARD_MANAGER else 1.0
+def answer_weight(config: DictConfig, algorithm: AlgorithmSettings) -> float:
+    """What a right answer adds to the reward: as the ``hdpo`` reward manager has it; with any other as ``priced`` is
+    told, or else 1."""
+    if config.reward.reward_manager.name == REWARD_MANAGER:
+        return reward_settings(config).answer_weight
+    told = algorithm.answer_weight if isinstance(algorithm, PricedSettings) else None
+    return 1.0 if told is None else told
 
 
 def _plain(group: Any) -> Any:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from verl_hdpo.adapters.answer_worth import check_answer_worth
 from verl_hdpo.adapters.run_settings import RunSettings
 from verl_hdpo.algorithm.decisions import Spans
 from verl_hdpo.algorithm.estimators import ESTIMATORS
@@ -18,6 +19,7 @@ from verl_hdpo.algorithm.scalars import Advantages, RolloutScalars
 from verl_hdpo.outcomes.batch import Outcomes
 from verl_hdpo.outcomes.metrics import advantage_metrics
 from verl_hdpo.outcomes.rollout_index import RolloutIndex
+from verl_hdpo.settings.algorithms import PricedSettings
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,8 @@ class Scoring:
             rewards_B, index.group_B, outcomes.known_B, outcomes.correct_B, self.cost_B, outcomes.format_ok_B
         )
         parameters = dict(settings.algorithm.parameters)
+        if isinstance(settings.algorithm, PricedSettings):
+            check_answer_worth(rewards_B, outcomes, parameters["answer_weight"])
         if self._price_B is not None:
             parameters["price"] = self._price_B
         self.advantages = found = ESTIMATORS[settings.name](scalars, norm_by_std=settings.norm_by_std, **parameters)

@@ -195,7 +195,7 @@ def batch_metrics(
     lost[MISSING] += int(completeness["rollouts_missing"])
     lost = +lost  # without the causes that lost none
     metrics = tool_metrics(outcomes, sources) | completeness | cause_metrics(outcomes, lost) | judge_metrics(outcomes)
-    return metrics, lost
+    return metrics | {"group_size": group_size}, lost
 
 
 def prefixed(prefix: str, metrics: Mapping[str, float]) -> dict[str, float]:

@@ -104,8 +104,8 @@ class PricedSettings(AlgorithmSettings):
     """Exchange rate for a `price` in another unit, such as dollars or seconds: the accuracy that one of it is worth. A
     call then must gain `price * accuracy_per_unit` per unit of cost."""
     gated: Flag = False
-    """Charge correct rollouts only, so that tool use plays no part among wrong answers. The price is then at most the
-    one asked for, and lower where few answers are right."""
+    """Charge correct rollouts only, so that tool use plays no part among wrong answers. Where all rollouts with a call
+    cost the same, the price is then at most the one asked for, and lower where few answers are right."""
     answer_weight: Annotated[float | None, Field(gt=0), Wanted("null or a finite number > 0")] = None
     """What a right answer adds to the reward. null: `reward.reward_kwargs.answer_weight` where the reward manager is
     `hdpo`, else 1."""

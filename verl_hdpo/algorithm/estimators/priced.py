@@ -37,7 +37,8 @@ def priced(
 
     g_i = 1, or where ``gated``, c_i n_k / q_k: of the n_k rollouts whose cost equals C_i, only the q_k correct ones
     carry the price, also that of their wrong peers. Tool use then plays no part among wrong answers. Where a cost has
-    no correct rollout its share is lost, so that the price is at most the one asked for, and nears it as n grows.
+    no correct rollout its share is lost. Where all rollouts with a call cost the same, the price is then at most the
+    one asked for; it nears that as n grows.
 
     Args:
         price: reward that one unit of cost must gain, in answers; a number, or one per rollout, (B,).
@@ -78,7 +79,15 @@ def _std_of_others(centred_NG: Tensor) -> Tensor:
 
 def _shares(cost_NG: Tensor, correct_NG: Tensor) -> Tensor:
     """c_i n_k / q_k: for each correct rollout, all of its group with its cost over the correct ones of them."""
-    same_NGG = (cost_NG[:, :, None] - cost_NG[:, None, :]).abs() < EPS
-    all_NG = same_NGG.sum(dim=2)
-    correct_of_cost_NG = (same_NGG & correct_NG[:, None, :]).sum(dim=2)
-    return torch.where(correct_NG, all_NG / correct_of_cost_NG.clamp(min=1), 0.0)
+    kind_NG = _kinds(cost_NG)
+    all_K, correct_K = torch.bincount(kind_NG.flatten()), torch.bincount(kind_NG[correct_NG], minlength=cost_NG.numel())
+    return torch.where(correct_NG, all_K[kind_NG] / correct_K[kind_NG].clamp(min=1), 0.0)
+
+
+def _kinds(cost_NG: Tensor) -> Tensor:
+    """A number for each group and cost in it, (N, G) int64 below N G; costs less than eps apart are one."""
+    sorted_NG, order_NG = cost_NG.sort(dim=1)
+    another_NG = torch.diff(sorted_NG, dim=1, prepend=sorted_NG[:, :1]) >= EPS
+    kind_NG = torch.zeros_like(order_NG).scatter(1, order_NG, another_NG.long().cumsum(dim=1))
+    groups, size = cost_NG.shape
+    return kind_NG + size * torch.arange(groups, device=cost_NG.device)[:, None]

@@ -1,0 +1,42 @@
+"""``prices_of_run``: the price of a call of each cost that a run has, in a few typical cases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from verl_hdpo.adapters.run_settings import RunSettings
+from verl_hdpo.compare.pricing.algorithm import price_of
+from verl_hdpo.compare.pricing.report import in_points
+from verl_hdpo.doctor.sections import RUN
+from verl_hdpo.runs.finding import Finding
+from verl_hdpo.settings.algorithms import PricedSettings
+
+TYPICAL = ((0.5, 0.5), (0.8, 0.1), (0.8, 0.9), (0.95, 0.5))
+"""Share right with a call, and share of rollouts with one, for which doctor tells the price."""
+
+
+def prices_of_run(run: RunSettings, size: int, weight: float, tools: Sequence[str]) -> Iterator[Finding]:
+    """A finding for each tool with a cost of its own, and one for the others.
+
+    Args:
+        size: ``rollout.n``.
+        weight: what a right answer adds to the reward.
+        tools: names of the tools, as far as they are known.
+    """
+    costs = run.hdpo.tool_costs
+    for tool, cost in costs.items():
+        yield _price(run, size, weight, f" of {tool}, at its cost of {cost:g}", cost)
+    if not tools or set(tools) - set(costs):
+        yield _price(run, size, weight, " of another tool, at a cost of 1" if costs else "", 1.0)
+
+
+def _price(run: RunSettings, size: int, weight: float, of: str, cost: float) -> Finding:
+    settings = run.algorithm
+    assert settings is not None
+    told = []
+    for right, use in TYPICAL:
+        price = in_points(price_of(run.name, settings, right, use, size, run.norm_by_std, weight, cost))
+        told.append(f"{price} ({use:.0%} call, {right:.0%} right)")
+    guarded = isinstance(settings, PricedSettings) and settings.guard
+    gain = "must gain at most (guarded)" if guarded else "must gain"
+    return Finding(RUN, "ok", "price of a call", f"points of accuracy that a call{of} {gain}: {', '.join(told)}")
