@@ -130,7 +130,10 @@ def test_steps_that_do_not_tell_how_often_calls_are_made_are_left_out(tmp_path):
     (found,) = answer("--algos", "priced", "--run", path, "-n", 8)
     assert [(case["use"], case["right"], case["direct"]) for case in found["sources"]] == [(0.5, 0.6, None)]
     done = run("--algos", "priced", "--run", path)
-    assert done.exit_code == 2 and "metrics, which do not tell how many rollouts a prompt has; give -n" in done.output
+    assert done.exit_code == 0 and "no hdpo/group_size: 16 rollouts a prompt are assumed; -n sets" in done.stderr
+    path = metrics(tmp_path / "sized.jsonl", [{**steps[3], "hdpo/group_size": 4}, *steps])
+    (found,) = answer("--algos", "priced", "--run", path)
+    assert [case["size"] for case in found["sources"]] == [4]
     done = run("--algos", "priced", "--run", metrics(tmp_path / "none.jsonl", steps[:3]), "-n", 8)
     assert done.exit_code == 2 and "has no hdpo/ metrics of a training step" in done.output
 

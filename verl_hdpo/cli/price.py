@@ -22,7 +22,7 @@ INNER = Number(0, 1, min_open=True, max_open=True)
 @click.option("--right", type=SHARE, default=0.8, show_default=True, help="Share right with a call.")
 @click.option("--use", "uses", type=INNER, multiple=True, metavar="U...",
               help="Shares of rollouts with a call.  [default: 0.5 0.95]")  # fmt: skip
-@click.option("-n", "size", type=Whole(2, 1024), help="Rollouts a prompt. A dump tells its own.  [default: 16]")
+@click.option("-n", "size", type=Whole(2, 1024), help="Rollouts a prompt, where a run does not tell.  [default: 16]")
 @click.option("--cost", type=Number(0), default=1.0, show_default=True, help="Cost of a call, as tool_costs has it.")
 @click.option("--run", type=click.Path(exists=True, path_type=Path),
               help="Read right and use of a run: its metrics (verl's file logger) or rollout dump.")  # fmt: skip

@@ -19,6 +19,9 @@ ALL = "all"
 LAST = 10
 """Steps, the last ones that its source was in, that a case is taken over."""
 
+GROUP_SIZE = "hdpo/group_size"
+"""``rollout.n`` in metrics."""
+
 _METRIC = re.compile(r"hdpo/(?:(.+)/)?(tool_use_rate|accuracy_given_tool|accuracy_given_no_tool)")
 
 
@@ -50,22 +53,20 @@ class Case:
 
 
 def cases_of(path: Path, size: int | None) -> list[Case]:
-    """The cases of a run over its last steps, a case per data source.
+    """The cases of a run over its last steps, a case per data source; of size 0 where nothing tells it.
 
     Args:
         path: the file of verl's logger ``file``, or what ``read_rollouts`` reads, such as ``trainer.rollout_data_dir``.
-        size: ``rollout.n``, which metrics do not tell; rollouts tell their own, and it must be None.
+        size: ``rollout.n``, for metrics without ``hdpo/group_size``; rollouts tell their own, and it must be None.
 
     Raises:
-        MeasureError, RolloutsError: nothing of tool use is in it, or ``size`` is missing or too much.
+        MeasureError, RolloutsError: nothing of tool use is in it, or ``size`` is too much.
     """
     first = next(json_lines(path), None) if path.is_file() else None
     if first is not None and "data" in first.row and "input" not in first.row:
-        measured = _of_metrics(line.row for line in json_lines(path))
+        cases, told = _of_metrics(line.row for line in json_lines(path))
         found, advice = "no hdpo/ metrics of a training step", "set +algorithm.hdpo.observe=true to log them"
-        if measured and size is None:
-            raise MeasureError(f"{path} has metrics, which do not tell how many rollouts a prompt has; give -n")
-        cases = [replace(case, size=size) for case in measured] if size else []
+        cases = [replace(case, size=size or told) for case in cases]
     else:
         if size is not None:
             raise MeasureError(f"-n {size}: the rollouts of {path} tell how many a prompt has; leave -n out")
@@ -76,15 +77,19 @@ def cases_of(path: Path, size: int | None) -> list[Case]:
     return cases
 
 
-def _of_metrics(lines: Iterable[Mapping[str, Any]]) -> list[Case]:
-    """Means over steps, those of accuracy weighted by how many rollouts they stand for; of no size yet.
+def _of_metrics(lines: Iterable[Mapping[str, Any]]) -> tuple[list[Case], int]:
+    """Means over steps, those of accuracy weighted by how many rollouts they stand for; of no size yet. And the size
+    of the last step, 0 if none tells it.
 
     A step that does not tell how often a source called is left out for that source.
     """
     steps: dict[str, list[dict[str, float]]] = {}
+    size = 0
     for line in lines:
         by_source: dict[str, dict[str, float]] = {}
         logged = line.get("data")
+        if isinstance(logged, dict):
+            size = int(finite(logged.get(GROUP_SIZE)) or size)
         for name, value in logged.items() if isinstance(logged, dict) else ():
             share = finite(value)
             if share is not None and 0 <= share <= 1 and (match := _METRIC.fullmatch(name)):
@@ -101,7 +106,7 @@ def _of_metrics(lines: Iterable[Mapping[str, Any]]) -> list[Case]:
         right = _weighted([values.get("accuracy_given_tool") for values in last], uses)
         direct = _weighted([values.get("accuracy_given_no_tool") for values in last], [1 - use for use in uses])
         cases.append(Case(source, right, direct, sum(uses) / len(uses), 0))
-    return cases
+    return cases, size
 
 
 def _weighted(values: Sequence[float | None], weights: Sequence[float]) -> float | None:

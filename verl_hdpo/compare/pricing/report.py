@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from verl_hdpo.compare.pricing.algorithm import price_of_variant, settings_of
-from verl_hdpo.compare.pricing.measured import Case, cases_of
+from verl_hdpo.compare.pricing.measured import GROUP_SIZE, Case, cases_of
 from verl_hdpo.compare.variant import Variant, own_variants
 from verl_hdpo.runs.terminal import doing, say, show_json, show_table
 
@@ -25,7 +26,7 @@ def report(
     Args:
         algos: as of ``verl-hdpo compare``.
         right, uses: p1 and each u of the cases; ``right`` also where a run's model never calls.
-        size: n; None: ``SIZE``, or what the rollouts of a run tell.
+        size: n; None: what a run tells, else ``SIZE``.
         cost: of a call.
         run: a run's metrics or rollouts, whose cases take the place of those.
 
@@ -35,7 +36,7 @@ def report(
     variants = own_variants(algos)
     for variant in variants:
         settings_of(variant)  # what cannot be priced is told before anything is
-    cases = cases_of(run, size) if run else [Case(f"u = {use:g}", right, None, use, size or SIZE) for use in uses]
+    cases = _of_run(run, size) if run else [Case(f"u = {use:g}", right, None, use, size or SIZE) for use in uses]
     with doing("simulating"):
         prices = [[price_in(variant, case, right, cost) for case in cases] for variant in variants]
     if as_json:
@@ -46,6 +47,13 @@ def report(
     show_table(["points of accuracy", *(case.source for case in cases)], rows)
     for case in cases if run else ():
         say(_told(case))
+
+
+def _of_run(run: Path, size: int | None) -> list[Case]:
+    cases = cases_of(run, size)
+    if not all(case.size for case in cases):
+        say(f"{run} has no {GROUP_SIZE}: {SIZE} rollouts a prompt are assumed; -n sets their number", err=True)
+    return [replace(case, size=case.size or SIZE) for case in cases]
 
 
 def in_points(price: float | None) -> str:
