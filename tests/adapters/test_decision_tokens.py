@@ -14,7 +14,7 @@ from test_check import RUN, refusal
 from test_loss import AGG_MODES, SPLITS, Batch, actor, same, two_channels
 
 from verl_hdpo.adapters.check import check_run
-from verl_hdpo.algorithm.decisions import decision_advantages, sign_errors
+from verl_hdpo.algorithm.decisions import deciding_tokens, decision_advantages, sign_errors
 from verl_hdpo.algorithm.qualifying import HOMOGENEOUS_LOSSES
 from verl_hdpo.outcomes.decision_spans import DECISION_SPANS_KEY
 from verl_hdpo.outcomes.outcome import OutcomeError
@@ -33,20 +33,19 @@ def rows_with(spans):
 
 def test_the_advantage_is_on_trained_tokens_within_the_spans():
     mask = torch.tensor([1, 1, 0, 0, 1, 1, 1])
-    [row, padding] = decision_advantages(torch.tensor([-2.0, 0.0]), [[[0, 1], [3, 6]], []], [mask, torch.zeros(1)])
+    decides = [deciding_tokens([[0, 1], [3, 6]], mask), deciding_tokens([], torch.zeros(1))]
+    [row, padding] = decision_advantages(torch.tensor([-2.0, 0.0]), decides)
     assert row.tolist() == [-2, 0, 0, 0, -2, -2, 0] and padding.tolist() == [0]
     assert row.dtype == torch.float32
-    [beyond] = decision_advantages(torch.tensor([1.0]), [[[5, 99]]], [mask])
-    assert beyond.tolist() == [0, 0, 0, 0, 0, 1, 1]
+    assert deciding_tokens([[5, 99]], mask).tolist() == [False] * 5 + [True] * 2
 
 
-def test_a_sign_error_is_a_token_outside_the_spans_that_efficiency_turns_round():
-    mask = torch.tensor([1, 1, 0, 1])
+def test_a_sign_error_is_a_token_that_does_not_decide_and_that_efficiency_turns_round():
+    """The second row's and the third's."""
     accuracy, both = torch.tensor([1.0, 1.0, 0.0, -1.0]), torch.tensor([0.5, -0.5, 0.2, -1.2])
-    spans = [[[0, 1]], [[0, 1]], [[0, 4]], [[1, 2]]]  # outside: 2, 2 (turned round), none, 2
-    assert sign_errors(accuracy, both, spans, [mask] * 4) == pytest.approx(2 / 6)
-    assert sign_errors(accuracy, both, [[]] * 4, [mask] * 4) == pytest.approx(6 / 12)
-    assert sign_errors(accuracy, both, [[[0, 4]]] * 4, [mask] * 4) == 0.0
+    assert sign_errors(accuracy, both, torch.tensor([2, 2, 0, 2])) == pytest.approx(2 / 6)
+    assert sign_errors(accuracy, both, torch.tensor([3, 3, 3, 3])) == pytest.approx(6 / 12)
+    assert sign_errors(accuracy, both, torch.tensor([0, 0, 0, 0])) == 0.0
 
 
 def test_the_trainer_writes_one_number_per_token_beside_verls_advantages():
@@ -107,7 +106,7 @@ class Decided(Batch):
     def __init__(self, seed):
         super().__init__(seed)
         spans = [[[at, at + 1] for at in range(0, len(mask), 2)] for mask in self.masks]
-        self.per_token = decision_advantages(self.tool, spans, self.masks)
+        self.per_token = decision_advantages(self.tool, [*map(deciding_tokens, spans, self.masks)])
 
     def micro_batch(self, rows, leaves, batch_num_tokens, dp_size):
         output, data = super().micro_batch(rows, leaves, batch_num_tokens, dp_size)

@@ -23,7 +23,7 @@ from verl.workers.engine_workers import TrainingWorker
 from verl.workers.utils.losses import ppo_loss
 
 from verl_hdpo.adapters.loss import TOOL_ADVANTAGES, aggregation, two_channel_loss
-from verl_hdpo.algorithm.decisions import decision_advantages
+from verl_hdpo.algorithm.decisions import deciding_tokens, decision_advantages
 from verl_hdpo.algorithm.estimators.priced import priced
 from verl_hdpo.algorithm.qualifying import mini_batches, qualifying_scale
 from verl_hdpo.algorithm.scalars import RolloutScalars
@@ -123,7 +123,7 @@ def mini_batch_data(batch: Rollouts, setting: LossSetting, job: Job, config: Act
         data[TOOL_ADVANTAGES] = tool_B
         if setting.tool_tokens == "decision":  # as adapters/queued_batch.py writes it
             spans = [[[at, at + 1] for at in row.nonzero().flatten().tolist()] for row in batch.decides]
-            data[TOOL_ADVANTAGES] = jagged(decision_advantages(tool_B, spans, batch.masks))
+            data[TOOL_ADVANTAGES] = jagged(decision_advantages(tool_B, [*map(deciding_tokens, spans, batch.masks)]))
     size = (
         {"micro_batch_size_per_gpu": job.split.rows} if job.split.rows else {"max_token_len_per_gpu": job.split.tokens}
     )

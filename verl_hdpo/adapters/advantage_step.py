@@ -26,7 +26,7 @@ from verl_hdpo.adapters.loss import aggregation, two_channel_loss
 from verl_hdpo.adapters.price_guard import PriceGuard, resumed_from, saved_in
 from verl_hdpo.adapters.run_settings import RunSettings
 from verl_hdpo.adapters.scoring import Rollouts, Scoring
-from verl_hdpo.algorithm.decisions import Spans, decision_advantages, sign_errors
+from verl_hdpo.algorithm.decisions import Spans, deciding_tokens, decision_advantages, sign_errors
 from verl_hdpo.algorithm.qualifying import mini_batches, qualifying_scale
 from verl_hdpo.algorithm.scalars import Advantages
 from verl_hdpo.outcomes.batch import Outcomes
@@ -164,9 +164,11 @@ class AdvantageStep:
             return {}
         decisions, masks_R = self.last.decisions, batch.response_masks()
         spans_R = [decisions[rollout] if rollout >= 0 else () for rollout in index.rollout_R.tolist()]
-        batch.put(decision_advantages(tool_R, spans_R, masks_R))
+        decides_R = [*map(deciding_tokens, spans_R, masks_R)]
+        batch.put(decision_advantages(tool_R, decides_R))
         both_R = index.spread(advantages.weighted(*self.settings.loss_weights))
-        return {"tool/sign_errors": sign_errors(index.spread(advantages.accuracy_B), both_R, spans_R, masks_R)}
+        outside_R = torch.stack([((m > 0) & ~d).sum() for m, d in zip(masks_R, decides_R, strict=True)])
+        return {"tool/sign_errors": sign_errors(index.spread(advantages.accuracy_B), both_R, outside_R)}
 
 
 def _decisions(rows: Rows) -> list[Spans]:
