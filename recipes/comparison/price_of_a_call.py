@@ -15,6 +15,7 @@ import pandas
 
 from verl_hdpo.compare.pricing.algorithm import price_of_variant
 from verl_hdpo.compare.pricing.report import in_points
+from verl_hdpo.compare.pricing.simulation import Conditions
 from verl_hdpo.compare.variant import Variant, VariantError, own_variants
 
 STYLES = {
@@ -63,7 +64,8 @@ def main() -> None:
     summary = pandas.read_csv(args.summary)
     try:
         variants = own_variants(",".join(summary.variant.unique()))
-        prices = {variant: price_of_variant(variant, args.right, args.use, args.n) for variant in variants}
+        where = Conditions(args.right, args.use, args.n)
+        prices = {variant: price_of_variant(variant, where) for variant in variants}
     except VariantError as error:
         raise SystemExit(str(error)) from None
     for variant, price in prices.items():

@@ -12,6 +12,7 @@ import sys
 from matplotlib import pyplot
 
 from verl_hdpo.compare.pricing.algorithm import price_of_variant
+from verl_hdpo.compare.pricing.simulation import Conditions
 from verl_hdpo.compare.variant import parse_variants
 
 ALGOS = (
@@ -30,7 +31,7 @@ def main(picture: str) -> None:
     colours = pyplot.get_cmap("tab20").colors
     for panel, right in zip(panels, RIGHT, strict=True):
         for variant, colour in zip(parse_variants(ALGOS), colours, strict=False):
-            prices = [min(100 * price_of_variant(variant, right, use, SIZE), TOP) for use in USES]
+            prices = [min(100 * price_of_variant(variant, Conditions(right, use, SIZE)), TOP) for use in USES]
             ours = variant.algorithm in ("priced", "hdpo")
             style = "--" if "gated" in dict(variant.knobs) else "-"
             panel.plot(USES, prices, style, color=colour, linewidth=2.5 if ours else 1.2, label=variant.label)

@@ -10,7 +10,7 @@ import torch
 
 from verl_hdpo.algorithm.estimators.priced import _shares, priced
 from verl_hdpo.algorithm.scalars import RolloutScalars
-from verl_hdpo.compare.pricing.simulation import price_of_a_call
+from verl_hdpo.compare.pricing.simulation import Conditions, price_of_a_call
 
 GRID = [(p1, u, n) for p1 in (0.5, 0.8, 0.95) for u in (0.1, 0.5, 0.9) for n in (2, 3, 4, 8, 16)]
 
@@ -59,19 +59,22 @@ def test_worked_by_hand(correct, cost, knobs, expected):
 @pytest.mark.parametrize(("right", "use", "size"), GRID)
 def test_the_price_is_the_one_asked_for(right, use, size, price):
     for knobs in ({}, {"norm_by_std": False}):
-        found = price_of_a_call(partial(advantages, price=price, **knobs), right, use, size)
+        found = price_of_a_call(partial(advantages, price=price, **knobs), Conditions(right, use, size))
         assert found == pytest.approx(price, abs=1e-4)
 
 
 @pytest.mark.parametrize("price", [0.05, 0.15, 0.3])
 @pytest.mark.parametrize(("right", "use", "size"), [case for case in GRID if case[2] >= 4])
 def test_gated_it_is_between_45_and_100_percent_of_that(right, use, size, price):
-    found = price_of_a_call(lambda x: advantages(x, price=price, gated=True), right, use, size)
+    found = price_of_a_call(lambda x: advantages(x, price=price, gated=True), Conditions(right, use, size))
     assert 0.45 * price < found < price + 1e-4
 
 
 def test_gated_it_nears_that_with_the_size_of_the_group():
-    found = [price_of_a_call(lambda x: advantages(x, price=0.15, gated=True), 0.5, 0.5, n) for n in (4, 8, 16, 32)]
+    found = [
+        price_of_a_call(lambda x: advantages(x, price=0.15, gated=True), Conditions(0.5, 0.5, n))
+        for n in (4, 8, 16, 32)
+    ]
     assert found == sorted(found) and found[-1] > 0.149
 
 
@@ -155,5 +158,7 @@ def test_grpo_divides_by_a_deviation_that_the_rollout_is_part_of_and_its_price_d
         centred = rewards - rewards.mean(1, keepdim=True) - 0.3 * (cost - cost.mean(1, keepdim=True))
         return (centred / std).flatten()
 
-    assert price_of_a_call(with_its_own, 0.95, 0.9, 16) > 0.32
-    assert math.isclose(price_of_a_call(lambda x: advantages(x, price=0.3), 0.95, 0.9, 16), 0.3, abs_tol=1e-4)
+    assert price_of_a_call(with_its_own, Conditions(0.95, 0.9, 16)) > 0.32
+    assert math.isclose(
+        price_of_a_call(lambda x: advantages(x, price=0.3), Conditions(0.95, 0.9, 16)), 0.3, abs_tol=1e-4
+    )

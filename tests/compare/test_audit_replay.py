@@ -11,6 +11,7 @@ from verl_hdpo.algorithm.scalars import RolloutScalars
 from verl_hdpo.compare.audit.replay import replay
 from verl_hdpo.compare.audit.run import audit
 from verl_hdpo.compare.pricing.algorithm import price_of_variant
+from verl_hdpo.compare.pricing.simulation import Conditions
 from verl_hdpo.compare.variant import parse_variants
 from verl_hdpo.evaluation.dumps.reader import read_rollouts
 from verl_hdpo.settings.algorithms import ALGORITHMS
@@ -73,7 +74,7 @@ def test_the_price_is_that_of_the_measured_shares(tmp_path):
     (source,) = audit(verifiers(clean(), tmp_path), ALGOS).sources
     assert (source.case.right, source.case.direct, source.case.use, source.case.size) == (0.5, 0.5, 0.5, 4)
     for variant, row in zip(parse_variants(ALGOS), source.algorithms, strict=True):
-        assert row.price == price_of_variant(variant, 0.5, 0.5, 4)
+        assert row.price == price_of_variant(variant, Conditions(0.5, 0.5, 4))
     prices = {row.label: row.price for row in source.algorithms}
     assert prices["grpo"] == pytest.approx(0, abs=1e-4) and prices["priced"] == pytest.approx(0.1, abs=1e-4)
     assert math.isinf(prices["tool_gdpo"]) or prices["tool_gdpo"] > prices["hdpo"]

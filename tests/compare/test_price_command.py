@@ -43,6 +43,11 @@ def test_as_a_table():
     ]  # fmt: skip
 
 
+def test_a_guarded_price_is_the_highest_that_is_asked():
+    plain, guarded = (run("--algos", f"priced[guard={guard}]", "--use", 0.5, "-n", 4) for guard in ("false", "true"))
+    assert "at most" not in plain.output and guarded.output.splitlines()[-1].startswith("with guard=true at most that")
+
+
 def test_a_run_s_metrics_per_data_source(tmp_path):
     """Two steps: of math 20 and 60 % call, right in 50 and 90 % of those: (.2 x .5 + .6 x .9) / .8 = 80 %."""
     steps = [

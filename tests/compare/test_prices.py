@@ -7,15 +7,15 @@ import math
 import pytest
 import torch
 
-from verl_hdpo.compare.pricing.algorithm import advantages_of, price_of, price_of_variant, settings_of
-from verl_hdpo.compare.pricing.simulation import price_of_a_call
+from verl_hdpo.compare.pricing.algorithm import Chosen, advantages_of, price_of, price_of_variant, settings_of
+from verl_hdpo.compare.pricing.simulation import Conditions, price_of_a_call
 from verl_hdpo.compare.variant import Variant, VariantError, own_variants, parse_variants
 from verl_hdpo.settings.algorithms import ALGORITHMS, HDPOSettings
 from verl_hdpo.settings.group import SettingsError
 
 
 def price(text, right=0.8, use=0.5, size=16, cost=1.0):
-    return price_of_variant(Variant.parse(text), right, use, size, cost)
+    return price_of_variant(Variant.parse(text), Conditions(right, use, size, cost=cost))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,9 @@ def test_a_loss_over_correct_rollouts_alone_is_so_much_dearer():
 
 def test_not_divided_the_mixed_reward_s_price_is_its_formula():
     settings = ALGORITHMS["grpo_penalty"](a=0.3)
-    assert price_of("grpo_penalty", settings, 0.8, 0.5, 8, norm_by_std=False) == pytest.approx(0.15, abs=1e-4)
+    assert price_of(Chosen("grpo_penalty", settings, norm_by_std=False), Conditions(0.8, 0.5, 8)) == pytest.approx(
+        0.15, abs=1e-4
+    )
 
 
 def test_prices_of_hdpo_grow_with_its_weight():
@@ -117,8 +119,8 @@ def test_prices_of_hdpo_grow_with_its_weight():
 @pytest.mark.parametrize("algo", ["hdpo", "priced[gated=true]", "grpo_penalty[a=0.5]", "eapo_style"])
 def test_enumerated_groups_are_what_drawn_ones_come_to(algo, monkeypatch):
     monkeypatch.setattr("verl_hdpo.compare.pricing.simulation.DRAWN_GROUPS", 8000)
-    advantages = advantages_of(*settings_of(Variant.parse(algo)))
-    exact, drawn = (price_of_a_call(advantages, 0.8, 0.5, 8, drawn) for drawn in (False, True))
+    advantages = advantages_of(settings_of(Variant.parse(algo)))
+    exact, drawn = (price_of_a_call(advantages, Conditions(0.8, 0.5, 8), drawn) for drawn in (False, True))
     assert exact == pytest.approx(drawn, abs=0.025)
 
 
@@ -132,9 +134,9 @@ def test_the_largest_groups_are_few_and_the_price_is_within_2_points():
 
     def recorded(batch):
         sizes.append(len(batch.cost_B))
-        return advantages_of("priced", ALGORITHMS["priced"](price=0.2))(batch)
+        return advantages_of(Chosen("priced", ALGORITHMS["priced"](price=0.2)))(batch)
 
-    assert price_of_a_call(recorded, 0.8, 0.95, 1024) == pytest.approx(0.2, abs=0.02)
+    assert price_of_a_call(recorded, Conditions(0.8, 0.95, 1024)) == pytest.approx(0.2, abs=0.02)
     assert max(sizes) <= 64_000
 
 
@@ -152,12 +154,12 @@ def test_the_two_channels_are_weighed():
         rollouts.append(batch)
         return torch.zeros(len(batch.cost_B))
 
-    price_of_a_call(recorded, 0.8, 0.5, 4)
+    price_of_a_call(recorded, Conditions(0.8, 0.5, 4))
     from verl_hdpo.algorithm.estimators import ESTIMATORS
 
     both = ESTIMATORS["hdpo"](rollouts[0])
     expected = 2.0 * both.accuracy_B + 0.5 * both.efficiency_B
-    torch.testing.assert_close(advantages_of("hdpo", settings)(rollouts[0]), expected)
+    torch.testing.assert_close(advantages_of(Chosen("hdpo", settings))(rollouts[0]), expected)
 
 
 def test_an_algorithm_of_verl_s_is_refused():

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from verl_hdpo.adapters.run_settings import RunSettings
-from verl_hdpo.compare.pricing.algorithm import price_of
+from verl_hdpo.compare.pricing.algorithm import Chosen, price_of
 from verl_hdpo.compare.pricing.report import in_points
+from verl_hdpo.compare.pricing.simulation import Conditions
 from verl_hdpo.doctor.sections import RUN
 from verl_hdpo.runs.finding import Finding
-from verl_hdpo.settings.algorithms import PricedSettings
 
 TYPICAL = ((0.5, 0.5), (0.8, 0.1), (0.8, 0.9), (0.95, 0.5))
 """Share right with a call, and share of rollouts with one, for which doctor tells the price."""
@@ -33,10 +33,9 @@ def prices_of_run(run: RunSettings, size: int, weight: float, tools: Sequence[st
 def _price(run: RunSettings, size: int, weight: float, of: str, cost: float) -> Finding:
     settings = run.algorithm
     assert settings is not None
-    told = []
+    told, chosen = [], Chosen(run.name, settings, run.norm_by_std)
     for right, use in TYPICAL:
-        price = in_points(price_of(run.name, settings, right, use, size, run.norm_by_std, weight, cost))
-        told.append(f"{price} ({use:.0%} call, {right:.0%} right)")
-    guarded = isinstance(settings, PricedSettings) and settings.guard
-    gain = "must gain at most (guarded)" if guarded else "must gain"
+        price = price_of(chosen, Conditions(right, use, size, weight, cost))
+        told.append(f"{in_points(price)} ({use:.0%} call, {right:.0%} right)")
+    gain = "must gain at most (guarded)" if chosen.guarded else "must gain"
     return Finding(RUN, "ok", "price of a call", f"points of accuracy that a call{of} {gain}: {', '.join(told)}")

@@ -69,16 +69,16 @@ def replay(rollouts: Sequence[Rollout], variants: Sequence[Variant]) -> Replay:
     batches: dict[tuple[str, int | None], list[Rollout]] = {}
     for one in rollouts:
         batches.setdefault((one.file, one.step), []).append(one)
-    made = Replay({variant.label: {} for variant in variants})
+    estimators = {variant.label: advantages_of(settings_of(variant)) for variant in variants}
+    made = Replay({label: {} for label in estimators})
     for batch in batches.values():
         scalars, ids = scalars_of(batch), [one.id for one in batch]
-        for variant in variants:
-            advantages = advantages_of(*settings_of(variant))
+        for label, advantages in estimators.items():
             try:
                 found_B = advantages(scalars)
             except ValueError as error:
-                raise AuditError(f"{variant.label} cannot be replayed: {error}") from None
-            made.by_algorithm[variant.label].update(zip(ids, found_B.tolist(), strict=True))
+                raise AuditError(f"{label} cannot be replayed: {error}") from None
+            made.by_algorithm[label].update(zip(ids, found_B.tolist(), strict=True))
         accuracy_B, efficiency_B = ESTIMATORS["hdpo"](scalars)
         assert efficiency_B is not None
         made.accuracy.update(zip(ids, accuracy_B.tolist(), strict=True))

@@ -9,7 +9,7 @@ from torch import Tensor
 from verl_hdpo.adapters.composed_config import parsed
 from verl_hdpo.algorithm.estimators import ESTIMATORS
 from verl_hdpo.algorithm.scalars import RolloutScalars
-from verl_hdpo.compare.pricing.simulation import AdvantagesOf, price_of_a_call
+from verl_hdpo.compare.pricing.simulation import AdvantagesOf, Conditions, price_of_a_call
 from verl_hdpo.compare.variant import GRPO, Variant, VariantError
 from verl_hdpo.settings.algorithms import ALGORITHMS, AlgorithmSettings, HDPOSettings, PricedSettings
 from verl_hdpo.settings.group import SettingsError
@@ -25,31 +25,27 @@ class Chosen(NamedTuple):
 
     name: str
     settings: AlgorithmSettings
-    norm_by_std: bool
+    norm_by_std: bool = True
+
+    @property
+    def guarded(self) -> bool:
+        """Whether a guard may lower the price, so that it is the highest that a call is asked."""
+        return isinstance(self.settings, PricedSettings) and self.settings.guard
 
 
-def price_of(
-    name: str,
-    settings: AlgorithmSettings,
-    right: float,
-    use: float,
-    size: int,
-    norm_by_std: bool = True,
-    answer_weight: float = 1.0,
-    cost: float = 1.0,
-) -> float:
+def price_of(chosen: Chosen, where: Conditions) -> float:
     """The price of an algorithm of this package; see :func:`price_of_a_call`."""
-    advantages = advantages_of(name, settings, norm_by_std)
-    drawn = name in BATCH_WIDE or _per_correct(settings)
-    return price_of_a_call(advantages, right, use, size, drawn, answer_weight, cost)
+    drawn = chosen.name in BATCH_WIDE or _per_correct(chosen.settings)
+    return price_of_a_call(advantages_of(chosen), where, drawn)
 
 
-def advantages_of(name: str, settings: AlgorithmSettings, norm_by_std: bool = True) -> AdvantagesOf:
+def advantages_of(chosen: Chosen) -> AdvantagesOf:
     """Its advantages, both channels in one by their weights where there are two.
 
     With ``tool_loss_norm=qualifying`` A_tool is times (rollouts of known outcome) / (correct ones) of the batch:
     training counts their tokens, per mini-batch.
     """
+    name, settings, norm_by_std = chosen
 
     def of(rollouts: RolloutScalars) -> Tensor:
         found = ESTIMATORS[name](rollouts, norm_by_std=norm_by_std, **settings.parameters)
@@ -62,15 +58,16 @@ def advantages_of(name: str, settings: AlgorithmSettings, norm_by_std: bool = Tr
     return of
 
 
-def price_of_variant(variant: Variant, right: float, use: float, size: int, cost: float = 1.0) -> float:
-    """The price of one of :func:`own_variants`, a right answer's reward being what the variant takes it to be.
+def price_of_variant(variant: Variant, where: Conditions) -> float:
+    """The price of one of :func:`own_variants`; where the variant sets a right answer's reward, it is that.
 
     Raises:
         VariantError, SettingsError: as of :func:`settings_of`.
     """
-    name, settings, norm_by_std = settings_of(variant)
-    weight = settings.answer_weight if isinstance(settings, PricedSettings) else None
-    return price_of(name, settings, right, use, size, norm_by_std, 1.0 if weight is None else weight, cost)
+    chosen = settings_of(variant)
+    if isinstance(chosen.settings, PricedSettings) and chosen.settings.answer_weight is not None:
+        where = where._replace(answer_weight=chosen.settings.answer_weight)
+    return price_of(chosen, where)
 
 
 def settings_of(variant: Variant) -> Chosen:

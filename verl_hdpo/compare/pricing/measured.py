@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +64,8 @@ def cases_of(path: Path, size: int | None) -> list[Case]:
     """
     first = next(json_lines(path), None) if path.is_file() else None
     if first is not None and "data" in first.row and "input" not in first.row:
-        cases, told = _of_metrics(line.row for line in json_lines(path))
+        cases = _of_metrics((line.row for line in json_lines(path)), size)
         found, advice = "no hdpo/ metrics of a training step", "set +algorithm.hdpo.observe=true to log them"
-        cases = [replace(case, size=size or told) for case in cases]
     else:
         if size is not None:
             raise MeasureError(f"-n {size}: the rollouts of {path} tell how many a prompt has; leave -n out")
@@ -77,19 +76,19 @@ def cases_of(path: Path, size: int | None) -> list[Case]:
     return cases
 
 
-def _of_metrics(lines: Iterable[Mapping[str, Any]]) -> tuple[list[Case], int]:
-    """Means over steps, those of accuracy weighted by how many rollouts they stand for; of no size yet. And the size
-    of the last step, 0 if none tells it.
+def _of_metrics(lines: Iterable[Mapping[str, Any]], size: int | None) -> list[Case]:
+    """Means over steps, those of accuracy weighted by how many rollouts they stand for. Where ``size`` is None, it is
+    that of the last step that tells it.
 
     A step that does not tell how often a source called is left out for that source.
     """
     steps: dict[str, list[dict[str, float]]] = {}
-    size = 0
+    told = 0
     for line in lines:
         by_source: dict[str, dict[str, float]] = {}
         logged = line.get("data")
         if isinstance(logged, dict):
-            size = int(finite(logged.get(GROUP_SIZE)) or size)
+            told = int(finite(logged.get(GROUP_SIZE)) or told)
         for name, value in logged.items() if isinstance(logged, dict) else ():
             share = finite(value)
             if share is not None and 0 <= share <= 1 and (match := _METRIC.fullmatch(name)):
@@ -105,8 +104,8 @@ def _of_metrics(lines: Iterable[Mapping[str, Any]]) -> tuple[list[Case], int]:
         uses = [values["tool_use_rate"] for values in last]
         right = _weighted([values.get("accuracy_given_tool") for values in last], uses)
         direct = _weighted([values.get("accuracy_given_no_tool") for values in last], [1 - use for use in uses])
-        cases.append(Case(source, right, direct, sum(uses) / len(uses), 0))
-    return cases, size
+        cases.append(Case(source, right, direct, sum(uses) / len(uses), size or told))
+    return cases
 
 
 def _weighted(values: Sequence[float | None], weights: Sequence[float]) -> float | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from verl_hdpo.compare.pricing.algorithm import price_of_variant, settings_of
 from verl_hdpo.compare.pricing.measured import GROUP_SIZE, Case, cases_of
+from verl_hdpo.compare.pricing.simulation import Conditions
 from verl_hdpo.compare.variant import Variant, own_variants
 from verl_hdpo.runs.terminal import doing, say, show_json, show_table
 
@@ -34,8 +35,7 @@ def report(
         VariantError, SettingsError, MeasureError: what was given cannot be priced.
     """
     variants = own_variants(algos)
-    for variant in variants:
-        settings_of(variant)  # what cannot be priced is told before anything is
+    guarded = any([settings_of(variant).guarded for variant in variants])  # of all: an error is told first
     cases = _of_run(run, size) if run else [Case(f"u = {use:g}", right, None, use, size or SIZE) for use in uses]
     with doing("simulating"):
         prices = [[price_in(variant, case, right, cost) for case in cases] for variant in variants]
@@ -45,6 +45,8 @@ def report(
         return
     rows = [[variant.label, *map(in_points, row)] for variant, row in zip(variants, prices, strict=True)]
     show_table(["points of accuracy", *(case.source for case in cases)], rows)
+    if guarded:
+        say("with guard=true at most that: the guard lowers a price that would cost accuracy")
     for case in cases if run else ():
         say(_told(case))
 
@@ -71,7 +73,7 @@ def price_in(variant: Variant, case: Case, right: float, cost: float = 1.0) -> f
     if case.size < 2:
         return None
     use = min(max(case.use, UNSEEN), 1 - UNSEEN)
-    return price_of_variant(variant, right if case.right is None else case.right, use, case.size, cost)
+    return price_of_variant(variant, Conditions(right if case.right is None else case.right, use, case.size, cost=cost))
 
 
 def _as_json(

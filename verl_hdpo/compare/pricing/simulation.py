@@ -15,6 +15,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -31,35 +32,39 @@ HALVINGS, DRAWN_HALVINGS = 20, 8
 """A price drawn is right to some 2 points of 100; halving further would only follow the draws."""
 
 
-def price_of_a_call(
-    advantages: AdvantagesOf,
-    right: float,
-    use: float,
-    size: int,
-    drawn: bool = False,
-    answer_weight: float = 1.0,
-    cost: float = 1.0,
-) -> float:
-    """p1 - p0 at which calls are neither taught nor unlearned, by bisection; inf if even p1 buys no call.
+class Conditions(NamedTuple):
+    """What a price depends on beside the algorithm.
 
-    Args:
+    Attributes:
         right: p1, the share right with a call.
         use: u, the share of rollouts that call, in (0, 1).
         size: n, rollouts of a prompt.
-        drawn: whether an advantage depends on the other groups of the batch.
         answer_weight: what a right answer adds to the reward.
         cost: of the call, C.
     """
-    weighed = _weighed(advantages, answer_weight, cost)
-    drawn = drawn or size > LARGEST_ENUMERATED
-    push = (_drawn if drawn else _enumerated)(weighed, right, use, size)
+
+    right: float
+    use: float
+    size: int
+    answer_weight: float = 1.0
+    cost: float = 1.0
+
+
+def price_of_a_call(advantages: AdvantagesOf, where: Conditions, drawn: bool = False) -> float:
+    """p1 - p0 at which calls are neither taught nor unlearned, by bisection; inf if even p1 buys no call.
+
+    Args:
+        drawn: whether an advantage depends on the other groups of the batch.
+    """
+    drawn = drawn or where.size > LARGEST_ENUMERATED
+    push = (_drawn if drawn else _enumerated)(_weighed(advantages, where), where.right, where.use, where.size)
     if push(0.0) < 0:
         return math.inf
     low, high = 0.0, 1.0
     for _ in range(DRAWN_HALVINGS if drawn else HALVINGS):
         middle = (low + high) / 2
         low, high = (middle, high) if push(middle) > 0 else (low, middle)
-    return right - low
+    return where.right - low
 
 
 def _enumerated(advantages: AdvantagesOf, right: float, use: float, size: int) -> Callable[[float], float]:
@@ -110,9 +115,9 @@ def _drawn(advantages: AdvantagesOf, right: float, use: float, size: int) -> Cal
     return push
 
 
-def _weighed(advantages: AdvantagesOf, answer_weight: float, cost: float) -> AdvantagesOf:
+def _weighed(advantages: AdvantagesOf, where: Conditions) -> AdvantagesOf:
     def of(rollouts: RolloutScalars) -> Tensor:
-        rewards_B, cost_B = answer_weight * rollouts.rewards_B, cost * rollouts.cost_B
+        rewards_B, cost_B = where.answer_weight * rollouts.rewards_B, where.cost * rollouts.cost_B
         return advantages(replace(rollouts, rewards_B=rewards_B, cost_B=cost_B))
 
     return of
