@@ -97,7 +97,6 @@ ONE_AND_A_HALF = [1.3056, 0.2611, -0.7833, -0.7833]  # R = (1, 1/2, 0, 0): mean 
         ("sa_mrpo", HALF_RIGHT, {"gamma": 1}, SPREAD_EVENLY),
         # d = .5: R = (1, .5 + .5 / e = .6839, 0, 0): mean .4210, std .5029
         ("eapo_style", HALF_RIGHT, {}, [1.1513, 0.5228, -0.8371, -0.8371]),
-        # no correct rollout: d = 1, no penalty
         ("eapo_style", group([0, 0], [0, 3]), {}, [0.0, 0.0]),
         # mean .5, turns (1, 2) over 2: R = (1 - .25 a, 1 - .5 a, -.25 a, -.5 a) with a = 1: less mean .125
         ("turn_penalty", HALF_RIGHT, {"weight": 1}, [0.625, 0.375, -0.375, -0.625]),
@@ -189,6 +188,22 @@ rollout = st.tuples(st.integers(0, 3), st.booleans(), st.booleans(), st.integers
 batches = st.lists(rollout, min_size=1, max_size=24).map(
     lambda rows: [Row(float(c), g, k or c, c, float(t), f) for g, c, k, t, f in rows]
 )
+
+
+@pytest.mark.parametrize("wrong", [0.1, -1.0])
+@pytest.mark.parametrize(
+    ("name", "knobs"),
+    [
+        ("priced", {"gated": True}), ("grpo_penalty", {"gated": True}), ("gdpo_conditioned", {}), ("otc", {}),
+        ("slimsearcher_style", {}), ("adatir_style", {}), ("eapo_style", {}),
+    ],
+)  # fmt: skip
+def test_wrong_answers_are_alike_whatever_they_are_paid_and_call(name, knobs, wrong):
+    """The table of docs/algorithms.md, in groups with right ones; .1 is for format, say."""
+    rows = group([1, 1, 1, 1, 0, 0, 0], [2, 1, 3, 1, 0, 1, 6])
+    rows = [row if row.correct else row._replace(reward=wrong) for row in rows]
+    got = advantages(name, rows, **knobs)
+    assert got[0] != got[2] and got[4:].max() - got[4:].min() < 1e-6 < got[0] - got[4]
 
 
 @pytest.mark.parametrize("name", RIVALS)

@@ -156,8 +156,8 @@ def eapo_style(rows, beta=1.0):
     for row in rows:
         peers = known_peers(rows, row)
         easy = sum(other.correct for other in peers) / len(peers) if peers else 0.0
-        cheapest = min(correct_costs(rows, row), default=0.0)
-        efficiency = math.exp(-beta * (row.cost - cheapest)) if row.cost else 1.0
+        thrifty = not row.correct or not row.cost
+        efficiency = 1.0 if thrifty else math.exp(-beta * (row.cost - min(correct_costs(rows, row))))
         rewards.append((1 - easy + easy * efficiency) * row.reward)
     return grpo(rows, rewards)
 

@@ -16,14 +16,13 @@ from verl_hdpo.algorithm.scalars import Advantages, RolloutScalars
 def eapo_style(rollouts: RolloutScalars, *, beta: float, norm_by_std: bool = True) -> Advantages:
     """GRPO on R = [d + (1 - d) e] r_acc,  e = exp(-beta (C - C_min)),  d = 1 - pass rate of the group's known rollouts
 
-    C_min is the least C among the correct of G, 0 where there is none; e = 1 for a rollout that called no tool. The
-    paper's reward is -1 for a wrong format; here it is verl's.
+    C_min is the least C among the correct of G; e = 1 for a rollout that called no tool. A wrong rollout has r_acc = 0
+    in the paper, or -1 for a wrong format; here it keeps what it has, unscaled.
 
     Returns:
         One channel, (B,) float32; 0 for rollouts of unknown outcome.
     """
     easy_B = pass_rate(rollouts)
-    cheapest_B = cheapest_correct(rollouts)
-    excess_B = rollouts.cost_B - torch.where(cheapest_B.isinf(), 0.0, cheapest_B)
-    efficiency_B = torch.where(rollouts.cost_B == 0, 1.0, torch.exp(-beta * excess_B))
+    thrift_B = torch.exp(-beta * (rollouts.cost_B - cheapest_correct(rollouts)))
+    efficiency_B = torch.where(rollouts.correct_B & (rollouts.cost_B > 0), thrift_B, 1.0)
     return grpo(rollouts, (1 - easy_B + easy_B * efficiency_B) * rollouts.rewards_B.double(), norm_by_std)

@@ -15,7 +15,8 @@ from verl_hdpo.algorithm.scalars import Advantages, RolloutScalars
 def turn_penalty(rollouts: RolloutScalars, *, weight: float, norm_by_std: bool = True) -> Advantages:
     """R - mean_G R on R = r_acc - weight mean_G(r_acc) turns / max_G turns, with turns = C + 1.
 
-    Never divided by std, whatever ``norm_by_std`` is: prime-rl's GRPO is not.
+    Never divided by std, whatever ``norm_by_std`` is: prime-rl's GRPO is not. Made for rewards of 0 and more: as in
+    prime-rl, turns are paid for where the group's mean reward is negative.
 
     Returns:
         One channel, (B,) float32; 0 for rollouts of unknown outcome.
