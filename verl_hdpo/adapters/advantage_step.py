@@ -166,9 +166,10 @@ class AdvantageStep:
         spans_R = [decisions[rollout] if rollout >= 0 else () for rollout in index.rollout_R.tolist()]
         decides_R = [*map(deciding_tokens, spans_R, masks_R)]
         batch.put(decision_advantages(tool_R, decides_R))
-        both_R = index.spread(advantages.weighted(*self.settings.loss_weights))
+        w_acc, w_tool = self.settings.loss_weights
+        accuracy_R = index.spread(advantages.accuracy_B)
         outside_R = torch.stack([((m > 0) & ~d).sum() for m, d in zip(masks_R, decides_R, strict=True)])
-        return {"tool/sign_errors": sign_errors(index.spread(advantages.accuracy_B), both_R, outside_R)}
+        return {"tool/sign_errors": sign_errors(accuracy_R, w_acc * accuracy_R + w_tool * tool_R, outside_R)}
 
 
 def _decisions(rows: Rows) -> list[Spans]:
