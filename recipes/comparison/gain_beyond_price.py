@@ -3,7 +3,7 @@
     .venv/bin/python recipes/comparison/gain_beyond_price.py outputs/comparison/mixed docs/comparison/priced
 
 Reads a comparison on the task ``mixed`` and writes ``runs.csv`` and ``calls.png``, a dot per run and kind of question.
-A call gains the share that is right with it, 80 %, less the share that the model a run starts from has right without.
+A call gains what the model that a run starts from has right with one, less what it has right without.
 Runs that ``runs.csv`` has already stay in it, unless they were made again.
 """
 
@@ -12,14 +12,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import direct_answers
 import pandas
+import right_answers
 import runs_table
 
 from verl_hdpo.runs.palette import OTHERS
 
-RIGHT_WITH_A_CALL = 0.8
-"""flaky_calculator.py: one result in five is wrong."""
 MARGIN = 0.1
 """Within it of the price, nothing is asked of a run."""
 SHAPES = {"known": "o", "half_known": "^", "needed": "s"}
@@ -30,8 +28,8 @@ def runs(comparison: Path) -> pandas.DataFrame:
     table = runs_table.last_validation(comparison)
     table["price"] = table.variant.str.extract(r"^priced\[price=([\d.]+)\]$", expand=False).astype(float)
     table = table[table.price.notna()]
-    starts = {seed: direct_answers.of_start(comparison / f"start-{seed}") for seed in table.seed.unique()}
-    gains = [RIGHT_WITH_A_CALL - starts[row.seed][row.source] for row in table.itertuples()]
+    starts = {seed: right_answers.of_start(comparison / f"start-{seed}") for seed in table.seed.unique()}
+    gains = [starts[row.seed][row.source].gain for row in table.itertuples()]
     table = table.assign(gain=gains)[["variant", "seed", "source", "price", "gain", "tool_use_rate", "accuracy"]]
     return table.round(4).sort_values(["price", "seed", "gain"])
 

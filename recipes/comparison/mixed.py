@@ -24,7 +24,7 @@ COPIES = {"known": (3, 1), "half_known": (1, 1)}
 """How often the cold start shows the right answer and a wrong one.
 
 So small a model learns neither exactly, and it learns at temperature 2 (``cold_start.Recipe``), so what these come to
-is measured (``direct_answers.py``; the README has the figures).
+is measured (``right_answers.py``; the README has the figures).
 """
 RECIPE = Recipe(direct={"known": 0.4, "half_known": 0.15, "needed": 0.02})
 """Enough direct answers for RL to find out what they are worth, and fewer where they are worth less."""

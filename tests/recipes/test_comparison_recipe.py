@@ -23,7 +23,7 @@ def mixed(monkeypatch):
     import questions
 
     yield mixed, questions
-    for name in ("mixed", "questions", "cold_start", "tokenizer", "direct_answers", "price_of_a_call"):
+    for name in ("mixed", "questions", "cold_start", "tokenizer", "right_answers", "price_of_a_call"):
         sys.modules.pop(name, None)
 
 
@@ -66,10 +66,11 @@ def test_one_result_in_five_is_wrong(monkeypatch):
 
 
 @pytest.mark.slow
-def test_right_without_a_call_is_the_product_of_the_tokens_probabilities(mixed, monkeypatch):
+@pytest.mark.parametrize("direct", [True, False])
+def test_the_share_written_is_the_product_of_the_tokens_probabilities(mixed, monkeypatch, direct):
     mixed, questions = mixed
-    import direct_answers
-    from cold_start import Encoder
+    import right_answers
+    from cold_start import Dialogue, Encoder
     from tokenizer import make_tokenizer
 
     monkeypatch.setattr("verl.tools.function_tool.FUNCTION_TOOL_REGISTRY", {})
@@ -84,18 +85,25 @@ def test_right_without_a_call_is_the_product_of_the_tokens_probabilities(mixed, 
     asked = [questions.Question("known", "3+4", "7"), questions.Question("known", "12-5", "7")]
     expected = []
     for question in asked:
-        user = [{"role": "user", "content": question.text}]
-        ids = tokenizer.apply_chat_template(user, tools=tools, add_generation_prompt=True, tokenize=False)
-        answer = tokenizer(f"<answer>{question.answer}</answer><|im_end|>").input_ids
-        ids = tokenizer(ids).input_ids + answer[:1]
-        probability = 1.0
-        for token in answer[1:]:
-            probability *= model(torch.tensor([ids])).logits[0, -1].softmax(-1)[token].item()
-            ids.append(token)
+        messages = Dialogue(question, direct).messages
+        probability, decided = 1.0, False
+        for at, message in enumerate(messages):
+            if message["role"] != "assistant":
+                continue
+            before = tokenizer.apply_chat_template(
+                messages[:at], tools=tools, add_generation_prompt=True, tokenize=False
+            )
+            after = tokenizer.apply_chat_template(messages[: at + 1], tools=tools, tokenize=False)
+            ids = tokenizer(before).input_ids
+            for token in tokenizer(after[len(before) :].rstrip("\n")).input_ids:
+                if decided:
+                    probability *= model(torch.tensor([ids])).logits[0, -1].softmax(-1)[token].item()
+                decided = True
+                ids.append(token)
         expected.append(probability)
-    assert 1e-20 < min(expected) < max(expected)
-    found = direct_answers.right_without_a_call(model, Encoder(tokenizer, tools), asked)
-    assert found == {"known": pytest.approx(sum(expected) / 2, rel=1e-4)}
+    assert 0 < min(expected) < max(expected)
+    found = right_answers.share_written(model, Encoder(tokenizer, tools), asked, direct)
+    assert found == {"known": pytest.approx(sum(expected) / 2, rel=1e-3)}
 
 
 def test_the_price_is_drawn_beside_what_the_runs_did(mixed, monkeypatch, tmp_path, capsys):

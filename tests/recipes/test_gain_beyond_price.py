@@ -12,14 +12,16 @@ FOLDERS = (ROOT / "examples" / "quickstart", ROOT / "recipes" / "comparison")
 
 @pytest.fixture
 def gain_beyond_price(monkeypatch):
-    """The script; the models that its runs start from are right without a call as said here."""
+    """The script; the models that its runs start from are right as said here."""
     before = set(sys.modules)
     for folder in FOLDERS:
         monkeypatch.syspath_prepend(str(folder))
-    import direct_answers
     import gain_beyond_price
+    import right_answers
 
-    monkeypatch.setattr(direct_answers, "of_start", lambda folder: {"known": 0.78, "half_known": 0.5, "needed": 0.0})
+    right = {"known": (0.78, 0.8), "half_known": (0.5, 0.8), "needed": (0.0, 0.8)}
+    made = {kind: right_answers.Right(*shares) for kind, shares in right.items()}
+    monkeypatch.setattr(right_answers, "of_start", lambda folder: made)
     yield gain_beyond_price
     for name in set(sys.modules) - before:
         if any(str(folder) in (getattr(sys.modules[name], "__file__", None) or "") for folder in FOLDERS):
