@@ -46,6 +46,8 @@ def test_as_a_table():
 def test_a_guarded_price_is_the_highest_that_is_asked():
     plain, guarded = (run("--algos", f"priced[guard={guard}]", "--use", 0.5, "-n", 4) for guard in ("false", "true"))
     assert "at most" not in plain.output and guarded.output.splitlines()[-1].startswith("with guard=true at most that")
+    plain, guarded = answer("--algos", "priced,priced[guard=true]", "--use", 0.5, "-n", 4)
+    assert "guarded" not in plain and guarded["guarded"] is True
 
 
 def test_a_run_s_metrics_per_data_source(tmp_path):
@@ -62,13 +64,14 @@ def test_a_run_s_metrics_per_data_source(tmp_path):
     direct = (0.8 * 0.5 + 0.4 * 0.2) / 1.2
     assert math == {
         "source": "math", "use": pytest.approx(0.4), "right": pytest.approx(0.8), "direct": pytest.approx(direct),
-        "size": 8, "gain": pytest.approx(0.8 - direct),
+        "size": None, "answer_weight": None, "gain": pytest.approx(0.8 - direct),
     }  # fmt: skip
-    assert web == {"source": "web/search", "use": 1.0, "right": 0.9, "direct": None, "size": 8, "gain": None}
+    assert web == {"source": "web/search", "use": 1.0, "right": 0.9, "direct": None, "size": None,
+                   "answer_weight": None, "gain": None}  # fmt: skip
     assert found["prices"] == pytest.approx([5, 5], abs=0.01)
     told = run("--algos", "hdpo", "--run", path, "-n", 8).output
     assert "math: calls in 40 % of rollouts, a call gains 40 points (80 % right with it); 8 rollouts a prompt" in told
-    assert "web/search: calls in 100 % of rollouts, what a call gains is not known, right with one in 90 %" in told
+    assert "web/search: calls in 100 % of rollouts (priced as 99 %), what a call gains is not known, right" in told
 
 
 def test_a_run_s_rollouts(tmp_path):
@@ -84,9 +87,8 @@ def test_a_run_s_rollouts(tmp_path):
     (tmp_path / "3.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
     (tmp_path / FOLDER / "3.jsonl").write_text("\n".join(map(json.dumps, notes)) + "\n")
     (found,) = answer("--algos", "priced", "--run", tmp_path)
-    done = run("--algos", "priced", "--run", tmp_path, "-n", 3)
-    assert done.exit_code == 2 and "-n 3: the rollouts of" in done.output and "leave -n out" in done.output
-    expected = {"right": 0.5, "direct": 1.0, "use": pytest.approx(2 / 3), "size": 3, "gain": -0.5}
+    assert answer("--algos", "priced", "--run", tmp_path, "-n", 3, "--right", 0.5, "--answer-weight", 1) == [found]
+    expected = {"right": 0.5, "direct": 1.0, "use": pytest.approx(2 / 3), "size": 3, "gain": -0.5, "answer_weight": 1}
     assert found["sources"] == [{"source": source, **expected} for source in ("math", "web")]
 
 
@@ -109,6 +111,32 @@ def test_of_one_rollout_a_prompt_no_price_is_known(tmp_path):
     assert [row["prices"] for row in answer("--algos", "priced,grpo", "--run", path)] == [[None], [None]]
     told = run("--algos", "grpo", "--run", path).output
     assert "| not known |" in told and "1 rollout a prompt, so that nothing is compared" in told
+
+
+@pytest.mark.parametrize("option", [("--right", 0.4), ("-n", 3), ("--answer-weight", 2)])
+def test_what_a_run_tells_cannot_be_told_otherwise(option, tmp_path):
+    rows = [(1, "s", prompt, float(calls > 0), calls) for prompt in "ab" for calls in (1, 0)]
+    done = run("--algos", "priced", "--run", dump(tmp_path, rows), *option)
+    assert done.exit_code == 2 and f"leave {option[0]} out" in done.output and "|--" not in done.output
+
+
+def test_of_a_run_that_never_calls_it_is_said_what_is_assumed(tmp_path):
+    path = metrics(tmp_path / "run.jsonl", [{"hdpo/tool_use_rate": 0, "hdpo/accuracy_given_no_tool": 0.4}])
+    told = run("--algos", "hdpo", "--run", path, "--right", 0.6).output
+    assert "calls in 0 % of rollouts (priced as 1 %), what a call gains is not known, right without one in 40 %" in told
+    assert "(60 % with one is assumed; --right sets it)" in told
+
+
+def test_a_right_answer_is_worth_what_the_rewards_of_a_dump_show(tmp_path):
+    """1 and -1; a setting of priced is in right answers whatever those are worth, unless answer_weight is set."""
+    pairs = [("a", 1.0, 1), ("a", -1.0, 0), ("b", 1.0, 0), ("b", -1.0, 1)]
+    path = dump(tmp_path, [(1, "s", prompt, right, calls) for prompt, right, calls in pairs])
+    rows = answer("--algos", "priced,priced[answer_weight=1],grpo_penalty", "--run", path)
+    assert rows[0]["sources"][0]["answer_weight"] == 2
+    by_hand = answer("--algos", "grpo_penalty", "--right", 0.5, "--use", 0.5, "-n", 2, "--answer-weight", 2)
+    assert rows[0]["prices"] == pytest.approx([10], abs=0.01) and rows[1]["prices"] == pytest.approx([5], abs=0.01)
+    assert rows[2]["prices"] == by_hand[0]["prices"]
+    assert "a right answer adds 2 to the reward" in run("--algos", "priced", "--run", path).output
 
 
 def test_the_last_steps_are_those_of_each_source(tmp_path):
@@ -139,6 +167,8 @@ def test_steps_that_do_not_tell_how_often_calls_are_made_are_left_out(tmp_path):
     path = metrics(tmp_path / "sized.jsonl", [{**steps[3], "hdpo/group_size": 4}, *steps])
     (found,) = answer("--algos", "priced", "--run", path)
     assert [case["size"] for case in found["sources"]] == [4]
+    done = run("--algos", "priced", "--run", path, "-n", 8)
+    assert done.exit_code == 2 and "-n 8: " in done.output and "sized.jsonl tells 4; leave -n out" in done.output
     done = run("--algos", "priced", "--run", metrics(tmp_path / "none.jsonl", steps[:3]), "-n", 8)
     assert done.exit_code == 2 and "has no hdpo/ metrics of a training step" in done.output
 

@@ -25,6 +25,7 @@ def price(text, right=0.8, use=0.5, size=16, cost=1.0):
         ("priced[price=0.25]", 0.25),
         ("priced[price=2,accuracy_per_unit=0.05]", 0.1),
         ("priced[price=0.1,answer_weight=2]", 0.1),
+        ("priced[price=0.8]", 0.8),  # all that a call gains
         ("priced[price=1e-2]", 0.01),
         ("priced[price=0.1,algorithm.hdpo.norm_by_std=false]", 0.1),
         ("grpo[algorithm.norm_adv_by_std_in_grpo=false,algorithm.hdpo.observe=true]", 0.0),
@@ -117,27 +118,41 @@ def test_prices_of_hdpo_grow_with_its_weight():
 
 
 @pytest.mark.parametrize("algo", ["hdpo", "priced[gated=true]", "grpo_penalty[a=0.5]", "eapo_style"])
-def test_enumerated_groups_are_what_drawn_ones_come_to(algo, monkeypatch):
-    monkeypatch.setattr("verl_hdpo.compare.pricing.simulation.DRAWN_GROUPS", 8000)
+def test_enumerated_groups_are_what_drawn_ones_come_to(algo):
     advantages = advantages_of(settings_of(Variant.parse(algo)))
     exact, drawn = (price_of_a_call(advantages, Conditions(0.8, 0.5, 8), drawn) for drawn in (False, True))
     assert exact == pytest.approx(drawn, abs=0.025)
 
 
-def test_large_groups_are_drawn(monkeypatch):
-    monkeypatch.setattr("verl_hdpo.compare.pricing.simulation.DRAWN_GROUPS", 500)
-    assert price("priced[price=0.2]", size=64) == pytest.approx(0.2, abs=0.03)
+def test_up_to_64_rollouts_the_price_is_exact():
+    assert price("priced[price=0.1]", use=0.99, size=64) == pytest.approx(0.1, abs=1e-4)
 
 
-def test_the_largest_groups_are_few_and_the_price_is_within_2_points():
+@pytest.mark.parametrize(("use", "size"), [(0.01, 65), (0.99, 65), (0.95, 1024), (0.99, 1024)])
+def test_the_largest_groups_are_few_and_the_price_is_within_2_points(use, size):
     sizes = []
 
     def recorded(batch):
         sizes.append(len(batch.cost_B))
         return advantages_of(Chosen("priced", ALGORITHMS["priced"](price=0.2)))(batch)
 
-    assert price_of_a_call(recorded, Conditions(0.8, 0.95, 1024)) == pytest.approx(0.2, abs=0.02)
-    assert max(sizes) <= 64_000
+    assert price_of_a_call(recorded, Conditions(0.8, use, size)) == pytest.approx(0.2, abs=0.02)
+    assert max(sizes) <= 512_000
+
+
+@pytest.mark.parametrize(
+    ("algo", "worth", "expected"),
+    [
+        ("priced[price=0.1]", 2, 0.1),  # its answer_weight is then 2
+        ("priced[price=0.1,answer_weight=1]", 2, 0.05),
+        ("priced[price=0.1,answer_weight=1]", 0.9, 1 / 9),
+        ("grpo_penalty[a=0.3,algorithm.hdpo.norm_by_std=false]", 2, 0.075),
+        ("grpo", 2, 0),
+    ],
+)
+def test_the_price_is_in_answers_of_what_one_adds_to_the_reward(algo, worth, expected):
+    found = price_of_variant(Variant.parse(algo), Conditions(0.8, 0.5, 8, worth))
+    assert found == pytest.approx(expected, abs=1e-4)
 
 
 def test_where_no_outcome_depends_on_the_call_there_is_still_a_price():

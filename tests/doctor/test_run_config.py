@@ -303,9 +303,11 @@ PRICED = {"algorithm.adv_estimator": "priced", "+algorithm.hdpo.w_tool": None}
 def test_each_tool_with_a_cost_has_its_own_price(run):
     """The one tool is ``add``; a cost of another name is a mistake of its own."""
     run |= {**PRICED, "+algorithm.priced.price": 1, "+algorithm.priced.accuracy_per_unit": 10}
-    prices = told(findings(run | {"+algorithm.hdpo.tool_costs": "{add: 0.01}"}), "price of a call")
-    assert prices.splitlines() == [prices]  # no other tool is there to call
-    assert prices.startswith("points of accuracy that a call of add, at its cost of 0.01 must gain: 10 (50% call, ")
+    own, none = told(findings(run | {"+algorithm.hdpo.tool_costs": "{add: 0.01}"}), "price of a call").splitlines()
+    assert own.startswith("points of accuracy that a call of add, at its cost of 0.01 must gain: 10 (50% call, ")
+    assert "a call of no known tool (unknown_tool), at a cost of 1 must gain: more than it gives (" in none
+    every = told(findings(run | {"+algorithm.hdpo.tool_costs": "{add: 0.01, unknown_tool: 0.02}"}), "price of a call")
+    assert len(every.splitlines()) == 2 and "unknown_tool, at its cost of 0.02 must gain: 20 (" in every
     costs = "{add: 0.01, subtract: 0.03}"
     assert told(findings(run | {"+algorithm.hdpo.tool_costs": costs}), "price of a call").count("must gain: 30 (") == 1
     one, other = told(findings(run | {"+algorithm.hdpo.tool_costs": "{mul: 0.02}"}), "price of a call").splitlines()

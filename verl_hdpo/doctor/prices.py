@@ -9,6 +9,7 @@ from verl_hdpo.compare.pricing.algorithm import Chosen, price_of
 from verl_hdpo.compare.pricing.report import in_points
 from verl_hdpo.compare.pricing.simulation import Conditions
 from verl_hdpo.doctor.sections import RUN
+from verl_hdpo.outcomes.ledger import UNKNOWN_TOOL
 from verl_hdpo.runs.finding import Finding
 
 TYPICAL = ((0.5, 0.5), (0.8, 0.1), (0.8, 0.9), (0.95, 0.5))
@@ -16,7 +17,7 @@ TYPICAL = ((0.5, 0.5), (0.8, 0.1), (0.8, 0.9), (0.95, 0.5))
 
 
 def prices_of_run(run: RunSettings, size: int, weight: float, tools: Sequence[str]) -> Iterator[Finding]:
-    """A finding for each tool with a cost of its own, and one for the others.
+    """A finding for each tool with a cost of its own, and one for the others, calls of no tool that there is included.
 
     Args:
         size: ``rollout.n``.
@@ -26,8 +27,9 @@ def prices_of_run(run: RunSettings, size: int, weight: float, tools: Sequence[st
     costs = run.hdpo.tool_costs
     for tool, cost in costs.items():
         yield _price(run, size, weight, f" of {tool}, at its cost of {cost:g}", cost)
-    if not tools or set(tools) - set(costs):
-        yield _price(run, size, weight, " of another tool, at a cost of 1" if costs else "", 1.0)
+    if {*tools, UNKNOWN_TOOL} - set(costs):
+        others = " of another tool" if not tools or set(tools) - set(costs) else f" of no known tool ({UNKNOWN_TOOL})"
+        yield _price(run, size, weight, f"{others}, at a cost of 1" if costs else "", 1.0)
 
 
 def _price(run: RunSettings, size: int, weight: float, of: str, cost: float) -> Finding:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from verl_hdpo.compare.audit.trained import r_acc
 from verl_hdpo.evaluation.dumps.rollout import Rollout
 
 STRONG = 0.5
@@ -28,7 +27,7 @@ def follows_length(rollouts: Sequence[Rollout]) -> list[Rollout]:
     for rows in alike.values():
         if len(rows) < 2:
             continue
-        rewards, lengths = [r_acc(one) for one in rows], [float(one.written) for one in rows]
+        rewards, lengths = [one.answer_reward for one in rows], [float(one.written) for one in rows]
         pairs += zip(_centred(rewards), _centred(lengths), strict=True)
         compared += rows
     scale = math.sqrt(sum(x * x for x, _ in pairs) * sum(y * y for _, y in pairs))

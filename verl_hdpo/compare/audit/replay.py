@@ -10,8 +10,8 @@ import torch
 from verl_hdpo.algorithm.advantages import EPS
 from verl_hdpo.algorithm.estimators import ESTIMATORS
 from verl_hdpo.algorithm.scalars import RolloutScalars
-from verl_hdpo.compare.audit.trained import r_acc
 from verl_hdpo.compare.pricing.algorithm import advantages_of, settings_of
+from verl_hdpo.compare.pricing.measured import answer_weight
 from verl_hdpo.compare.variant import Variant
 from verl_hdpo.evaluation.dumps.rollout import Rollout
 
@@ -50,7 +50,7 @@ def scalars_of(rollouts: Sequence[Rollout]) -> RolloutScalars:
     formats = [one.extras.get("format") for one in rollouts]
     has_format = all(isinstance(value, int | float) for value in formats)
     return RolloutScalars(
-        rewards_B=torch.tensor([r_acc(one) for one in rollouts], dtype=torch.float32),
+        rewards_B=torch.tensor([one.answer_reward for one in rollouts], dtype=torch.float32),
         group_B=torch.tensor([numbers.setdefault(one.group, len(numbers)) for one in rollouts]),
         known_B=known_B,
         correct_B=known_B & torch.tensor([one.outcome == "correct" for one in rollouts]),
@@ -69,7 +69,9 @@ def replay(rollouts: Sequence[Rollout], variants: Sequence[Variant]) -> Replay:
     batches: dict[tuple[str, int | None], list[Rollout]] = {}
     for one in rollouts:
         batches.setdefault((one.file, one.step), []).append(one)
-    estimators = {variant.label: advantages_of(settings_of(variant)) for variant in variants}
+    weight = answer_weight([one for one in rollouts if one.known])
+    chosen = {variant.label: settings_of(variant).where_answers_add(weight) for variant in variants}
+    estimators = {label: advantages_of(of) for label, of in chosen.items()}
     made = Replay({label: {} for label in estimators})
     for batch in batches.values():
         scalars, ids = scalars_of(batch), [one.id for one in batch]

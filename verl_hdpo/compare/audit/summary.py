@@ -132,7 +132,7 @@ def audit_source(
 
 
 def _price(variant: Variant, case: Case | None) -> float | None:
-    return None if case is None or case.right is None else price_in(variant, case, case.right)
+    return None if case is None else price_in(variant, case)
 
 
 def _where(rollouts: Sequence[Rollout], has: Callable[[Rollout], bool]) -> Found:

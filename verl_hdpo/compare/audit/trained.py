@@ -26,9 +26,3 @@ def scored(one: Rollout) -> bool:
     """
     left_out = one.estimator in ALGORITHMS and not one.advantage and not one.tool_advantage
     return one.phase != "validation" and one.reward is not None and (one.known or not left_out)
-
-
-def r_acc(one: Rollout) -> float:
-    """The reward of its answer; 1 or 0 where the file tells only what is right."""
-    given = one.reward if one.r_acc is None else one.r_acc
-    return float(one.outcome == "correct") if given is None else given

@@ -32,9 +32,18 @@ class Chosen(NamedTuple):
         """Whether a guard may lower the price, so that it is the highest that a call is asked."""
         return isinstance(self.settings, PricedSettings) and self.settings.guard
 
+    def where_answers_add(self, weight: float | None) -> Chosen:
+        """With ``weight`` for the ``answer_weight`` of ``priced``, unless it is set."""
+        if weight is None or not isinstance(self.settings, PricedSettings) or self.settings.answer_weight is not None:
+            return self
+        return self._replace(settings=self.settings.model_copy(update={"answer_weight": weight}))
+
 
 def price_of(chosen: Chosen, where: Conditions) -> float:
     """The price of an algorithm of this package; see :func:`price_of_a_call`."""
+    chosen = chosen.where_answers_add(where.answer_weight)
+    if where.answer_weight is None and isinstance(chosen.settings, PricedSettings):
+        where = where._replace(answer_weight=chosen.settings.answer_weight)
     drawn = chosen.name in BATCH_WIDE or _per_correct(chosen.settings)
     return price_of_a_call(advantages_of(chosen), where, drawn)
 
@@ -59,22 +68,19 @@ def advantages_of(chosen: Chosen) -> AdvantagesOf:
 
 
 def price_of_variant(variant: Variant, where: Conditions) -> float:
-    """The price of one of :func:`own_variants`; where the variant sets a right answer's reward, it is that.
+    """The price of one of :func:`own_variants`.
 
     Raises:
         VariantError, SettingsError: as of :func:`settings_of`.
     """
-    chosen = settings_of(variant)
-    if isinstance(chosen.settings, PricedSettings) and chosen.settings.answer_weight is not None:
-        where = where._replace(answer_weight=chosen.settings.answer_weight)
-    return price_of(chosen, where)
+    return price_of(settings_of(variant), where)
 
 
 def settings_of(variant: Variant) -> Chosen:
     """What is set; ``grpo`` is HDPO with ``w_tool=0``. Whole keys count too, as far as advantages depend on them.
 
     Raises:
-        VariantError: a key that has no part in an advantage, ``tool_costs`` among them, or a value that is none.
+        VariantError: a key outside the algorithm's group and ``algorithm.hdpo``, ``tool_costs``, or what is no value.
         SettingsError: a knob out of range.
     """
     name = variant.algorithm

@@ -37,14 +37,16 @@ class Case:
         right: p1, share right with a call; None where no rollout called.
         direct: p0, share right without one; None where all called.
         use: u, share of rollouts with a call.
-        size: n, rollouts of a prompt.
+        size: n, rollouts of a prompt; None where nothing tells it.
+        answer_weight: what a right answer adds to the reward; None where nothing tells it.
     """
 
     source: str
     right: float | None
     direct: float | None
     use: float
-    size: int
+    size: int | None = None
+    answer_weight: float | None = None
 
     @property
     def gain(self) -> float | None:
@@ -52,23 +54,20 @@ class Case:
         return None if self.right is None or self.direct is None else self.right - self.direct
 
 
-def cases_of(path: Path, size: int | None) -> list[Case]:
-    """The cases of a run over its last steps, a case per data source; of size 0 where nothing tells it.
+def cases_of(path: Path) -> list[Case]:
+    """The cases of a run over its last steps, a case per data source.
 
     Args:
         path: the file of verl's logger ``file``, or what ``read_rollouts`` reads, such as ``trainer.rollout_data_dir``.
-        size: ``rollout.n``, for metrics without ``hdpo/group_size``; rollouts tell their own, and it must be None.
 
     Raises:
-        MeasureError, RolloutsError: nothing of tool use is in it, or ``size`` is too much.
+        MeasureError, RolloutsError: nothing of tool use is in it.
     """
     first = next(json_lines(path), None) if path.is_file() else None
     if first is not None and "data" in first.row and "input" not in first.row:
-        cases = _of_metrics((line.row for line in json_lines(path)), size)
+        cases = _of_metrics(line.row for line in json_lines(path))
         found, advice = "no hdpo/ metrics of a training step", "set +algorithm.hdpo.observe=true to log them"
     else:
-        if size is not None:
-            raise MeasureError(f"-n {size}: the rollouts of {path} tell how many a prompt has; leave -n out")
         cases = _of_rollouts(read_rollouts(path).rollouts)
         found, advice = "no training rollouts of known outcome", "name trainer.rollout_data_dir of a run"
     if not cases:
@@ -76,19 +75,18 @@ def cases_of(path: Path, size: int | None) -> list[Case]:
     return cases
 
 
-def _of_metrics(lines: Iterable[Mapping[str, Any]], size: int | None) -> list[Case]:
-    """Means over steps, those of accuracy weighted by how many rollouts they stand for. Where ``size`` is None, it is
-    that of the last step that tells it.
+def _of_metrics(lines: Iterable[Mapping[str, Any]]) -> list[Case]:
+    """Means over steps, those of accuracy weighted by how many rollouts they stand for; the size of the last step.
 
     A step that does not tell how often a source called is left out for that source.
     """
     steps: dict[str, list[dict[str, float]]] = {}
-    told = 0
+    size: int | None = None
     for line in lines:
         by_source: dict[str, dict[str, float]] = {}
         logged = line.get("data")
         if isinstance(logged, dict):
-            told = int(finite(logged.get(GROUP_SIZE)) or told)
+            size = int(finite(logged.get(GROUP_SIZE)) or 0) or size
         for name, value in logged.items() if isinstance(logged, dict) else ():
             share = finite(value)
             if share is not None and 0 <= share <= 1 and (match := _METRIC.fullmatch(name)):
@@ -104,7 +102,7 @@ def _of_metrics(lines: Iterable[Mapping[str, Any]], size: int | None) -> list[Ca
         uses = [values["tool_use_rate"] for values in last]
         right = _weighted([values.get("accuracy_given_tool") for values in last], uses)
         direct = _weighted([values.get("accuracy_given_no_tool") for values in last], [1 - use for use in uses])
-        cases.append(Case(source, right, direct, sum(uses) / len(uses), size or told))
+        cases.append(Case(source, right, direct, sum(uses) / len(uses), size))
     return cases
 
 
@@ -135,4 +133,16 @@ def case_of(source: str, rollouts: Sequence[Rollout]) -> Case:
         shares[called] = sum(right) / len(right) if right else None
     sizes = Counter(len(group) for group in by_group(rollouts))
     use = sum(bool(one.calls) for one in rollouts) / len(rollouts)
-    return Case(source, shares[True], shares[False], use, sizes.most_common(1)[0][0])
+    return Case(source, shares[True], shares[False], use, sizes.most_common(1)[0][0], answer_weight(rollouts))
+
+
+def answer_weight(rollouts: Sequence[Rollout]) -> float | None:
+    """mean r (correct) - mean r (wrong) of rollouts of known outcome; None where there is none to compare, or it is
+    not over 0."""
+    rewards = {
+        outcome: [one.answer_reward for one in rollouts if one.outcome == outcome] for outcome in ("correct", "wrong")
+    }
+    if not all(rewards.values()):
+        return None
+    right, wrong = (sum(found) / len(found) for found in rewards.values())
+    return right - wrong if right > wrong else None

@@ -25,9 +25,11 @@ from verl_hdpo.algorithm.scalars import RolloutScalars
 AdvantagesOf = Callable[[RolloutScalars], Tensor]
 """From B rollouts to the advantage that the loss comes to as long as no token is clipped, (B,)."""
 
-LARGEST_ENUMERATED = 32
-DRAWN_GROUPS, DRAWN_ROLLOUTS = 2_000, 64_000
+LARGEST_ENUMERATED = 64
+DRAWN_GROUPS, DRAWN_ROLLOUTS = 8_000, 512_000
 """Groups drawn: that many, but for groups so large that they would hold more rollouts."""
+ROUNDING = 1e-7
+"""Of a push, advantages being float32: a price of all that a call gains is not more than that."""
 HALVINGS, DRAWN_HALVINGS = 20, 8
 """A price drawn is right to some 2 points of 100; halving further would only follow the draws."""
 
@@ -39,14 +41,14 @@ class Conditions(NamedTuple):
         right: p1, the share right with a call.
         use: u, the share of rollouts that call, in (0, 1).
         size: n, rollouts of a prompt.
-        answer_weight: what a right answer adds to the reward.
+        answer_weight: what a right answer adds to the reward; None: what the algorithm takes it to add, else 1.
         cost: of the call, C.
     """
 
     right: float
     use: float
     size: int
-    answer_weight: float = 1.0
+    answer_weight: float | None = None
     cost: float = 1.0
 
 
@@ -58,7 +60,7 @@ def price_of_a_call(advantages: AdvantagesOf, where: Conditions, drawn: bool = F
     """
     drawn = drawn or where.size > LARGEST_ENUMERATED
     push = (_drawn if drawn else _enumerated)(_weighed(advantages, where), where.right, where.use, where.size)
-    if push(0.0) < 0:
+    if push(0.0) < -ROUNDING:
         return math.inf
     low, high = 0.0, 1.0
     for _ in range(DRAWN_HALVINGS if drawn else HALVINGS):
@@ -116,8 +118,10 @@ def _drawn(advantages: AdvantagesOf, right: float, use: float, size: int) -> Cal
 
 
 def _weighed(advantages: AdvantagesOf, where: Conditions) -> AdvantagesOf:
+    answer_weight = 1.0 if where.answer_weight is None else where.answer_weight
+
     def of(rollouts: RolloutScalars) -> Tensor:
-        rewards_B, cost_B = where.answer_weight * rollouts.rewards_B, where.cost * rollouts.cost_B
+        rewards_B, cost_B = answer_weight * rollouts.rewards_B, where.cost * rollouts.cost_B
         return advantages(replace(rollouts, rewards_B=rewards_B, cost_B=cost_B))
 
     return of

@@ -116,6 +116,12 @@ class Rollout:
         return self.outcome in ("correct", "wrong")
 
     @property
+    def answer_reward(self) -> float:
+        """The reward of its answer; 1 or 0 where the file tells only what is right."""
+        given = self.reward if self.r_acc is None else self.r_acc
+        return float(self.outcome == "correct") if given is None else given
+
+    @property
     def tools(self) -> tuple[str, ...]:
         """Names of the tools that it called, each once."""
         named = [call.name for turn in self.turns for call in turn.calls if call.name]
