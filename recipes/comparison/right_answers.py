@@ -11,6 +11,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import mean
 from typing import Any, NamedTuple
 
 HERE = Path(__file__).parent
@@ -29,20 +30,25 @@ RELIABLE = 0.8
 
 
 class Right(NamedTuple):
-    """Share right without a call, and with one; what a call gains is the difference."""
+    """Of each question of a kind, the probability to be right without a call, and with one."""
 
-    direct: float
-    called: float
+    direct: Sequence[float]
+    called: Sequence[float]
 
     @property
     def gain(self) -> float:
-        return self.called - self.direct
+        """What a call gains, in the mean."""
+        return mean(self.called) - mean(self.direct)
+
+    def worth(self, price: float) -> float:
+        """Share of the questions on which a call gains more than ``price``."""
+        return mean([called - direct > price for direct, called in zip(self.direct, self.called, strict=True)])
 
 
-def share_written(
+def probabilities(
     model: PreTrainedModel, encode: Encoder, questions: Sequence[Question], direct: bool
-) -> dict[str, float]:
-    """By kind, the mean probability of the right answer once the model has decided to answer directly, or of the
+) -> dict[str, list[float]]:
+    """By kind, of each question, that of the right answer once the model has decided to answer directly, or of the
     right call and the answer that copies its result.
 
     The product of its tokens' probabilities at temperature 1: exact, no sample.
@@ -57,7 +63,7 @@ def share_written(
         of_targets = log_probs.gather(-1, targets.clamp(min=0)[..., None])[..., 0] * (targets != IGNORED)
         for question, probability in zip(some, of_targets.sum(1).exp().tolist(), strict=True):
             found[question.kind].append(probability)
-    return {kind: sum(values) / len(values) for kind, values in sorted(found.items())}
+    return dict(sorted(found.items()))
 
 
 def of_start(start: Path) -> dict[str, Right]:
@@ -75,20 +81,24 @@ def of_start(start: Path) -> dict[str, Right]:
     model = AutoModelForCausalLM.from_pretrained(start / "model")
     encode = Encoder(AutoTokenizer.from_pretrained(start / "model"), tools)
     asked = mixed.mixed(int(seed[1])).validation
-    direct, called = (share_written(model, encode, asked, way) for way in (True, False))
-    return {kind: Right(direct[kind], RELIABLE * called[kind]) for kind in direct}
+    direct, called = (probabilities(model, encode, asked, way) for way in (True, False))
+    return {kind: Right(direct[kind], [RELIABLE * share for share in called[kind]]) for kind in direct}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("starts", type=Path, nargs="+", help="folders start-SEED of the comparison")
-    for start in parser.parse_args().starts:
+    parser.add_argument("--price", type=float, default=0.1, help="share that a call is to gain (default: %(default)s)")
+    args = parser.parse_args()
+    for start in args.starts:
         try:
             shares = of_start(start)
         except ValueError as error:
             parser.error(str(error))
         for kind, right in shares.items():
-            print(f"{start}: {kind}: {100 * right.direct:.0f} % without a call, {100 * right.called:.0f} % with one")
+            shares_right = f"{100 * mean(right.direct):.0f} % without a call, {100 * mean(right.called):.0f} % with one"
+            worth = f"worth {100 * args.price:.0f} points on {100 * right.worth(args.price):.0f} % of the questions"
+            print(f"{start}: {kind}: {shares_right}, {worth}")
 
 
 if __name__ == "__main__":

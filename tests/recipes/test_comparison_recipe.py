@@ -67,7 +67,7 @@ def test_one_result_in_five_is_wrong(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("direct", [True, False])
-def test_the_share_written_is_the_product_of_the_tokens_probabilities(mixed, monkeypatch, direct):
+def test_the_probability_is_the_product_of_the_tokens(mixed, monkeypatch, direct):
     mixed, questions = mixed
     import right_answers
     from cold_start import Dialogue, Encoder
@@ -102,8 +102,8 @@ def test_the_share_written_is_the_product_of_the_tokens_probabilities(mixed, mon
                 ids.append(token)
         expected.append(probability)
     assert 0 < min(expected) < max(expected)
-    found = right_answers.share_written(model, Encoder(tokenizer, tools), asked, direct)
-    assert found == {"known": pytest.approx(sum(expected) / 2, rel=1e-3)}
+    found = right_answers.probabilities(model, Encoder(tokenizer, tools), asked, direct)
+    assert found == {"known": pytest.approx(expected, rel=1e-3)}
 
 
 def test_the_price_is_drawn_beside_what_the_runs_did(mixed, monkeypatch, tmp_path, capsys):

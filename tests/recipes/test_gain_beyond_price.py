@@ -20,7 +20,7 @@ def gain_beyond_price(monkeypatch):
     import right_answers
 
     right = {"known": (0.78, 0.8), "half_known": (0.5, 0.8), "needed": (0.0, 0.8)}
-    made = {kind: right_answers.Right(*shares) for kind, shares in right.items()}
+    made = {kind: right_answers.Right([direct] * 2, [called] * 2) for kind, (direct, called) in right.items()}
     monkeypatch.setattr(right_answers, "of_start", lambda folder: made)
     yield gain_beyond_price
     for name in set(sys.modules) - before:
@@ -40,6 +40,11 @@ def comparison(folder, seed, calls):
     folder.mkdir()
     pandas.DataFrame(rows).to_csv(folder / "metrics.csv", index=False)
     return folder
+
+
+def test_a_call_is_worth_its_price_on_some_questions(gain_beyond_price):
+    right = gain_beyond_price.right_answers.Right([0.9, 0.6, 0.0, 0.7], [0.8, 0.8, 0.6, 0.9])
+    assert right.gain == pytest.approx(0.225) and (right.worth(0.15), right.worth(0.5)) == (0.75, 0.25)
 
 
 def test_runs_of_a_price_are_collected_and_counted(gain_beyond_price, tmp_path, monkeypatch, capsys):
