@@ -6,8 +6,8 @@ import asyncio
 import importlib
 import json
 import logging
-from collections.abc import Sequence
-from contextlib import redirect_stdout
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -43,13 +43,13 @@ def try_calls(
         TrialError: an image that cannot be read, a yaml without such a tool, or text for a tool with several arguments.
         ToolConfigError: settings that the tool cannot run with.
     """
-    logging.getLogger(isolation.__name__).setLevel(logging.ERROR)  # that it isolates is told to runs, not to a person
     pictures = [_picture(path) for path in images]
     if out:
         check_apart(out, images)
-    with doing(f"starting {name}"), redirect_stdout(StringIO()):  # verl's tools print their schema
-        tool = _in_yaml(name, config) if config else served(_own(name))
-    results = asyncio.run(_all(tool, [_arguments(tool, text) for text in given], pictures))
+    with _isolation_untold():
+        with doing(f"starting {name}"), redirect_stdout(StringIO()):  # verl's tools print their schema
+            tool = _in_yaml(name, config) if config else served(_own(name))
+        results = asyncio.run(_all(tool, [_arguments(tool, text) for text in given], pictures))
     for number, result in enumerate(results, 1):
         for place, image in enumerate(result.images, 1):
             if out:
@@ -61,6 +61,18 @@ def try_calls(
         for result in results:
             _say(result, out)
     return all(result.status == "ok" for result in results)
+
+
+@contextmanager
+def _isolation_untold() -> Iterator[None]:
+    """What isolates model code is told to runs, not to a person who tries a tool."""
+    logger = logging.getLogger(isolation.__name__)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _say(result: CallResult, out: Path | None) -> None:
